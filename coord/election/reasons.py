@@ -18,10 +18,7 @@ class _Reason(StrEnum):
     def parse(cls, text: object) -> Self | None:
         """The member with that value, or None: nothing said, or something this version
         does not know."""
-        try:
-            return cls(text)
-        except ValueError:
-            return None
+        return next((member for member in cls if member.value == text), None)
 
 
 class Cause(_Reason):
