@@ -1,0 +1,164 @@
+"""What coordination work is, and how it is found: through entry points, a user's own like ours.
+
+A workload is named by an entry point in the group ``coord.workloads``:
+
+    [project.entry-points."coord.workloads"]
+    nightly-report = "acme.reports:NightlyReport"
+
+The object it names is called once, when the node starts, with a `WorkContext`; it gives back
+
+- an object with a `name` and an ``async def run(leadership)``, as `Workload` says: usually the
+  entry point names its class, or
+- one `ChildSpec`, or several.
+
+``run`` is called anew for each term, and again when it is restarted: keep what must outlive it in
+Consul, and what must not in local variables.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+from coord.clock import Clock
+from coord.config import Settings
+from coord.consul.api import ConsulApi
+from coord.identity import Identity
+from coord.leadership import Leadership
+from coord.records import Paths
+from coord.supervisor import ChildSpec
+from coord.telemetry import Telemetry
+
+GROUP = "coord.workloads"
+"""The entry point group in which workloads are named."""
+
+_OPTIONS = ("restart", "stop_timeout_s", "progress_timeout_s")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkContext:
+    """What a workload is made with.
+
+    settings: this node's effective settings.
+    identity: who this node is.
+    consul: for reading; whatever is written goes through the `Leadership` given to ``run``.
+    telemetry: where to tell what happened.
+    clock: the one clock to use.
+    paths: where this election's keys are.
+    """
+
+    settings: Settings
+    identity: Identity
+    consul: ConsulApi
+    telemetry: Telemetry
+    clock: Clock
+    paths: Paths
+
+
+@runtime_checkable
+class Workload(Protocol):
+    """Coordination work: runs on the leader, and nowhere else.
+
+    May also have the attributes `restart`, `stop_timeout_s` and `progress_timeout_s`, which mean
+    what they mean in `ChildSpec`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its id under the supervisor: unique among the workloads of a node."""
+        ...
+
+    async def run(self, leadership: Leadership) -> None:
+        """Work until cancelled; writes go through `leadership` and are fenced."""
+        ...
+
+
+class WorkloadError(ValueError):
+    """A workload cannot be used. `field` is the setting to look at, `name` the workload."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"workload {name!r}: {message}")
+        self.field = "workloads"
+        self.name = name
+
+
+def known_workloads() -> tuple[str, ...]:
+    """The names of all workloads that the installed packages offer, sorted."""
+    return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+
+
+def load_workloads(names: Iterable[str], context: WorkContext) -> tuple[ChildSpec, ...]:
+    """The children that the supervisor starts for these workloads, in the order given.
+
+    Raises:
+        WorkloadError: a name is unknown, or two packages offer it, or it cannot be loaded or
+            made, or two children would have the same id.
+    """
+    specs: list[ChildSpec] = []
+    owner: dict[str, str] = {}
+    for name in names:
+        for spec in _make(_find(name), context):
+            if spec.id in owner:
+                raise WorkloadError(
+                    name,
+                    f"its child {spec.id!r} has the name of one of workload {owner[spec.id]!r}: "
+                    "name each workload once, and give children names of their own",
+                )
+            owner[spec.id] = name
+            specs.append(spec)
+    return tuple(specs)
+
+
+def _find(name: str) -> EntryPoint:
+    found = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
+    if not found:
+        known = ", ".join(known_workloads()) or "none: is the package installed?"
+        raise WorkloadError(name, f"no installed package offers it; known are: {known}")
+    if len(found) > 1:
+        raise WorkloadError(name, f"offered more than once: {', '.join(sorted(found))}")
+    return next(iter(found.values()))
+
+
+def _make(entry: EntryPoint, context: WorkContext) -> tuple[ChildSpec, ...]:
+    try:
+        factory = entry.load()
+    except Exception as error:
+        raise WorkloadError(
+            entry.name, f"{entry.value} cannot be loaded: {_tell(error)}"
+        ) from error
+    if not callable(factory):
+        raise WorkloadError(entry.name, f"{entry.value} is not callable with a WorkContext")
+    try:
+        made = factory(context)
+    except Exception as error:
+        raise WorkloadError(entry.name, f"{entry.value} cannot be made: {_tell(error)}") from error
+    return _specs(entry, made)
+
+
+def _specs(entry: EntryPoint, made: Any) -> tuple[ChildSpec, ...]:
+    if isinstance(made, ChildSpec):
+        return (made,)
+    if isinstance(made, Sequence) and made and all(isinstance(spec, ChildSpec) for spec in made):
+        return tuple(made)
+    if isinstance(made, Workload) and inspect.iscoroutinefunction(made.run):
+        return (_spec(entry, made),)
+    raise WorkloadError(
+        entry.name,
+        f"{entry.value} gave a {type(made).__name__}: it must give a ChildSpec, several, or an "
+        "object with a name and an `async def run(self, leadership)`",
+    )
+
+
+def _spec(entry: EntryPoint, workload: Workload) -> ChildSpec:
+    options = {name: getattr(workload, name) for name in _OPTIONS if hasattr(workload, name)}
+    try:
+        return ChildSpec(id=workload.name, run=workload.run, **options)
+    except (TypeError, ValueError) as error:
+        raise WorkloadError(entry.name, f"{entry.value}: {_tell(error)}") from error
+
+
+def _tell(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
