@@ -1,0 +1,193 @@
+"""Logging: structlog and the standard library's loggers through one renderer, onto stderr.
+
+Secrets never get out: the values of fields that are named like one are masked, and so are the
+strings that are known to be secret, wherever they turn up, tracebacks included.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from coord.lasting_fault import FaultNotice, FaultPhase
+from coord.telemetry import Event, to_dict
+
+FORMATS = ("auto", "json", "console")
+"""What `configure_logging` knows; auto is console on a terminal, else json."""
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+MASK = "***"
+"""What stands in a secret's place."""
+
+_SHORTEST_SECRET = 4
+"""A known secret shorter than this is masked by its field's name only: it would hit anything."""
+
+_SECRET_KEY = re.compile(r"token|secret|authorization|password|passwd|credential|api_?key", re.I)
+_NOT_SECRET_KEY = re.compile(r"_(file|path|source)$", re.I)
+_SECRET_TEXT = re.compile(
+    r"([?&]token=|x-consul-token['\"]?\s*[:=]\s*['\"]?|bearer\s+)[^\s&'\",]+", re.I
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+_event_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.events")
+_fault_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.faults")
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours, told apart from what others put on the root logger."""
+
+
+def configure_logging(
+    log_format: str = "auto",
+    level: str = "info",
+    *,
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Set up logging for the whole process; calling it again replaces the set-up.
+
+    log_format: auto, json or console.
+    level: the lowest level that is shown.
+    secrets: strings that must never be shown, such as the configured tokens.
+    stream: where to write; stderr unless given.
+
+    Raises:
+        ValueError: an unknown format or level; names the setting and what it may be.
+    """
+    if log_format not in FORMATS:
+        raise ValueError(f"log_format is {log_format!r}; it must be one of {', '.join(FORMATS)}")
+    if level.lower() not in LEVELS:
+        raise ValueError(f"log_level is {level!r}; it must be one of {', '.join(LEVELS)}")
+    out = sys.stderr if stream is None else stream
+    on_terminal = out.isatty()
+    as_json = log_format == "json" or (log_format == "auto" and not on_terminal)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = _Handler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.StackInfoRenderer(),
+                structlog.processors.format_exc_info,
+                Masker(secrets),
+                *_renderer(as_json, colors=on_terminal and not os.environ.get("NO_COLOR")),
+            ],
+        )
+    )
+    _install(handler, level.upper())
+
+
+def _renderer(as_json: bool, *, colors: bool) -> list[Processor]:
+    if as_json:
+        return [structlog.processors.JSONRenderer(sort_keys=False)]
+    # The plain traceback: the rich one shows local variables, and these may hold anything.
+    return [
+        escape_control_characters,
+        structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+
+
+def _install(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if isinstance(h, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # One line for each request to Consul, or from a health check, would bury the rest.
+    for name in ("httpx", "httpcore", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Masker:
+    """A structlog processor that masks secrets: by field name, by shape and by known value."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first: one may be a part of another.
+        known = sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
+        return {key: self._field(key, value) for key, value in event_dict.items()}
+
+    def text(self, text: str) -> str:
+        """The text without the secrets."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        return _SECRET_TEXT.sub(rf"\g<1>{MASK}", text)
+
+    def _field(self, key: object, value: Any) -> Any:
+        named = str(key)
+        if value and _SECRET_KEY.search(named) and not _NOT_SECRET_KEY.search(named):
+            return MASK
+        return self._value(value)
+
+    def _value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            return self.text(str(value))
+        if isinstance(value, Mapping):
+            return {self.text(str(k)): self._field(k, v) for k, v in value.items()}
+        if isinstance(value, list | tuple | set | frozenset | dict):
+            return [self._value(item) for item in value]
+        # Anything else would be shown by its repr: do that here, where it can be masked.
+        return self.text(repr(value))
+
+
+def escape_control_characters(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
+    """A structlog processor for terminals: what others wrote must not steer the terminal."""
+    return {
+        key: _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", value)
+        if isinstance(value, str)
+        else value
+        for key, value in event_dict.items()
+    }
+
+
+def log_event(event: Event) -> None:
+    """The log's telemetry handler: one line for each event, at the level of its class."""
+    said = {k: v for k, v in to_dict(event).items() if v is not None and k != "at_ms"}
+    name = said.pop("event")
+    _event_log.log(logging.getLevelNamesMapping()[event.LEVEL.upper()], name, **said)
+
+
+def log_fault(notice: FaultNotice) -> None:
+    """What `LastingFault` emits to: loud at first and while it lasts, plain when it is over."""
+    level = logging.INFO if notice.phase is FaultPhase.OVER else logging.ERROR
+    _fault_log.log(
+        level,
+        f"{notice.kind} {notice.phase.value}",
+        detail=notice.detail,
+        duration_s=round(notice.duration_s, 3),
+        count=notice.count,
+    )
