@@ -7,7 +7,7 @@ from asyncio use ``asyncio.to_thread``.
     with ConsulAgent(AgentConfig(name="one", directory=tmp_path)) as agent:
         ...  # agent.http_url is ready: Consul has a leader and knows this node
 
-Every agent has all its ports to itself, keeps its node id in its directory, and dies
+Every agent has all its ports to itself, keeps node id and ports in its directory, and dies
 with the process that started it unless it was started with ``guarded=False``.
 """
 
@@ -183,7 +183,7 @@ class ConsulAgent:
         self._guarded = False
         config.directory.mkdir(parents=True, exist_ok=True)
         self.node_id = self._kept_node_id()
-        self.ports = config.ports.fill(config.address)
+        self.ports = self._kept_ports().fill(config.address)
         self._write_settings()
 
     @property
@@ -388,6 +388,23 @@ class ConsulAgent:
         if not path.exists():
             path.write_text(f"{uuid.uuid4()}\n")
         return path.read_text().strip()
+
+    def _kept_ports(self) -> Ports:
+        """Return the asked ports, those of the directory's last agent where none was asked.
+
+        Raft knows its peers by address: data that is kept is of no use on other ports.
+        """
+        asked = self.config.ports
+        try:
+            last = json.loads(self.config_path.read_text())["ports"]
+        except (OSError, ValueError, KeyError):
+            return asked
+        kept = {}
+        for item in fields(asked):
+            port = last.get(item.name, 0)
+            free = port > 0 and port_is_free(self.config.address, port)
+            kept[item.name] = getattr(asked, item.name) or (port if free else 0)
+        return Ports(**kept)
 
     def _write_settings(self) -> None:
         version = consul_version(self.binary)

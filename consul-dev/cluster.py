@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Run a Consul cluster on this machine's loopback addresses, without root.
+
+    cluster.py start --clients 2             3 servers and 2 client agents, until Ctrl-C
+    cluster.py start --detach --fast-gossip  in the background
+    cluster.py status
+    cluster.py stop                          ends every agent by its pid
+
+From Python: ``Cluster(ClusterConfig(directory=...))``, used as ``ConsulAgent`` is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agents import AgentConfig, AgentError, ConsulAgent, Mode
+from get_consul import ObtainError, get_consul
+from rundir import RUN, RunDirectory, hold, stop_signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """What the cluster shall be; ``raft_multiplier`` None is Consul's own default of 5."""
+
+    directory: Path
+    servers: int = 3
+    clients: int = 0
+    raft_multiplier: int | None = 1
+    fast_gossip: bool = False
+    log_level: str = "info"
+    binary: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if self.servers < 1 or self.clients < 0 or self.servers + self.clients > 200:
+            raise AgentError(
+                f"servers={self.servers}, clients={self.clients}: take at least 1 server, "
+                "no negative number, at most 200 agents together"
+            )
+
+
+def loopback(number: int) -> str:
+    """Return 127.0.0.(number + 1), or 127.0.0.1 where only that one exists (macOS)."""
+    address = f"127.0.0.{number + 1}"
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return "127.0.0.1"
+    return address
+
+
+class Cluster:
+    """Servers ``server-1`` … and client agents ``client-1`` …, each on its own address."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        """Choose all ports and write all files; nothing is started yet.
+
+        Raises AgentError when the directory holds a cluster of another number of servers.
+        """
+        kept = len(list(config.directory.glob("server-*/data")))
+        if kept not in (0, config.servers):
+            raise AgentError(
+                f"{config.directory} holds the data of {kept} servers, not {config.servers}: "
+                "take another directory, or remove this one"
+            )
+        self.config = config
+        self._binary = config.binary or get_consul()
+        self.servers: list[ConsulAgent] = []
+        self.clients: list[ConsulAgent] = []
+        for number in range(1, config.servers + 1):
+            self.servers.append(self._agent(f"server-{number}", Mode.SERVER, number))
+        for number in range(1, config.clients + 1):
+            place = config.servers + number
+            self.clients.append(self._agent(f"client-{number}", Mode.CLIENT, place))
+
+    @property
+    def agents(self) -> list[ConsulAgent]:
+        """Return the servers, then the clients."""
+        return [*self.servers, *self.clients]
+
+    def start(self, *, wipe: bool = False, guarded: bool = True) -> Self:
+        """Start every agent, ``wipe`` without its old data; see ``wait_ready``."""
+        for agent in self.agents:
+            agent.start(wipe=wipe, guarded=guarded)
+        return self
+
+    def wait_ready(self, timeout_s: float = 90.0) -> Self:
+        """Wait for a leader, every server a voter, every node known and passing.
+
+        Raises AgentError with the tail of a log.
+        """
+        for agent in self.agents:
+            agent.wait_ready(timeout_s)
+        first = self.servers[0]
+        first.wait_until(
+            lambda: self.voters() == len(self.servers), "see every server vote", timeout_s
+        )
+        return self
+
+    def voters(self) -> int:
+        """Return how many servers take part in raft's votes. Raises AgentError, OSError."""
+        raft = self.servers[0].get_json("/v1/operator/raft/configuration")
+        return sum(1 for server in raft["Servers"] if server["Voter"])
+
+    def leader(self) -> ConsulAgent | None:
+        """Return the server that leads by the word of the first that answers, or None."""
+        for asked in self.servers:
+            try:
+                address = asked.get_json("/v1/status/leader")
+            except (OSError, AgentError):
+                continue
+            for server in self.servers:
+                if address == f"{server.config.address}:{server.ports.server}":
+                    return server
+        return None
+
+    def stop(self) -> None:
+        """End every agent, the clients first."""
+        for agent in reversed(self.agents):
+            agent.stop()
+
+    def kill(self) -> None:
+        """End every agent with SIGKILL."""
+        for agent in self.agents:
+            agent.kill()
+
+    def __enter__(self) -> Self:
+        """Start and wait until ready; stopped again if it never gets there."""
+        try:
+            return self.start().wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _agent(self, name: str, mode: Mode, number: int) -> ConsulAgent:
+        config = self.config
+        agent = ConsulAgent(
+            AgentConfig(
+                name=name,
+                directory=config.directory / name,
+                mode=mode,
+                address=loopback(number),
+                binary=self._binary,
+                bootstrap_expect=config.servers,
+                # Everybody joins through the first; it needs nobody, and learns of them.
+                retry_join=tuple(server.serf_addr for server in self.servers),
+                raft_multiplier=config.raft_multiplier,
+                fast_gossip=config.fast_gossip,
+                log_level=config.log_level,
+            )
+        )
+        return agent
+
+
+def start(given: argparse.Namespace) -> int:
+    """Start the cluster; stay with it unless detached. Returns the exit status."""
+    rundir = RunDirectory(given.dir)
+    rundir.require_idle()
+    config = ClusterConfig(
+        directory=given.dir,
+        servers=given.servers,
+        clients=given.clients,
+        raft_multiplier=given.raft_multiplier,
+        fast_gossip=given.fast_gossip,
+        log_level=given.log_level,
+    )
+    with stop_signals() as asked:
+        cluster = Cluster(config)
+        detached = False
+        try:
+            cluster.start(guarded=not given.detach)
+            rundir.write(cluster.agents)
+            cluster.wait_ready()
+            announce(cluster, given)
+            detached = given.detach
+            return 0 if detached else hold(cluster.agents, rundir, asked)
+        finally:
+            if not detached:
+                cluster.stop()
+                rundir.forget()
+
+
+def announce(cluster: Cluster, given: argparse.Namespace) -> None:
+    """Print where the agents are found, and how they are stopped."""
+    for agent in cluster.agents:
+        print(f"{agent.name:10} {agent.http_url}  pid {agent.pid}")
+    print(f"UI         {cluster.servers[0].ui_url}")
+    stop = f"{sys.executable} {sys.argv[0]} stop --dir {given.dir}"
+    print(f"stop it    {stop}" if given.detach else "stop it    Ctrl-C", flush=True)
+
+
+def stop(given: argparse.Namespace) -> int:
+    """End every agent that was started in this directory."""
+    ended = RunDirectory(given.dir).stop()
+    for entry in ended:
+        print(f"stopped {entry.name} (pid {entry.pid})")
+    if not ended:
+        print(f"nothing is running in {given.dir}")
+    return 0
+
+
+def status(given: argparse.Namespace) -> int:
+    """Print each agent of this directory; the exit status is 3 when none runs."""
+    recorded = RunDirectory(given.dir).running()
+    for entry in recorded:
+        state = "running" if entry.alive else "gone"
+        print(f"{entry.name:10} {state:8} pid {entry.pid}  {entry.http_url}")
+    if not any(entry.alive for entry in recorded):
+        print(f"nothing is running in {given.dir}")
+        return 3
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(description="Run a Consul cluster on loopback addresses.")
+    commands = parser.add_subparsers(required=True)
+    for name, function in (("start", start), ("stop", stop), ("status", status)):
+        command = commands.add_parser(name, help=(function.__doc__ or "").split(".")[0])
+        command.set_defaults(run=function)
+        command.add_argument(
+            "--dir", type=Path, default=RUN / "cluster", help="their files; default: %(default)s"
+        )
+    command = commands.choices["start"]
+    command.add_argument("--detach", action="store_true", help="return once it is ready")
+    command.add_argument("--servers", type=int, default=3, help="default: %(default)s")
+    command.add_argument("--clients", type=int, default=0, help="default: %(default)s")
+    command.add_argument("--raft-multiplier", type=int, default=1, help="default: %(default)s")
+    command.add_argument("--fast-gossip", action="store_true", help="see failed hosts sooner")
+    command.add_argument("--log-level", default="info", help="default: %(default)s")
+    given = parser.parse_args(arguments)
+    given.dir = given.dir.expanduser().absolute()
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line: 0 done, 1 with the reason on stderr, 3 nothing runs (status)."""
+    given = parse(arguments)
+    try:
+        return int(given.run(given))
+    except (AgentError, ObtainError, OSError) as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
