@@ -1,0 +1,452 @@
+"""Settings: defaults < TOML file < environment < flags, and what is refused.
+
+Everything that is wrong is said at once, each with the field, where the value came from and what
+to write instead; timing that could let two nodes work at once is refused with its numbers.
+Durations are written `5s`, `1500ms`, `1m`; a bare number is milliseconds. Inside they are seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from coord.election.timing import Timing, TimingError
+from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
+from coord.settings_sources import (
+    Deprecation,
+    Layer,
+    Layers,
+    Problem,
+    SettingsError,
+    Source,
+    SourceKind,
+    UnknownVariable,
+    env_name,
+    flag_name,
+    read_layers,
+)
+from coord.settings_values import (
+    HostPort,
+    InvalidValueError,
+    consul_url,
+    format_duration,
+    parse_bool,
+    parse_consul_addr,
+    parse_count,
+    parse_duration,
+    parse_host_port,
+    parse_list,
+    parse_name,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from coord.consul.address import ConsulAddress
+
+__all__ = [
+    "NO_FLAG_FIELDS",
+    "SECRET_FIELDS",
+    "TIMING_FIELDS",
+    "Deprecation",
+    "HostPort",
+    "LogFormat",
+    "LogLevel",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "SourceKind",
+    "UnknownVariable",
+    "env_name",
+    "flag_name",
+    "format_duration",
+]
+
+Number = TypeVar("Number", int, float)
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+TIMING_FIELDS: tuple[str, ...] = (
+    "election_interval",
+    "takeover_delay",
+    "check_ttl",
+    "confirm_interval",
+    "lease",
+    "fence_grace",
+    "lock_delay",
+    "session_ttl",
+    "suspend_limit",
+    "shutdown_timeout",
+)
+"""The settings that make up `Timing`."""
+
+SECRET_FIELDS = frozenset({"consul_token", "poller_token"})
+"""Settings whose values are shown nowhere."""
+
+NO_FLAG_FIELDS = SECRET_FIELDS
+"""Settings without a flag: every user of a machine can read the arguments of its processes."""
+
+
+def _one_of(*choices: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word not in choices:
+            raise InvalidValueError(f"{shown(value)} is none of them", f"use {', '.join(choices)}")
+        return word
+
+    return parse
+
+
+def _secret(value: object) -> SecretStr:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    word = text.strip() if isinstance(text, str) else ""
+    if word and word.isascii() and word.isprintable() and " " not in word:
+        return SecretStr(word)
+    raise InvalidValueError("it is not a token", "write ASCII letters and signs, without spaces")
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, str | Path) and str(value) and "\0" not in str(value):
+        return Path(value)
+    raise InvalidValueError(f"{shown(value)} is not a path", "name a file")
+
+
+def _file(path: Path) -> Path:
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise InvalidValueError(
+            f"cannot read {shown(str(path))}: {error.strerror}",
+            "name a file that this user may read",
+        ) from None
+
+
+def _advertised(value: HostPort) -> HostPort:
+    if value.port == 0 or value.is_any:
+        raise InvalidValueError(
+            f"nobody can reach {value}", "name the host and port that other nodes reach this one at"
+        )
+    return value
+
+
+def _positive(value: Number) -> Number:
+    if value > 0:
+        return value
+    raise InvalidValueError("it is zero", "it must be more")
+
+
+def _type_text(value: object) -> str:
+    if isinstance(value, str) and value.strip() and value.strip().isprintable():
+        return value.strip()
+    raise InvalidValueError(f"{shown(value)} is not a node type", "use core, web or poller")
+
+
+Name = Annotated[str, BeforeValidator(parse_name)]
+Names = Annotated[tuple[str, ...], BeforeValidator(parse_list)]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+]
+Bool = Annotated[bool, BeforeValidator(parse_bool)]
+Count = Annotated[int, BeforeValidator(parse_count)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+ReadableFile = Annotated[Path, AfterValidator(_file), BeforeValidator(_path)]
+Address = Annotated[
+    HostPort, BeforeValidator(parse_host_port), PlainSerializer(str, return_type=str)
+]
+
+
+def _this_host() -> str:
+    return socket.gethostname()
+
+
+_LAYERS: ContextVar[Layers] = ContextVar("_LAYERS")
+"""The layers that the `Settings` being constructed is made of."""
+
+
+class _LayerSource(PydanticBaseSettingsSource):
+    """One layer, already read, as pydantic-settings takes it."""
+
+    def __init__(self, settings_cls: type[BaseSettings], layer: Layer) -> None:
+        super().__init__(settings_cls)
+        self._layer = layer
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._layer.values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self._layer.values)
+
+
+class Settings(BaseSettings):
+    """The settings of one node. Immutable, and valid once constructed.
+
+    `Settings(lease="2s", config=path, environ={})`: keyword arguments are the flags (None: not
+    given), `environ` stands in for the process's environment, `config` for `--config`.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=False,
+        arbitrary_types_allowed=True,
+    )
+
+    node: Name = Field(default_factory=_this_host, description="Name of this node.")
+    node_type: Annotated[str, BeforeValidator(_type_text)] | None = Field(
+        None, description="core, web or poller; else the prefix of the node's name says it."
+    )
+    eligible: Bool | None = Field(
+        None, description="Whether this node may lead; else its type says it."
+    )
+    election: Name = Field("coordinator", description="Name of the election.")
+
+    election_interval: Duration = Field(5.0, description="Look at the leader key this often.")
+    takeover_delay: Duration = Field(
+        1.0, description="Extra wait before taking over from a leader that vanished."
+    )
+    check_ttl: Duration = Field(2.0, description="TTL of the candidate's own check.")
+    confirm_interval: Duration = Field(0.5, description="How often a leader confirms the lock.")
+    lease: Duration = Field(2.0, description="Not confirmed for this long: work stops.")
+    fence_grace: Duration = Field(
+        0.5, description="Work that has not stopped by then ends with the process."
+    )
+    lock_delay: Duration = Field(2.0, description="Lock-delay of the session.")
+    session_ttl: Duration = Field(15.0, description="TTL of the session, a backstop.")
+    suspend_limit: Duration = Field(60.0, description="Suspended longer: give up leading.")
+    shutdown_timeout: Duration = Field(30.0, description="How long a voluntary stop may take.")
+    session_checks: Names = Field(
+        (), description="Further checks of the node that the session is tied to, with commas."
+    )
+
+    listen: Address = Field(
+        HostPort("127.0.0.1", 8610), description="Where this node listens; port 0 takes any."
+    )
+    advertise: Annotated[Address, AfterValidator(_advertised)] | None = Field(
+        None, description="Where others reach this node; else where it listens."
+    )
+    poller_token: Secret | None = Field(None, description="What pollers demand of the leader.")
+    poller_capacity: Annotated[Count, AfterValidator(_positive)] = Field(
+        8, description="Polls that a poller runs at a time."
+    )
+    workloads: Names = Field(
+        ("cluster-health", "poll-orchestrator"),
+        description="The coordination work, with commas, or none.",
+    )
+    max_restarts: Count = Field(
+        3, description="More restarts of work than this in restart_window: step down."
+    )
+    restart_window: Annotated[Duration, AfterValidator(_positive)] = Field(
+        5.0, description="The window that max_restarts counts in."
+    )
+    health_interval: Annotated[Duration, AfterValidator(_positive)] = Field(
+        30.0, description="How often cluster health is published."
+    )
+    min_nodes: Count = Field(1, description="Fewer nodes than this: the cluster is degraded.")
+    log_format: Annotated[LogFormat, BeforeValidator(_one_of(*get_args(LogFormat)))] = Field(
+        "auto", description="json, console, or auto: console on a terminal."
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_one_of(*get_args(LogLevel)))] = Field(
+        "info", description="debug, info, warning or error."
+    )
+
+    consul_addr: Annotated[str, BeforeValidator(parse_consul_addr)] = Field(
+        "127.0.0.1:8500", description="Consul: host:port, http://, https:// or unix:///path."
+    )
+    consul_token: Secret | None = Field(None, description="Consul token; better a token file.")
+    consul_token_file: ReadableFile | None = Field(
+        None, description="File with the Consul token; it wins over a token and may rotate."
+    )
+    consul_ssl: Bool = Field(False, description="Use https where the address names no scheme.")
+    consul_ssl_verify: Bool = Field(True, description="Verify Consul's certificate.")
+    consul_cacert: ReadableFile | None = Field(None, description="CA certificate for Consul.")
+    consul_client_cert: ReadableFile | None = Field(None, description="Client certificate.")
+    consul_client_key: ReadableFile | None = Field(None, description="Key of the certificate.")
+
+    _layers: Layers = PrivateAttr()
+    _timing: Timing = PrivateAttr()
+
+    def __init__(
+        self,
+        *,
+        config: str | Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        **flags: Any,
+    ) -> None:
+        fields = type(self).model_fields
+        layers = read_layers(
+            fields, TIMING_FIELDS, flags, os.environ if environ is None else environ, config
+        )
+        token = _LAYERS.set(layers)
+        try:
+            super().__init__()
+        except ValidationError as error:
+            problems = tuple(_problem(item, layers) for item in error.errors(include_url=False))
+        else:
+            problems = ()
+        finally:
+            _LAYERS.reset(token)
+        # Raised out here, so that no traceback leads back to pydantic's error and its input.
+        if problems:
+            raise SettingsError(problems)
+        self._layers = layers
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Our own layers, strongest first, in place of pydantic-settings' own."""
+        layers = _LAYERS.get()
+        return tuple(
+            _LayerSource(settings_cls, layer)
+            for layer in (layers.flags, layers.environment, layers.file)
+        )
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Self:
+        self._timing = Timing(**{name: getattr(self, name) for name in TIMING_FIELDS})
+        if self.advertise is None and self.listen.is_any:
+            raise FieldError(
+                "advertise", f"nobody can reach {self.listen}", "set where others reach this node"
+            )
+        if (self.consul_client_cert is None) != (self.consul_client_key is None):
+            missing = "cert" if self.consul_client_cert is None else "key"
+            raise FieldError(
+                f"consul_client_{missing}",
+                "a client certificate and its key go together, and this one is missing",
+                "set both or neither",
+            )
+        if not self.consul_ssl_verify and self.consul_url.startswith("https:"):
+            raise FieldError(
+                "consul_ssl_verify",
+                "Consul's certificate is always verified",
+                "name its CA in CONSUL_CACERT and leave this out",
+            )
+        return self
+
+    @property
+    def timing(self) -> Timing:
+        """The election's durations."""
+        return self._timing
+
+    @property
+    def consul_url(self) -> str:
+        """Consul's URL: http, https or unix."""
+        return consul_url(self.consul_addr, ssl=self.consul_ssl)
+
+    @property
+    def consul_address(self) -> ConsulAddress:
+        """How to reach Consul, for `ConsulClient`; the token file is read by the client, anew
+        whenever it changes.
+        """
+        # Here, because it pulls in the HTTP client, which most readers of settings do not need.
+        from coord.consul.address import ConsulAddress
+
+        token = self.consul_token
+        return ConsulAddress(
+            url=self.consul_url,
+            token=token.get_secret_value() if token else None,
+            token_file=self.consul_token_file,
+            ca_cert=self.consul_cacert,
+            client_cert=self.consul_client_cert,
+            client_key=self.consul_client_key,
+        )
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Where the value of each field came from."""
+        return MappingProxyType(
+            {field: self._layers.source(field) for field in type(self).model_fields}
+        )
+
+    @property
+    def config_path(self) -> Path | None:
+        """The TOML file that was read, if one was."""
+        return self._layers.config_path
+
+    @property
+    def deprecated(self) -> tuple[Deprecation, ...]:
+        """Settings of old that were found and decide nothing: to be warned about, once."""
+        return self._layers.deprecated
+
+    @property
+    def unknown_variables(self) -> tuple[UnknownVariable, ...]:
+        """Environment variables that look like settings and are none."""
+        return self._layers.unknown_variables
+
+    @property
+    def found_node_type(self) -> NodeTypeFound:
+        """The kind of this node, and what said so."""
+        return find_node_type(self.node_type, self.node)
+
+    @property
+    def eligibility(self) -> Eligibility:
+        """Whether this node may lead, and why."""
+        return find_eligibility(self.found_node_type.node_type, self.eligible)
+
+
+class FieldError(InvalidValueError):
+    """A relation between settings does not hold; `field` is the one to change first."""
+
+    def __init__(self, field: str, problem: str, fix: str) -> None:
+        super().__init__(problem, fix)
+        self.field = field
+
+
+def _problem(item: ErrorDetails, layers: Layers) -> Problem:
+    """What pydantic found, as ours: its type, not its text, says which."""
+    error = item.get("ctx", {}).get("error")
+    field = str(item["loc"][0]) if item["loc"] else None
+    if isinstance(error, TimingError):
+        return _timing_problem(error, layers)
+    if isinstance(error, FieldError):
+        return Problem(error.field, _set_source(error.field, layers), error.problem, error.fix)
+    source = _set_source(field, layers) if field else None
+    if isinstance(error, InvalidValueError):
+        return Problem(field, source, error.problem, error.fix)
+    return Problem(field, source, item["msg"], "correct it")
+
+
+def _timing_problem(error: TimingError, layers: Layers) -> Problem:
+    """Names where each of the durations in the relation came from: any may be the wrong one."""
+    text = str(error)
+    changed = [
+        f"{name} is from {layers.source(name)}"
+        for name in TIMING_FIELDS
+        if name != error.field and name in text and layers.source(name).kind != SourceKind.DEFAULT
+    ]
+    fix = f"change {env_name(error.field)} or {flag_name(error.field)}"
+    return Problem(error.field, layers.source(error.field), "; ".join([text, *changed]), fix)
+
+
+def _set_source(field: str, layers: Layers) -> Source | None:
+    source = layers.source(field)
+    return None if source.kind is SourceKind.DEFAULT else source
