@@ -1,6 +1,8 @@
 """Consul, typed: the calls that `coord` makes, their values and what can go wrong."""
 
+from coord.consul.address import ConsulAddress
 from coord.consul.api import ConsulApi
+from coord.consul.client import ConsulClient
 from coord.consul.errors import (
     ConsulError,
     ConsulNotFound,
@@ -8,6 +10,7 @@ from coord.consul.errors import (
     ConsulRefused,
     ConsulUnavailable,
 )
+from coord.consul.keys import check_key, check_prefix
 from coord.consul.types import (
     AgentInfo,
     CheckStatus,
@@ -25,12 +28,15 @@ from coord.consul.types import (
     TxnResult,
     TxnVerb,
 )
+from coord.consul.watch import WatchError, watch
 
 __all__ = [
     "AgentInfo",
     "CheckStatus",
     "Consistency",
+    "ConsulAddress",
     "ConsulApi",
+    "ConsulClient",
     "ConsulError",
     "ConsulNotFound",
     "ConsulNotPermitted",
@@ -48,4 +54,8 @@ __all__ = [
     "TxnOp",
     "TxnResult",
     "TxnVerb",
+    "WatchError",
+    "check_key",
+    "check_prefix",
+    "watch",
 ]
