@@ -13,6 +13,13 @@ from collections import deque
 from dataclasses import dataclass
 
 
+class ChildExit(enum.StrEnum):
+    """How a child ended by itself: it returned, or it raised (also: it cancelled itself)."""
+
+    NORMAL = "normal"
+    CRASHED = "crashed"
+
+
 class Restart(enum.StrEnum):
     """When a child that ended is started again.
 
@@ -25,12 +32,11 @@ class Restart(enum.StrEnum):
     TRANSIENT = "transient"
     TEMPORARY = "temporary"
 
-
-class ChildExit(enum.StrEnum):
-    """How a child ended by itself: it returned, or it raised (also: it cancelled itself)."""
-
-    NORMAL = "normal"
-    CRASHED = "crashed"
+    def wants(self, exit_: ChildExit) -> bool:
+        """Whether such a child, ended this way, is to be started again."""
+        return self is Restart.PERMANENT or (
+            self is Restart.TRANSIENT and exit_ is ChildExit.CRASHED
+        )
 
 
 class Decision(enum.StrEnum):
@@ -88,10 +94,7 @@ class RestartLedger:
         `now` is in monotonic seconds and must not go back between calls. A restart that is exactly
         `within_s` old still counts.
         """
-        wanted = restart is Restart.PERMANENT or (
-            restart is Restart.TRANSIENT and exit_ is ChildExit.CRASHED
-        )
-        if not wanted:
+        if not restart.wants(exit_):
             return Decision.DROP
         while self._granted_at and now - self._granted_at[0] > self._policy.within_s:
             self._granted_at.popleft()

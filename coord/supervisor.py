@@ -328,25 +328,22 @@ class CoordinatorSupervisor:
         if error is not None and lost is None and not (stopped and task.cancelled()):
             child.last_error = _tell(error)
         leadership = self._leadership
-        if stopped or not self._running or leadership is None:
+        if stopped or not self._running or leadership is None or leadership.revoked:
             child.enter(ChildState.ENDED, now)
-        elif isinstance(error, KeyboardInterrupt) or leadership.revoked:
-            child.enter(ChildState.ENDED, now)
-        elif not leadership.held():
-            child.enter(ChildState.LAPSED, now)
-            self._await_lease(child)
-        elif lost is not None and lost.term == leadership.term:
+        elif lost is not None and lost.term == leadership.term and leadership.held():
             child.enter(ChildState.ENDED, now)
             leadership.lost(lost.reason)
-        else:
+        elif leadership.held() or not (lost or child.spec.restart.wants(_exit_of(error))):
             self._decide(child, error, leadership, now)
+        else:
+            child.enter(ChildState.LAPSED, now)
+            self._await_lease(child)
 
     def _decide(
         self, child: _Child, error: BaseException | None, leadership: Leadership, now: float
     ) -> None:
-        exit_ = ChildExit.NORMAL if error is None else ChildExit.CRASHED
         said = "" if error is None else _tell(error)
-        decision = self._ledger.decide(child.spec.restart, exit_, now)
+        decision = self._ledger.decide(child.spec.restart, _exit_of(error), now)
         if decision is Decision.RESTART:
             child.restarts += 1
             self._run(child, leadership)
@@ -406,7 +403,7 @@ async def _run_child(spec: ChildSpec, handle: Leadership) -> None:
     """The task of a child; turns what would end the whole loop into a crash of the child.
 
     SystemExit is some library's way to give up: it must not skip the order of a clean end.
-    KeyboardInterrupt is the operator's, and passes.
+    KeyboardInterrupt is the operator's: it passes, and ends the loop.
     """
     try:
         await spec.run(handle)
@@ -417,6 +414,10 @@ async def _run_child(spec: ChildSpec, handle: Leadership) -> None:
 def _error_of(task: asyncio.Task[None]) -> BaseException | None:
     """What the task ended with; a cancellation of its own making counts like any error."""
     return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _exit_of(error: BaseException | None) -> ChildExit:
+    return ChildExit.NORMAL if error is None else ChildExit.CRASHED
 
 
 def _leadership_lost(error: BaseException | None) -> LeadershipLost | None:
