@@ -24,7 +24,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -266,6 +266,11 @@ class ConsulAgent:
         if guard is not None:
             guard.add(self._process.pid)
         return self
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Replace fields of ``config`` (not name, directory or ports) for the next start."""
+        self.config = replace(self.config, **changes)
+        self._write_settings()
 
     def wait_ready(self, timeout_s: float = 60.0) -> Self:
         """Wait until Consul has a leader and this node passes in its catalog.

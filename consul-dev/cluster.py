@@ -80,6 +80,9 @@ class Cluster:
         for number in range(1, config.clients + 1):
             place = config.servers + number
             self.clients.append(self._agent(f"client-{number}", Mode.CLIENT, place))
+        everybody = tuple(server.serf_addr for server in self.servers)
+        for agent in self.agents:
+            agent.reconfigure(retry_join=everybody)
 
     @property
     def agents(self) -> list[ConsulAgent]:
@@ -159,8 +162,6 @@ class Cluster:
                 address=loopback(number),
                 binary=self._binary,
                 bootstrap_expect=config.servers,
-                # Everybody joins through the first; it needs nobody, and learns of them.
-                retry_join=tuple(server.serf_addr for server in self.servers),
                 raft_multiplier=config.raft_multiplier,
                 fast_gossip=config.fast_gossip,
                 log_level=config.log_level,

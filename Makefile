@@ -1,0 +1,58 @@
+# Everything sets itself up: `make demo` or `make test` on a clean clone is enough.
+SHELL := /bin/bash
+PYTHON ?= python3
+ARGS ?=
+WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# The long suites; each is run when it has tests.
+LONG := tests/simulation tests/chaos
+PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__init__.py demo/__init__.py bench/__init__.py))
+READY := .venv/.ready
+PYTEST := --durations=10
+
+.PHONY: help demo test test-all lint bench requirements consul consul-agent setup clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+setup: $(READY) ## make .venv and install the pinned packages
+
+$(READY): requirements/dev.txt pyproject.toml .ci/setup
+	@.ci/step "set up" .ci/setup "$(PYTHON)"
+	@touch $@
+
+demo: $(READY) ## five real nodes on a real Consul; ARGS=--keep leaves them running
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@.venv/bin/python -m demo $(ARGS)
+
+lint: $(READY) ## style, types and import rules
+	@.ci/step "ruff check" .venv/bin/ruff check .
+	@.ci/step "ruff format" .venv/bin/ruff format --check .
+	@.ci/step "mypy" .venv/bin/mypy --strict $(PACKAGES) consul-dev
+	@.ci/step "import rules" .venv/bin/lint-imports --no-logo
+
+test: lint ## lint, then every test but the long suites
+	@.ci/step "branches of coord.election" .ci/election-coverage
+	@.ci/step "unit tests" .ci/suite tests/unit tests/test_architecture.py --ignore=tests/unit/election -n $(WORKERS) $(PYTEST)
+	@.ci/step "console tests" .ci/suite tests/console -n $(WORKERS) $(PYTEST)
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@.ci/step "integration tests" .ci/suite tests/integration -n $(WORKERS) --dist loadgroup $(PYTEST)
+
+test-all: $(READY) ## the long suites
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@for suite in $(LONG); do .ci/step "$$suite" .ci/suite $$suite $(PYTEST) || exit 1; done
+
+bench: $(READY) ## measure; ARGS go to the benchmark
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@.venv/bin/python -m bench $(ARGS)
+
+requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones
+	@.ci/compile-requirements $(ARGS)
+
+consul: ## print the path of a Consul binary, obtaining one if there is none
+	@$(PYTHON) consul-dev/get_consul.py
+
+consul-agent: ## one Consul agent with its UI until Ctrl-C; ARGS='--http-port 8501'
+	@$(PYTHON) consul-dev/dev_agent.py start $(ARGS)
+
+clean: ## remove .venv and what was generated
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache
