@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+
+from coord.clock import Clock
 
 REPEAT_S = 30.0
 """How often a fault that goes on is told again, in seconds."""
@@ -37,12 +38,6 @@ class FaultNotice:
     count: int
 
 
-class MonotonicClock(Protocol):
-    """What is needed of a clock: seconds that never go back."""
-
-    def now(self) -> float: ...
-
-
 @dataclass(slots=True)
 class _Fault:
     began: float
@@ -59,7 +54,7 @@ class LastingFault:
 
     def __init__(
         self,
-        clock: MonotonicClock,
+        clock: Clock,
         emit: Callable[[FaultNotice], None],
         *,
         repeat_s: float = REPEAT_S,

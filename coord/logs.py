@@ -35,7 +35,9 @@ _NOT_SECRET_KEY = re.compile(r"_(file|path|source)$", re.I)
 _SECRET_TEXT = re.compile(
     r"([?&]token=|x-consul-token['\"]?\s*[:=]\s*['\"]?|bearer\s+)[^\s&'\",]+", re.I
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_OF_MANY_LINES = ("exception", "stack")
 
 _event_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.events")
 _fault_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.faults")
@@ -166,12 +168,18 @@ class Masker:
 
 def escape_control_characters(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
     """A structlog processor for terminals: what others wrote must not steer the terminal."""
-    return {
-        key: _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", value)
-        if isinstance(value, str)
-        else value
-        for key, value in event_dict.items()
-    }
+    return {key: _escaped(key, value) for key, value in event_dict.items()}
+
+
+def _escaped(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_escaped(key, item) for item in value]
+    if isinstance(value, dict):
+        return {_escaped("", k): _escaped(key, v) for k, v in value.items()}
+    if not isinstance(value, str):
+        return value
+    pattern = _CONTROL_IN_LINES if key in _OF_MANY_LINES else _CONTROL
+    return pattern.sub(lambda match: f"\\x{ord(match[0]):02x}", value)
 
 
 def log_event(event: Event) -> None:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, ParamSpec, Protocol, overload
 
+from coord.clock import Clock
 from coord.telemetry_events import (
     CATALOGUE,
     BecameLeader,
@@ -63,7 +64,6 @@ __all__ = [
     "TakeoverAttempted",
     "Telemetry",
     "TellsWho",
-    "WallClock",
     "to_dict",
 ]
 
@@ -87,12 +87,6 @@ class TellsWho(Protocol):
     def election(self) -> str: ...
 
 
-class WallClock(Protocol):
-    """What telemetry needs of a clock."""
-
-    def wall_ms(self) -> int: ...
-
-
 Handler = Callable[[Event], None]
 P = ParamSpec("P")
 
@@ -106,7 +100,7 @@ class Telemetry:
     `events_dropped` the events lost to handlers that emit without end.
     """
 
-    def __init__(self, identity: TellsWho, clock: WallClock) -> None:
+    def __init__(self, identity: TellsWho, clock: Clock) -> None:
         node_type = identity.node_type
         self._common: Mapping[str, str] = {
             "node": identity.node,
