@@ -1,0 +1,260 @@
+"""The members of an election as Consul's catalog shows them: candidates, observers, pollers.
+
+What stands in the catalog was written by any process that may register a service. So everything
+here is read with care: whatever is missing or makes no sense becomes None, "" or `unknown`, long
+texts are cut, and nothing raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from coord.consul import (
+    CheckStatus,
+    Consistency,
+    ConsulApi,
+    ConsulError,
+    ConsulNotPermitted,
+    HealthCheck,
+    ServiceInstance,
+)
+from coord.election.reasons import WhyNot
+from coord.records import MAX_DELAY_MS, MAX_TERM, POLLER_SERVICE, Paths
+
+T = TypeVar("T")
+
+MAX_TEXT = 256
+"""The longest text that is taken over from the catalog, in characters."""
+
+UNKNOWN_STATE = "unknown"
+"""The state of a member that does not say any, or nothing that can be read."""
+
+_WORD = re.compile(r"[a-z][a-z_]{0,31}")
+# What Consul puts before the last note once a TTL has run out.
+_EXPIRED = "TTL expired (last output before timeout follows):"
+
+
+class Role(StrEnum):
+    """What a member takes part as."""
+
+    CANDIDATE = "candidate"
+    OBSERVER = "observer"
+    POLLER = "poller"
+
+
+class Seen(StrEnum):
+    """How far something that was looked for in Consul is known."""
+
+    KNOWN = "known"
+    """What is shown is what there is."""
+    UNKNOWN = "unknown"
+    """Nothing was seen, which may be for lack of rights: Consul answers denied lists empty."""
+    NOT_PERMITTED = "not_permitted"
+    """The token does not allow to see it."""
+    UNAVAILABLE = "unavailable"
+    """Consul did not answer this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A list from Consul, and whether it is one: look at `seen` before saying "there are none"."""
+
+    seen: Seen
+    items: tuple[T, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One instance of a candidate, an observer or a poller.
+
+    node: what it calls itself; `consul_node` is the Consul node it is registered on.
+    eligible: None where it does not say.
+    state, why_not: as it last told in its check's note; why_not is the word as it stands, "" if
+        none. `reason` is the same as the enum, None too for a word of a newer version.
+    status: the worst of its checks, those of its Consul node included.
+    check_status: its own check alone.
+    fenced_within_ms: None where it does not say.
+    """
+
+    role: Role
+    node: str
+    node_type: str
+    eligible: bool | None
+    address: str
+    boot_id: str
+    state: str
+    why_not: str
+    status: CheckStatus
+    check_status: CheckStatus
+    version: str
+    fenced_within_ms: int | None
+    consul_node: str
+    service_id: str
+
+    @property
+    def reason(self) -> WhyNot | None:
+        """Why it does not lead: what it says, but a check that fails comes first."""
+        if self.status is CheckStatus.CRITICAL:
+            return WhyNot.CHECK_CRITICAL
+        return WhyNot.parse(self.why_not)
+
+    @property
+    def passing(self) -> bool:
+        """Whether all its checks pass."""
+        return self.status is CheckStatus.PASSING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderInstance:
+    """One instance of the leader's service; only a passing one is the leader at work."""
+
+    node: str
+    node_type: str
+    term: int | None
+    address: str
+    session: str
+    status: CheckStatus
+    consul_node: str
+    service_id: str
+
+    @property
+    def passing(self) -> bool:
+        """Whether all its checks pass."""
+        return self.status is CheckStatus.PASSING
+
+
+def role_services(paths: Paths) -> Mapping[Role, str]:
+    """The name of the service in which each kind of member is registered."""
+    return {
+        Role.CANDIDATE: paths.candidate_service,
+        Role.OBSERVER: paths.observer_service,
+        Role.POLLER: POLLER_SERVICE,
+    }
+
+
+async def read_instances(
+    consul: ConsulApi, service: str, consistency: Consistency = Consistency.DEFAULT
+) -> Listing[ServiceInstance]:
+    """All instances of a service, passing or not. An empty list is `UNKNOWN` here.
+
+    Raises nothing of Consul's: errors are said by `seen`.
+    """
+    try:
+        reply = await consul.health_service(service, consistency=consistency)
+    except ConsulNotPermitted:
+        return Listing(Seen.NOT_PERMITTED)
+    except ConsulError:
+        return Listing(Seen.UNAVAILABLE)
+    return Listing(Seen.KNOWN if reply.value else Seen.UNKNOWN, reply.value)
+
+
+def members(role: Role, found: Listing[ServiceInstance], election: str) -> Listing[Member]:
+    """The members of this election among the instances, sorted by node, the passing ones first.
+
+    Pollers may serve several elections under one service name; who names another is left out.
+    """
+    own = (i for i in found.items if i.meta.get("election", election) == election)
+    ordered = sorted((member(role, i) for i in own), key=_order)
+    return Listing(found.seen, tuple(ordered))
+
+
+def leader_instances(found: Listing[ServiceInstance]) -> Listing[LeaderInstance]:
+    """The instances of the leader's service, the passing ones first."""
+    ordered = sorted((leader_instance(i) for i in found.items), key=_order)
+    return Listing(found.seen, tuple(ordered))
+
+
+def _order(item: Member | LeaderInstance) -> tuple[str, int, str]:
+    return (item.node, item.status.severity, item.service_id)
+
+
+def best_by_node(found: Iterable[Member]) -> Mapping[str, Member]:
+    """For each node the one instance that counts: of several boots, the one that does best."""
+    best: dict[str, Member] = {}
+    for item in found:
+        other = best.get(item.node)
+        if other is None or item.status.severity < other.status.severity:
+            best[item.node] = item
+    return best
+
+
+def member(role: Role, instance: ServiceInstance) -> Member:
+    """What one registered instance says of itself."""
+    meta = instance.meta
+    own = _own_check(instance)
+    state, why_not = parse_note(own.output if own else "")
+    if role is Role.POLLER and state == UNKNOWN_STATE:
+        state = "poller"
+    return Member(
+        role=role,
+        node=_node(instance),
+        node_type=cut(meta.get("node_type", "")),
+        eligible={"true": True, "false": False}.get(meta.get("eligible", "")),
+        address=_address(instance),
+        boot_id=cut(meta.get("boot_id", "")),
+        state=state,
+        why_not=why_not,
+        status=instance.status,
+        check_status=own.status if own else instance.status,
+        version=cut(meta.get("version", "")),
+        fenced_within_ms=_number(meta.get("fenced_within_ms"), MAX_DELAY_MS),
+        consul_node=cut(instance.node),
+        service_id=cut(instance.id),
+    )
+
+
+def leader_instance(instance: ServiceInstance) -> LeaderInstance:
+    """What one instance of the leader's service says of itself."""
+    meta = instance.meta
+    return LeaderInstance(
+        node=_node(instance),
+        node_type=cut(meta.get("node_type", "")),
+        term=_number(meta.get("term"), MAX_TERM),
+        address=cut(meta.get("address", "")) or _address(instance),
+        session=cut(meta.get("session", "")),
+        status=instance.status,
+        consul_node=cut(instance.node),
+        service_id=cut(instance.id),
+    )
+
+
+def parse_note(note: str) -> tuple[str, str]:
+    """State and why-not of a note "<state> <why_not>"; `UNKNOWN_STATE` and "" where not told."""
+    text = note[: 4 * MAX_TEXT].strip()
+    while text.startswith(_EXPIRED):
+        text = text.removeprefix(_EXPIRED).strip()
+    words = text.split()
+    if not words or len(words) > 2 or not all(_WORD.fullmatch(word) for word in words):
+        return UNKNOWN_STATE, ""
+    return words[0], words[1] if len(words) == 2 else ""
+
+
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """`text`, shortened to at most `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _own_check(instance: ServiceInstance) -> HealthCheck | None:
+    own = [check for check in instance.checks if check.service_id == instance.id]
+    return max(own, key=lambda check: check.status.severity, default=None)
+
+
+def _node(instance: ServiceInstance) -> str:
+    return cut(instance.meta.get("node", "") or instance.node)
+
+
+def _address(instance: ServiceInstance) -> str:
+    if told := instance.meta.get("api", ""):
+        return cut(told)
+    host = cut(instance.address or instance.node_address)
+    return f"{host}:{instance.port}" if instance.port else host
+
+
+def _number(text: str | None, limit: int) -> int | None:
+    if text is None or re.fullmatch(r"[0-9]{1,19}", text) is None or int(text) > limit:
+        return None
+    return int(text)
