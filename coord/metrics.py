@@ -222,7 +222,7 @@ class Metrics:
 
     def lease_remaining(self, read: Callable[[], float]) -> None:
         """Ask `read` for what is left of the lease, in seconds, whenever metrics are rendered."""
-        self._lease_remaining.set_function(lambda: max(0.0, _read_or_nan(read)))
+        self._lease_remaining.set_function(lambda: _read_or_nan(lambda: max(0.0, read())))
 
     def consul_error(self, error: ConsulError) -> None:
         """A request to Consul failed."""

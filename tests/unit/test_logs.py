@@ -1,0 +1,213 @@
+"""Logging: one renderer for all, and no secret through it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from coord.election.reasons import LostReason, TakeoverOutcome
+from coord.lasting_fault import FaultNotice, FaultPhase
+from coord.logs import MASK, Masker, configure_logging, log_event, log_fault
+from coord.telemetry import (
+    ElectionCheck,
+    LeaderChanged,
+    LostLeadership,
+    NodeUp,
+    TakeoverAttempted,
+)
+
+SECRET = "6f1c2d34-aaaa-bbbb-cccc-000011112222"
+NAMES = ("", "httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access")
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _logging_put_back() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in NAMES]
+    before = [(list(lg.handlers), lg.level, lg.propagate) for lg in loggers]
+    yield
+    structlog.reset_defaults()
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@pytest.fixture
+def out() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def lines(out: io.StringIO) -> Lines:
+    return lambda: [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_events_are_logged_at_their_level_with_the_leaders_name(
+    out: io.StringIO, lines: Lines
+) -> None:
+    configure_logging("json", "info", stream=out)
+    common: dict[str, Any] = {
+        "node": "core-1",
+        "node_type": "core",
+        "election": "coordinator",
+        "term": 7,
+    }
+    log_event(LeaderChanged(**common, new_leader="core-2", previous_leader="core-1"))
+    log_event(TakeoverAttempted(**common, outcome=TakeoverOutcome.LOCK_DELAY))
+    log_event(ElectionCheck(**common, leader="core-2", state="standby"))
+    log_event(LostLeadership(**common, reason=LostReason.SESSION_GONE))
+    changed, attempted, lost = lines()
+    assert changed["event"] == "serviceradar.coordinator.leader_changed"
+    assert (changed["level"], changed["new_leader"]) == ("info", "core-2")
+    assert {key: changed[key] for key in common} == common
+    assert "gap_ms" not in changed
+    assert (attempted["level"], attempted["outcome"]) == ("info", "lock_delay")
+    assert (lost["level"], lost["reason"]) == ("warning", "session_gone")
+    assert changed["timestamp"].endswith("Z")
+
+
+def test_periodic_checks_are_debug(out: io.StringIO, lines: Lines) -> None:
+    configure_logging("json", "debug", stream=out)
+    log_event(ElectionCheck(leader=None, state="standby"))
+    assert [line["level"] for line in lines()] == ["debug"]
+
+
+def test_an_event_with_a_field_called_name_is_logged(out: io.StringIO, lines: Lines) -> None:
+    configure_logging("json", "info", stream=out)
+    log_event(NodeUp(name="web-1"))
+    assert lines()[0]["name"] == "web-1"
+
+
+def test_faults_are_loud_and_their_end_is_plain(out: io.StringIO, lines: Lines) -> None:
+    configure_logging("json", "info", stream=out)
+    for phase in FaultPhase:
+        log_fault(FaultNotice(kind="consul", phase=phase, detail="d", duration_s=1.23456, count=2))
+    assert [line["level"] for line in lines()] == ["error", "error", "info"]
+    assert {(line["duration_s"], line["count"]) for line in lines()} == {(1.235, 2)}
+
+
+def test_library_loggers_go_through_the_same_renderer(out: io.StringIO, lines: Lines) -> None:
+    stray = logging.StreamHandler(io.StringIO())
+    logging.getLogger("uvicorn.error").addHandler(stray)
+    configure_logging("json", "info", stream=out)
+    logging.getLogger("uvicorn.error").info("started on %s", "port 1")
+    logging.getLogger("httpx").info("HTTP Request: GET http://x")
+    logging.getLogger("httpx").warning("odd")
+    assert [(line["logger"], line["event"]) for line in lines()] == [
+        ("uvicorn.error", "started on port 1"),
+        ("httpx", "odd"),
+    ]
+    assert stray not in logging.getLogger("uvicorn.error").handlers
+
+
+def test_configuring_again_replaces_the_set_up(out: io.StringIO, lines: Lines) -> None:
+    first = io.StringIO()
+    configure_logging("json", "debug", stream=first)
+    configure_logging("json", "warning", stream=out)
+    logging.getLogger("x").info("unseen")
+    logging.getLogger("x").warning("once")
+    assert first.getvalue() == ""
+    assert [line["event"] for line in lines()] == ["once"]
+
+
+def test_it_writes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json")
+    logging.getLogger("x").warning("here")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["event"] == "here"
+
+
+def test_auto_is_console_on_a_terminal_and_json_elsewhere(
+    out: io.StringIO, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    configure_logging("auto", stream=terminal)
+    logging.getLogger("x").warning("spoken")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(terminal.getvalue())
+    assert "spoken" in terminal.getvalue()
+    assert "\x1b" not in terminal.getvalue()
+    configure_logging("auto", stream=out)
+    logging.getLogger("x").warning("spoken")
+    assert lines()[0]["event"] == "spoken"
+
+
+@pytest.mark.parametrize(
+    ("log_format", "level", "named"), [("xml", "info", "log_format"), ("json", "loud", "log_level")]
+)
+def test_a_bad_setting_is_named(log_format: str, level: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        configure_logging(log_format, level)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_secret_gets_out(log_format: str, out: io.StringIO) -> None:
+    configure_logging(log_format, "debug", secrets=[SECRET], stream=out)
+    log = structlog.stdlib.get_logger("x")
+
+    class Holder:
+        def __repr__(self) -> str:
+            return f"<Holder {SECRET}>"
+
+    log.info(f"in the text {SECRET}", poller_token="other-secret", holder=Holder())
+    log.info("nested", headers={"X-Consul-Token": "other-secret", "a": ["b", {"c": SECRET}]})
+    log.info("as a key", table={SECRET: 1}, value=f"x{SECRET}y", raw=SECRET.encode())
+    logging.getLogger("lib").info("GET /v1/kv/x?token=other-secret&wait=1s %s", SECRET)
+    logging.getLogger("lib").info("Authorization: Bearer other-secret")
+    logging.getLogger("lib").info("%s", {"x-consul-token": "other-secret"})
+    try:
+        raise RuntimeError(f"failed with {SECRET}")
+    except RuntimeError:
+        log.exception("failed")
+        logging.getLogger("lib").exception("failed")
+    text = out.getvalue()
+    assert text.count("RuntimeError") >= 2
+    assert "wait=1s" in text
+    assert SECRET not in text
+    assert "other-secret" not in text
+    assert text.count(MASK) >= 10
+
+
+def test_what_only_looks_like_a_secret_stays() -> None:
+    mask = Masker([SECRET, "a"])
+    said = {
+        "event": "a banana",
+        "token_file": "/etc/token",
+        "consul_token": None,
+        "poller_token": "",
+        "term": 7,
+        "ok": True,
+    }
+    assert mask(None, "info", dict(said)) == said
+
+
+def test_others_text_cannot_steer_the_terminal(out: io.StringIO) -> None:
+    configure_logging("console", stream=out)
+    structlog.stdlib.get_logger("x").info("hi", leader="a\x1b[2J\nfaked line", list=["\x9b"])
+    assert "\x1b" not in out.getvalue()
+    assert "\x9b" not in out.getvalue()
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_a_traceback_keeps_its_lines_on_the_console(out: io.StringIO) -> None:
+    configure_logging("console", stream=out)
+    try:
+        raise RuntimeError("x")
+    except RuntimeError:
+        structlog.stdlib.get_logger("x").exception("failed")
+    assert len(out.getvalue().splitlines()) > 3
