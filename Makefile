@@ -55,4 +55,4 @@ consul-agent: ## one Consul agent with its UI until Ctrl-C; ARGS='--http-port 85
 	@$(PYTHON) consul-dev/dev_agent.py start $(ARGS)
 
 clean: ## remove .venv and what was generated
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

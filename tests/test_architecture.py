@@ -1,0 +1,187 @@
+"""The rules of the house, and that breaking one is noticed.
+
+What may import what stands in ``pyproject.toml`` (import-linter) and is run here. Each
+rule is also broken on purpose in a copy, so that a rule that has gone blind fails.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+MODULE_LINES = 400
+CONSOLE_MAY_IMPORT = {
+    f"coord.{name}"
+    for name in ("records", "status", "operations", "doctor", "telemetry", "consul", "config")
+}
+# In two halves: this file is tracked too.
+REGISTRY_HOSTS = [
+    "".join(halves)
+    for halves in (
+        ("pypi", ".org"),
+        ("pythonhosted", ".org"),
+        ("deb.debian", ".org"),
+        ("security.debian", ".org"),
+        ("archive.ubuntu", ".com"),
+        ("registry.npm", "js.org"),
+        ("proxy.golang", ".org"),
+        ("static.crates", ".io"),
+    )
+]
+
+
+def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
+    """Check the import rules of the project in ``directory``."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def imported_by(source: str) -> Iterator[str]:
+    """Yield every module that ``source`` imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            if node.module == "coord":
+                yield from (f"coord.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def refused_in_console(source: str) -> list[str]:
+    """Return what a console module imports from coord beyond what it may."""
+    return [
+        name
+        for name in imported_by(source)
+        if re.match(r"coord(\.|$)", name)
+        and ".".join(name.split(".")[:2]) not in CONSOLE_MAY_IMPORT
+    ]
+
+
+def tracked_files() -> list[Path]:
+    """Return the files git tracks here; skips the test where there is no git tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git work tree")
+    return [REPO / name for name in listed.stdout.split("\0") if name]
+
+
+def registry_hosts_in(text: str) -> list[str]:
+    """Return the package registry hosts that ``text`` names."""
+    return [host for host in REGISTRY_HOSTS if host in text.lower()]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the package and its rules, to be spoiled."""
+    shutil.copytree(REPO / "coord", tmp_path / "coord", ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(REPO / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_import_rules_hold() -> None:
+    done = lint_imports(REPO)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "rule"),
+    [
+        ("election/planted.py", "import time", "What decides has no clock"),
+        ("election/planted.py", "def f():\n    import random", "What decides has no clock"),
+        ("election/planted.py", "from coord import clock", "What decides has no clock"),
+        ("election/planted.py", "from coord.consul import client", "What decides has no clock"),
+        ("consul/planted.py", "import coord.supervisor", "Imports point one way"),
+        ("election/planted.py", "import coord.config", "Imports point one way"),
+        ("planted_and_in_no_layer.py", "", "Imports point one way"),
+        ("consul/planted.py", "import textual", "The node knows nothing of the console"),
+        ("consul/planted.py", "import console.app", "The node knows nothing of the console"),
+    ],
+)
+def test_a_broken_import_rule_is_noticed(copy: Path, path: str, source: str, rule: str) -> None:
+    before = lint_imports(copy)
+    assert before.returncode == 0, before.stdout + before.stderr
+    (copy / "coord" / path).write_text(source + "\n")
+
+    after = lint_imports(copy)
+
+    assert after.returncode == 1
+    assert "planted" in after.stdout
+    assert re.search(rf"^{rule}.* BROKEN$", after.stdout, re.MULTILINE)
+
+
+def test_console_imports_only_the_shared_rooms() -> None:
+    refused = {
+        str(path.relative_to(REPO)): names
+        for path in sorted((REPO / "console").rglob("*.py"))
+        if (names := refused_in_console(path.read_text()))
+    }
+    assert refused == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ("from coord.records import LeaderRecord\nimport coord.consul.client", []),
+        ("from coord import status, doctor", []),
+        ("import coord", ["coord"]),
+        ("from coord import application", ["coord.application"]),
+        ("def f():\n    from coord.candidate import x", ["coord.candidate"]),
+        ("from coord.election.states import State", ["coord.election.states"]),
+        ("import coordinates", []),
+    ],
+)
+def test_the_consoles_rule_sees_a_violation(source: str, refused: list[str]) -> None:
+    assert refused_in_console(source) == refused
+
+
+def test_no_tracked_file_names_a_package_registry() -> None:
+    named = {
+        str(path.relative_to(REPO)): hosts
+        for path in tracked_files()
+        if path.is_file() and (hosts := registry_hosts_in(path.read_text(errors="replace")))
+    }
+    assert named == {}
+
+
+def test_a_named_registry_is_seen() -> None:
+    assert registry_hosts_in(f"see https://{REGISTRY_HOSTS[0].upper()}/simple") == [
+        REGISTRY_HOSTS[0]
+    ]
+
+
+def test_requirements_are_hashed_and_name_no_place() -> None:
+    for path in sorted((REPO / "requirements").glob("*.txt")):
+        text = path.read_text()
+        assert "://" not in text, path.name
+        joined = text.replace("\\\n", " ")
+        for line in filter(None, map(str.strip, joined.splitlines())):
+            assert "==" in line, f"{path.name}: not pinned: {line[:60]}"
+            assert "--hash=sha256:" in line, f"{path.name}: not hashed: {line[:60]}"
+
+
+def test_modules_stay_short() -> None:
+    long = {
+        str(path.relative_to(REPO)): lines
+        for path in sorted((REPO / "coord").rglob("*.py"))
+        if (lines := len(path.read_text().splitlines())) > MODULE_LINES
+    }
+    assert long == {}, f"over {MODULE_LINES} lines: give the parts rooms of their own"
