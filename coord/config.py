@@ -8,20 +8,17 @@ Durations are written `5s`, `1500ms`, `1m`; a bare number is milliseconds. Insid
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
-    PlainSerializer,
     PrivateAttr,
-    SecretStr,
     ValidationError,
     model_validator,
 )
@@ -29,6 +26,26 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from coord.election.timing import Timing, TimingError
 from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
+from coord.records import MAX_DELAY_MS
+from coord.settings_fields import (
+    Address,
+    AdvertisedAddress,
+    Bool,
+    ConsulAddr,
+    Count,
+    Duration,
+    LogFormat,
+    LogFormatWord,
+    LogLevel,
+    LogLevelWord,
+    Name,
+    Names,
+    NodeTypeText,
+    PositiveCount,
+    PositiveDuration,
+    ReadableFile,
+    Secret,
+)
 from coord.settings_sources import (
     Deprecation,
     Layer,
@@ -42,20 +59,7 @@ from coord.settings_sources import (
     flag_name,
     read_layers,
 )
-from coord.settings_values import (
-    HostPort,
-    InvalidValueError,
-    consul_url,
-    format_duration,
-    parse_bool,
-    parse_consul_addr,
-    parse_count,
-    parse_duration,
-    parse_host_port,
-    parse_list,
-    parse_name,
-    shown,
-)
+from coord.settings_values import HostPort, InvalidValueError, consul_url, format_duration
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -81,10 +85,6 @@ __all__ = [
     "format_duration",
 ]
 
-Number = TypeVar("Number", int, float)
-LogFormat = Literal["auto", "json", "console"]
-LogLevel = Literal["debug", "info", "warning", "error"]
-
 TIMING_FIELDS: tuple[str, ...] = (
     "election_interval",
     "takeover_delay",
@@ -104,75 +104,6 @@ SECRET_FIELDS = frozenset({"consul_token", "poller_token"})
 
 NO_FLAG_FIELDS = SECRET_FIELDS
 """Settings without a flag: every user of a machine can read the arguments of its processes."""
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        word = value.strip().lower() if isinstance(value, str) else ""
-        if word not in choices:
-            raise InvalidValueError(f"{shown(value)} is none of them", f"use {', '.join(choices)}")
-        return word
-
-    return parse
-
-
-def _secret(value: object) -> SecretStr:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    word = text.strip() if isinstance(text, str) else ""
-    if word and word.isascii() and word.isprintable() and " " not in word:
-        return SecretStr(word)
-    raise InvalidValueError("it is not a token", "write ASCII letters and signs, without spaces")
-
-
-def _path(value: object) -> Path:
-    if isinstance(value, str | Path) and str(value) and "\0" not in str(value):
-        return Path(value)
-    raise InvalidValueError(f"{shown(value)} is not a path", "name a file")
-
-
-def _file(path: Path) -> Path:
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise InvalidValueError(
-            f"cannot read {shown(str(path))}: {error.strerror}",
-            "name a file that this user may read",
-        ) from None
-
-
-def _advertised(value: HostPort) -> HostPort:
-    if value.port == 0 or value.is_any:
-        raise InvalidValueError(
-            f"nobody can reach {value}", "name the host and port that other nodes reach this one at"
-        )
-    return value
-
-
-def _positive(value: Number) -> Number:
-    if value > 0:
-        return value
-    raise InvalidValueError("it is zero", "it must be more")
-
-
-def _type_text(value: object) -> str:
-    if isinstance(value, str) and value.strip() and value.strip().isprintable():
-        return value.strip()
-    raise InvalidValueError(f"{shown(value)} is not a node type", "use core, web or poller")
-
-
-Name = Annotated[str, BeforeValidator(parse_name)]
-Names = Annotated[tuple[str, ...], BeforeValidator(parse_list)]
-Duration = Annotated[
-    float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
-]
-Bool = Annotated[bool, BeforeValidator(parse_bool)]
-Count = Annotated[int, BeforeValidator(parse_count)]
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-ReadableFile = Annotated[Path, AfterValidator(_file), BeforeValidator(_path)]
-Address = Annotated[
-    HostPort, BeforeValidator(parse_host_port), PlainSerializer(str, return_type=str)
-]
 
 
 def _this_host() -> str:
@@ -215,8 +146,12 @@ class Settings(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    node: Name = Field(default_factory=_this_host, description="Name of this node.")
-    node_type: Annotated[str, BeforeValidator(_type_text)] | None = Field(
+    node: Name = Field(
+        default_factory=_this_host,
+        validate_default=True,
+        description="Name of this node; else this host's.",
+    )
+    node_type: NodeTypeText | None = Field(
         None, description="core, web or poller; else the prefix of the node's name says it."
     )
     eligible: Bool | None = Field(
@@ -245,13 +180,11 @@ class Settings(BaseSettings):
     listen: Address = Field(
         HostPort("127.0.0.1", 8610), description="Where this node listens; port 0 takes any."
     )
-    advertise: Annotated[Address, AfterValidator(_advertised)] | None = Field(
+    advertise: AdvertisedAddress | None = Field(
         None, description="Where others reach this node; else where it listens."
     )
     poller_token: Secret | None = Field(None, description="What pollers demand of the leader.")
-    poller_capacity: Annotated[Count, AfterValidator(_positive)] = Field(
-        8, description="Polls that a poller runs at a time."
-    )
+    poller_capacity: PositiveCount = Field(8, description="Polls that a poller runs at a time.")
     workloads: Names = Field(
         ("cluster-health", "poll-orchestrator"),
         description="The coordination work, with commas, or none.",
@@ -259,21 +192,19 @@ class Settings(BaseSettings):
     max_restarts: Count = Field(
         3, description="More restarts of work than this in restart_window: step down."
     )
-    restart_window: Annotated[Duration, AfterValidator(_positive)] = Field(
+    restart_window: PositiveDuration = Field(
         5.0, description="The window that max_restarts counts in."
     )
-    health_interval: Annotated[Duration, AfterValidator(_positive)] = Field(
+    health_interval: PositiveDuration = Field(
         30.0, description="How often cluster health is published."
     )
     min_nodes: Count = Field(1, description="Fewer nodes than this: the cluster is degraded.")
-    log_format: Annotated[LogFormat, BeforeValidator(_one_of(*get_args(LogFormat)))] = Field(
+    log_format: LogFormatWord = Field(
         "auto", description="json, console, or auto: console on a terminal."
     )
-    log_level: Annotated[LogLevel, BeforeValidator(_one_of(*get_args(LogLevel)))] = Field(
-        "info", description="debug, info, warning or error."
-    )
+    log_level: LogLevelWord = Field("info", description="debug, info, warning or error.")
 
-    consul_addr: Annotated[str, BeforeValidator(parse_consul_addr)] = Field(
+    consul_addr: ConsulAddr = Field(
         "127.0.0.1:8500", description="Consul: host:port, http://, https:// or unix:///path."
     )
     consul_token: Secret | None = Field(None, description="Consul token; better a token file.")
@@ -333,6 +264,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_relations(self) -> Self:
         self._timing = Timing(**{name: getattr(self, name) for name in TIMING_FIELDS})
+        if self._timing.fenced_within * 1_000 > MAX_DELAY_MS:
+            raise FieldError(
+                "lease",
+                f"lease + fence_grace is {format_duration(self._timing.fenced_within)}, more than "
+                f"{format_duration(MAX_DELAY_MS / 1_000)}, the most that a leader's record holds",
+                "shorten them",
+            )
         if self.advertise is None and self.listen.is_any:
             raise FieldError(
                 "advertise", f"nobody can reach {self.listen}", "set where others reach this node"
@@ -441,7 +379,9 @@ def _timing_problem(error: TimingError, layers: Layers) -> Problem:
     changed = [
         f"{name} is from {layers.source(name)}"
         for name in TIMING_FIELDS
-        if name != error.field and name in text and layers.source(name).kind != SourceKind.DEFAULT
+        if name != error.field
+        and re.search(rf"\b{name}\b", text)
+        and layers.source(name).kind != SourceKind.DEFAULT
     ]
     fix = f"change {env_name(error.field)} or {flag_name(error.field)}"
     return Problem(error.field, layers.source(error.field), "; ".join([text, *changed]), fix)

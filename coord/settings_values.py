@@ -6,7 +6,6 @@ PURE: text in, value out. What cannot be read raises `InvalidValueError`, with t
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +36,10 @@ class InvalidValueError(ValueError):
 
 def shown(value: object) -> str:
     """A value as an error message quotes it: never long, never with control characters."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except ValueError:  # An integer of thousands of digits.
+        text = "a number far too long"
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
@@ -58,8 +60,9 @@ def parse_duration(value: object) -> float:
 
 def _duration_of_text(value: str | int | float) -> float:
     if isinstance(value, int | float):
-        if not math.isfinite(value):
-            raise InvalidValueError(f"{shown(value)} is not a duration", _DURATION_FIX)
+        # Comparing never overflows, and is False for what is not a number.
+        if not abs(value) <= _LONGEST_S * 1_000:
+            raise InvalidValueError(f"{shown(value)} ms is not from 0 to a year", _DURATION_FIX)
         # Through str: the decimal digits that were written, not the binary fraction near them.
         return float(Decimal(str(value)) / 1_000)
     match = _DURATION.fullmatch(value.strip())
@@ -70,8 +73,8 @@ def _duration_of_text(value: str | int | float) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as settings write it, in whole seconds where that is exact: `5s`, `1500ms`."""
-    milliseconds = Decimal(str(seconds)) * 1_000
+    """A duration as settings write it, to the nanosecond: `5s`, `1500ms`, `0.25ms`."""
+    milliseconds = round(Decimal(str(seconds)) * 1_000, 6)
     if milliseconds % 1_000 == 0:
         return f"{int(milliseconds) // 1_000}s"
     text = f"{milliseconds:f}"

@@ -1,0 +1,110 @@
+"""`coord …`: parses, calls, prints.
+
+Commands live in modules of their own, imported only when they are used: `coord --help` and
+`coord --version` must not wait for an HTTP client.
+
+Exit codes, of every command:
+    0   done
+    1   an answer that is not good news; each command says which
+    2   wrong usage, or settings that cannot be used
+    3   Consul cannot be reached, or has no leader
+    4   the Consul token does not permit this
+    70  an internal error, or a node that had to end
+    130 interrupted
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from coord.cli.errors import EPILOG, cli_errors
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Where a command is, and what the help says of it before it is imported."""
+
+    section: str
+    target: str
+    help: str
+
+
+_COMMANDS: dict[str, _Entry] = {
+    "node": _Entry("Run", "coord.cli.node:node", "Run one node in the foreground."),
+    "status": _Entry("Look", "coord.cli.status:status", "Show the cluster as Consul has it."),
+    "config": _Entry(
+        "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
+    ),
+}
+
+_SECTIONS = ("Run", "Look", "Act")
+
+
+class _Main(click.Group):
+    """Commands in sections, imported when used; every error becomes one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.target.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in _SECTIONS:
+            rows = [(name, e.help) for name, e in _COMMANDS.items() if e.section == section]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with cli_errors(show_traceback=bool(ctx.params.get("traceback"))):
+            return super().invoke(ctx)
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("coord")
+    except PackageNotFoundError:
+        number = "unknown (not installed)"
+    click.echo(f"coord {number}")
+    ctx.exit()
+
+
+@click.group(
+    cls=_Main,
+    name="coord",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version.",
+)
+@click.option(
+    "--traceback",
+    is_flag=True,
+    expose_value=True,
+    help="Show where an internal error came from.",
+)
+def main(traceback: bool) -> None:
+    """Leader election and coordination on Consul."""

@@ -1,0 +1,235 @@
+"""The command line: exit codes, what goes to stderr, and that nothing shows a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from coord.cli import main
+from coord.cli.config_report import MASK, config_report
+from coord.cli.errors import ExitCode, cli_errors
+from coord.config import NO_FLAG_FIELDS, Settings, SettingsError, flag_name
+from coord.consul.errors import (
+    ConsulError,
+    ConsulNotPermitted,
+    ConsulRefused,
+    ConsulUnavailable,
+)
+
+TOKEN = "b1gs3cret-0000"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("COORDINATOR_", "CONSUL_", "CLUSTER_", "SERVICERADAR_")):
+            monkeypatch.delenv(name)
+    return
+
+
+def run(*args: str, **env: str) -> Result:
+    return CliRunner().invoke(main, list(args), env=env)
+
+
+def test_config_prints_every_setting_with_its_source() -> None:
+    result = run("config", "--json", "--node", "core-1", "--lease", "1s", COORDINATOR_MIN_NODES="3")
+    assert result.exit_code == ExitCode.OK
+    report = json.loads(result.stdout)
+    settings = report["settings"]
+    assert set(settings) == set(Settings.model_fields)
+    assert settings["lease"] == {
+        "value": "1s",
+        "value_s": 1.0,
+        "source": {"kind": "flag", "name": "--lease"},
+    }
+    assert settings["min_nodes"] == {
+        "value": 3,
+        "source": {"kind": "env", "name": "COORDINATOR_MIN_NODES"},
+    }
+    assert settings["check_ttl"]["source"] == {"kind": "default", "name": None}
+
+
+def test_config_says_whether_the_node_may_lead() -> None:
+    report = json.loads(run("config", "--json", "--node", "poller-1").stdout)
+    assert report["node"] == {
+        "name": "poller-1",
+        "node_type": "poller",
+        "node_type_from": "node_name",
+        "eligible": False,
+        "eligible_why": "node_type_may_not_lead",
+    }
+    arguments = ("config", "--node", "poller-1", "--eligible", "true")
+    assert "set_eligible" in run(*arguments).stdout
+
+
+def test_config_prints_the_timing_budget() -> None:
+    settings = Settings(environ={}, node="core-1")
+    amounts = config_report(settings)["budget_s"]
+    assert amounts["overlap_margin"] == pytest.approx(settings.timing.overlap_margin)
+    assert 0 < amounts["clean_end"] < amounts["kill"] <= amounts["hang"] < amounts["host_loss"]
+    assert 0 < amounts["outage_unnoticed"] < settings.lease < amounts["outage_ridden_out"]
+    assert amounts["agent_outage_ridden_out"] < settings.check_ttl
+    text = run("config", "--node", "core-1").stdout
+    for seconds in amounts.values():
+        assert f"{seconds:.3f} s" in text
+
+
+@pytest.mark.parametrize("arguments", [("config",), ("config", "--json")])
+def test_config_masks_secrets(arguments: tuple[str, ...]) -> None:
+    env = {"CONSUL_HTTP_TOKEN": TOKEN, "COORDINATOR_POLLER_TOKEN": TOKEN}
+    result = run(*arguments, "--node", "core-1", **env)
+    assert result.exit_code == ExitCode.OK
+    assert TOKEN not in result.output
+    assert result.output.count(MASK) == 2
+
+
+def test_config_warns_of_what_decides_nothing() -> None:
+    env = {"CLUSTER_COORDINATOR": "true", "COORDINATOR_LEESE": "1s"}
+    report = json.loads(run("config", "--json", "--node", "core-1", **env).stdout)
+    assert [item["name"] for item in report["deprecated"]] == ["CLUSTER_COORDINATOR"]
+    assert report["unknown_variables"] == [
+        {"name": "COORDINATOR_LEESE", "nearest": "COORDINATOR_LEASE"}
+    ]
+    text = run("config", "--node", "core-1", **env).stdout
+    assert "CLUSTER_COORDINATOR" in text
+    assert "COORDINATOR_LEESE" in text
+
+
+def test_config_reads_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "coord.toml"
+    path.write_text('election = "east"')
+    report = json.loads(run("config", "--json", "--config", str(path)).stdout)
+    assert report["config_file"] == str(path)
+    assert report["settings"]["election"]["value"] == "east"
+
+
+def test_every_setting_but_secrets_has_a_flag() -> None:
+    result = run("node", "--help")
+    flags = set(result.stdout.split())
+    for field in Settings.model_fields:
+        assert (flag_name(field) in flags) is (field not in NO_FLAG_FIELDS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "--lease", "9s"),
+        ("config", "--log-level", "loud"),
+        ("config", "--config", "/nonexistent/coord.toml"),
+        ("node", "--election", "../x"),
+        ("status", "--consul-addr", "ftp://x"),
+        ("config", "--no-such-flag"),
+        ("nosuchcommand",),
+    ],
+)
+def test_bad_settings_and_usage_exit_2_with_words_on_stderr(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stdout == ""
+    assert result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_one_line_for_each_problem() -> None:
+    result = run("config", "--lease", "x", "--min-nodes", "y")
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("coord: ") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["node", "status", "config"])
+def test_each_command_has_help(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == ExitCode.OK
+    assert "--config" in result.stdout
+
+
+def test_version_and_help_do_not_wait_for_heavy_modules() -> None:
+    program = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from coord.cli import main\n"
+        "for flag in ('--version', '--help'):\n"
+        "    assert CliRunner().invoke(main, [flag]).exit_code == 0\n"
+        "heavy = {'httpx', 'pydantic', 'starlette', 'uvicorn', 'rich', 'consul'}\n"
+        "sys.exit(','.join(sorted(heavy & set(sys.modules))) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_python_dash_m_coord() -> None:
+    command = [sys.executable, "-m", "coord", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("coord ")
+
+
+# --- errors, whatever command they come from ---
+
+
+def failing(error: BaseException, *, show_traceback: bool = False) -> Result:
+    @click.command()
+    def command() -> None:
+        with cli_errors(show_traceback=show_traceback):
+            raise error
+
+    return CliRunner().invoke(command)
+
+
+def settings_error() -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        Settings(environ={}, node="..")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (settings_error, ExitCode.USAGE),
+        (lambda: ConsulUnavailable("GET /v1/x", "refused\nhere"), ExitCode.CONSUL_UNREACHABLE),
+        (
+            lambda: ConsulUnavailable("GET /v1/x", "none", no_leader=True),
+            ExitCode.CONSUL_UNREACHABLE,
+        ),
+        (lambda: ConsulNotPermitted("GET /v1/x", "no", status=403), ExitCode.NOT_PERMITTED),
+        (lambda: ConsulRefused("GET /v1/x", "no", status=400), ExitCode.INTERNAL),
+        (lambda: ConsulError("GET /v1/x", "odd"), ExitCode.INTERNAL),
+        (lambda: RuntimeError("oh"), ExitCode.INTERNAL),
+        (lambda: ExceptionGroup("g", [ValueError("a")]), ExitCode.INTERNAL),
+        (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    ],
+)
+def test_each_error_has_its_exit_code_and_one_line(
+    make: Callable[[], BaseException], code: ExitCode
+) -> None:
+    result = failing(make())
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("coord: ")
+
+
+def test_an_internal_error_shows_where_only_when_asked() -> None:
+    assert "Traceback" not in failing(RuntimeError("oh")).stderr
+    assert "Traceback" in failing(RuntimeError("oh"), show_traceback=True).stderr
+
+
+def test_an_exit_of_its_own_passes() -> None:
+    @click.command()
+    @click.pass_context
+    def command(ctx: click.Context, /, **_params: Any) -> None:
+        with cli_errors(show_traceback=False):
+            ctx.exit(17)
+
+    assert CliRunner().invoke(command).exit_code == 17
