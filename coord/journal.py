@@ -19,6 +19,7 @@ from typing import Any
 
 from coord.consul.api import ConsulApi
 from coord.consul.errors import ConsulError, ConsulRefused
+from coord.consul.keys import check_key
 from coord.consul.types import Consistency, KVEntry, TxnOp
 from coord.lasting_fault import LastingFault
 from coord.records import MAX_TERM, Paths, check_name
@@ -42,7 +43,7 @@ _MAX_TEXT = 1000
 _MAX_FIELDS = 64
 _MAX_MS = 10**13 - 1
 _MAX_NUMBER = 2**63
-_KEY = re.compile(r"(?P<ms>[0-9]{13})-(?P<node>[A-Za-z0-9._-]+)-[0-9a-f]{4}-[0-9]{8}")
+_KEY = re.compile(r"(?P<ms>[0-9]{13})-(?P<node>[A-Za-z0-9._-]+)-[0-9a-f]{8}-[0-9]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Journal:
     ) -> None:
         self._prefix = paths.journal
         self._node = check_name("node", node)
-        self._start = f"{random.getrandbits(16):04x}"
+        self._start = f"{random.getrandbits(32):08x}"
         self._faults = faults
         self._queue_size = queue_size
         self._backoff_s = backoff_s
@@ -192,7 +193,7 @@ def _body(event: Event) -> dict[str, Any]:
 async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> int:
     """Delete all but the newest `keep` entries; returns how many were deleted. For the leader.
 
-    Keys that are not named like an entry go first.
+    Keys that are not named like an entry go first; those that no client may name are left.
 
     Raises:
         ConsulError: Consul did not do it, or not all of it.
@@ -201,7 +202,7 @@ async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> in
     if keep < 0:
         raise ValueError(f"keep is {keep}; it must be zero or more")
     found = await consul.kv_keys(paths.journal)
-    keys = sorted(found.value, key=lambda key: _sort_key(paths, key))
+    keys = sorted(filter(_may_be_named, found.value), key=lambda key: _sort_key(paths, key))
     surplus = keys[: max(0, len(keys) - keep)]
     for start in range(0, len(surplus), _TXN_DELETES):
         await consul.txn([TxnOp.kv_delete(key) for key in surplus[start : start + _TXN_DELETES]])
@@ -228,6 +229,14 @@ async def read(
     reply = await consul.kv_list(paths.journal, consistency=consistency)
     entries = sorted(reply.value, key=lambda entry: _sort_key(paths, entry.key))
     return tuple(_decoded(paths, entry) for entry in entries[-limit:])
+
+
+def _may_be_named(key: str) -> bool:
+    try:
+        check_key(key)
+    except ValueError:
+        return False
+    return True
 
 
 def _sort_key(paths: Paths, key: str) -> tuple[int, str]:
