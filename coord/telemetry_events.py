@@ -1,6 +1,6 @@
-"""The events: everything that the telemetry can say, as frozen dataclasses.
+"""The events: what the telemetry says, as frozen dataclasses.
 
-`CATALOGUE` names every class there is; the documentation is generated from it. Use them through
+A workload may bring further classes of `Event`. `CATALOGUE` names every class of this module; the documentation is generated from it. Use them through
 `coord.telemetry`, which has all of these names too.
 """
 
@@ -21,6 +21,7 @@ from coord.election.reasons import (
 
 COORDINATOR = "serviceradar.coordinator."
 CLUSTER = "serviceradar.cluster."
+POLLS = "serviceradar.polls."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +279,7 @@ class PollFinished(Event):
     """
 
     NAME: ClassVar[str] = "poll_finished"
-    EVENT: ClassVar[str] = COORDINATOR + NAME
+    EVENT: ClassVar[str] = POLLS + "finished"
     LEVEL: ClassVar[str] = "debug"
     PERIODIC: ClassVar[bool] = True
 
@@ -362,7 +363,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     NodeUp,
     NodeDown,
 )
-"""Every class of event there is."""
+"""Every class of event that is defined here."""
 
 
 def to_dict(event: Event) -> dict[str, Any]:

@@ -96,11 +96,11 @@ def test_the_catalogue_has_every_class_of_event_and_every_designed_one() -> None
 
 
 def test_names_are_unique_and_well_formed() -> None:
-    names = [kind.EVENT for kind in CATALOGUE]
-    assert len(set(names)) == len(names)
+    assert len({kind.EVENT for kind in CATALOGUE}) == len(CATALOGUE)
+    assert len({kind.NAME for kind in CATALOGUE}) == len(CATALOGUE)
     for kind in CATALOGUE:
-        assert re.fullmatch(r"serviceradar\.(coordinator|cluster)\.[a-z_]+", kind.EVENT)
-        assert kind.EVENT.endswith("." + kind.NAME)
+        assert re.fullmatch(r"serviceradar\.(coordinator|cluster|polls)\.[a-z_]+", kind.EVENT)
+        assert kind.NAME.endswith(kind.EVENT.rpartition(".")[2])
         assert kind.LEVEL in ("debug", "info", "warning")
         assert not (kind.JOURNALED and kind.PERIODIC)
 
