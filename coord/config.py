@@ -8,7 +8,6 @@ Durations are written `5s`, `1500ms`, `1m`; a bare number is milliseconds. Insid
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -24,10 +23,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from coord.election.timing import Timing, TimingError
+from coord.election.timing import Timing
 from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
 from coord.records import MAX_DELAY_MS
 from coord.settings_fields import (
+    TIMING_FIELDS,
     Address,
     AdvertisedAddress,
     Bool,
@@ -46,6 +46,7 @@ from coord.settings_fields import (
     ReadableFile,
     Secret,
 )
+from coord.settings_problems import FieldError, problem_of, set_source
 from coord.settings_sources import (
     Deprecation,
     Layer,
@@ -59,11 +60,9 @@ from coord.settings_sources import (
     flag_name,
     read_layers,
 )
-from coord.settings_values import HostPort, InvalidValueError, consul_url, format_duration
+from coord.settings_values import HostPort, consul_url, format_duration
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from coord.consul.address import ConsulAddress
 
 __all__ = [
@@ -84,20 +83,6 @@ __all__ = [
     "flag_name",
     "format_duration",
 ]
-
-TIMING_FIELDS: tuple[str, ...] = (
-    "election_interval",
-    "takeover_delay",
-    "check_ttl",
-    "confirm_interval",
-    "lease",
-    "fence_grace",
-    "lock_delay",
-    "session_ttl",
-    "suspend_limit",
-    "shutdown_timeout",
-)
-"""The settings that make up `Timing`."""
 
 SECRET_FIELDS = frozenset({"consul_token", "poller_token"})
 """Settings whose values are shown nowhere."""
@@ -235,7 +220,7 @@ class Settings(BaseSettings):
         try:
             super().__init__()
         except ValidationError as error:
-            problems = tuple(_problem(item, layers) for item in error.errors(include_url=False))
+            problems = tuple(problem_of(item, layers) for item in error.errors(include_url=False))
         else:
             problems = ()
         finally:
@@ -304,19 +289,30 @@ class Settings(BaseSettings):
     def consul_address(self) -> ConsulAddress:
         """How to reach Consul, for `ConsulClient`; the token file is read by the client, anew
         whenever it changes.
+
+        Raises:
+            SettingsError: a certificate or key for https cannot be used.
         """
         # Here, because it pulls in the HTTP client, which most readers of settings do not need.
         from coord.consul.address import ConsulAddress
 
         token = self.consul_token
-        return ConsulAddress(
-            url=self.consul_url,
-            token=token.get_secret_value() if token else None,
-            token_file=self.consul_token_file,
-            ca_cert=self.consul_cacert,
-            client_cert=self.consul_client_cert,
-            client_key=self.consul_client_key,
-        )
+        try:
+            address = ConsulAddress(
+                url=self.consul_url,
+                token=token.get_secret_value() if token else None,
+                token_file=self.consul_token_file,
+                ca_cert=self.consul_cacert,
+                client_cert=self.consul_client_cert,
+                client_key=self.consul_client_key,
+            )
+            # Nobody should learn at the first request that a certificate cannot be used.
+            address.ssl_context()
+        except ValueError as error:
+            source = set_source("consul_addr", self._layers)
+            problem = Problem("consul_addr", source, " ".join(str(error).split()), "correct it")
+            raise SettingsError((problem,)) from None
+        return address
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -349,44 +345,3 @@ class Settings(BaseSettings):
     def eligibility(self) -> Eligibility:
         """Whether this node may lead, and why."""
         return find_eligibility(self.found_node_type.node_type, self.eligible)
-
-
-class FieldError(InvalidValueError):
-    """A relation between settings does not hold; `field` is the one to change first."""
-
-    def __init__(self, field: str, problem: str, fix: str) -> None:
-        super().__init__(problem, fix)
-        self.field = field
-
-
-def _problem(item: ErrorDetails, layers: Layers) -> Problem:
-    """What pydantic found, as ours: its type, not its text, says which."""
-    error = item.get("ctx", {}).get("error")
-    field = str(item["loc"][0]) if item["loc"] else None
-    if isinstance(error, TimingError):
-        return _timing_problem(error, layers)
-    if isinstance(error, FieldError):
-        return Problem(error.field, _set_source(error.field, layers), error.problem, error.fix)
-    source = _set_source(field, layers) if field else None
-    if isinstance(error, InvalidValueError):
-        return Problem(field, source, error.problem, error.fix)
-    return Problem(field, source, item["msg"], "correct it")
-
-
-def _timing_problem(error: TimingError, layers: Layers) -> Problem:
-    """Names where each of the durations in the relation came from: any may be the wrong one."""
-    text = str(error)
-    changed = [
-        f"{name} is from {layers.source(name)}"
-        for name in TIMING_FIELDS
-        if name != error.field
-        and re.search(rf"\b{name}\b", text)
-        and layers.source(name).kind != SourceKind.DEFAULT
-    ]
-    fix = f"change {env_name(error.field)} or {flag_name(error.field)}"
-    return Problem(error.field, layers.source(error.field), "; ".join([text, *changed]), fix)
-
-
-def _set_source(field: str, layers: Layers) -> Source | None:
-    source = layers.source(field)
-    return None if source.kind is SourceKind.DEFAULT else source

@@ -28,6 +28,21 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+TIMING_FIELDS: tuple[str, ...] = (
+    "election_interval",
+    "takeover_delay",
+    "check_ttl",
+    "confirm_interval",
+    "lease",
+    "fence_grace",
+    "lock_delay",
+    "session_ttl",
+    "suspend_limit",
+    "shutdown_timeout",
+)
+"""The settings that make up `Timing`."""
+
+
 def _one_of(*choices: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         word = value.strip().lower() if isinstance(value, str) else ""

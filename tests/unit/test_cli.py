@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,12 @@ TOKEN = "b1gs3cret-0000"
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     for name in list(os.environ):
         if name.startswith(("COORDINATOR_", "CONSUL_", "CLUSTER_", "SERVICERADAR_")):
             monkeypatch.delenv(name)
-    return
 
 
 def run(*args: str, **env: str) -> Result:

@@ -424,6 +424,22 @@ def test_consul_address_names_the_token_file_to_be_read_again(tmp_path: Path) ->
     assert (address.token_file, address.token) == (file, None)
 
 
+def test_a_certificate_that_is_none_is_refused_before_the_first_request(tmp_path: Path) -> None:
+    pem = tmp_path / "ca.pem"
+    pem.write_text("not a certificate")
+    settings = load(consul_addr="https://h:8501", consul_cacert=pem)
+    with pytest.raises(SettingsError):
+        _ = settings.consul_address
+    assert load(consul_addr="http://h:8500", consul_cacert=pem).consul_address.ca_cert == pem
+
+
+def test_a_certificate_cannot_go_unverified() -> None:
+    assert problems(consul_addr="https://h:1", consul_ssl_verify="no").keys() == {
+        "consul_ssl_verify"
+    }
+    assert load(consul_addr="http://h:1", consul_ssl_verify="no").consul_url == "http://h:1"
+
+
 # --- what is found and decides nothing ---
 
 
