@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 CLOCK_TOLERANCE = 1.11
-"""How much longer one second of one node may be than a second of another: 1.05 / 0.95, rounded up."""
+"""How much longer a second of one node may be than of another: 1.05 / 0.95, rounded up."""
 
 LOCK_DELAY_RANGE_S = (1.0, 60.0)
 """Consul accepts lock-delays outside this range and then does not honour them as written."""

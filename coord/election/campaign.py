@@ -1,0 +1,163 @@
+"""When a vacancy may be tried for, and what an attempt came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coord.election import commands as cmd
+from coord.election.events import KeyView
+from coord.election.lookout import Lookout, Vacancy
+from coord.election.reasons import TakeoverOutcome, WhyNot
+from coord.election.timing import Timing
+
+COOL_LEAST_S = 1.0
+"""How long a node that led stays back even if it is alone: elections must not spin."""
+
+ACQUIRE_DEADLINE_S = 1.0
+"""How long an attempt is waited for before its outcome counts as unknown."""
+
+MAX_SUCCESSORS = 3
+
+_PUT_OFF = {
+    TakeoverOutcome.LOCK_DELAY: (0.25, WhyNot.LOCK_DELAY),
+    TakeoverOutcome.NOT_PERMITTED: (5.0, WhyNot.NOT_PERMITTED),
+    TakeoverOutcome.REFUSED: (5.0, WhyNot.WAITING_TURN),
+    TakeoverOutcome.UNAVAILABLE: (0.5, WhyNot.CONSUL_UNREACHABLE),
+}
+"""How long after such a refusal the next attempt is made, in seconds, and what it waits for.
+
+A refusal for the lock-delay costs Consul no write, so it may be repeated soon.
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """What was tried, and since when (if so) its outcome is unknown. Times in seconds."""
+
+    number: int
+    session: str
+    term: int
+    vacancy: Vacancy
+    due_at: float
+    sent_at: float
+    unknown_since: float | None = None
+
+    def is_on(self, view: KeyView) -> bool:
+        """Whether that read saw this attempt succeeded: its session and its term."""
+        return view.session == self.session and view.term == self.term
+
+    def taken(self, now: float) -> cmd.VacancyTaken:
+        """The time line of a success that is learnt of now."""
+        return cmd.VacancyTaken(
+            previous=self.vacancy.former,
+            cause=self.vacancy.cause,
+            seen_at=self.vacancy.seen_at,
+            due_at=self.due_at,
+            acquire_sent_at=self.sent_at,
+            acquired_at=now,
+        )
+
+
+class Campaign:
+    """One candidate's campaign for the lock: its turn, its attempts, its cool-down.
+
+    Args:
+        node: our name, as a leader's list of successors has it.
+        jitter: from 0 to 1, our place among those whom no leader named.
+    """
+
+    def __init__(self, node: str, timing: Timing, jitter: float, lookout: Lookout) -> None:
+        self.node = node
+        self.timing = timing
+        self.jitter = jitter
+        self.lookout = lookout
+        self.others: tuple[str, ...] | None = None
+        """The other candidates that pass, best successor first; None if not known."""
+        self.attempt: Attempt | None = None
+        self.look_first = False
+        """An attempt was refused: what we believe of the key is not so."""
+        self.cool_until = 0.0
+        self._cool_least_until = 0.0
+        self._attempts = 0
+        self._put_off_until = 0.0
+        self._put_off_by: WhyNot | None = None
+
+    @property
+    def successors(self) -> tuple[str, ...]:
+        """Whom we would name in our record as those to follow us."""
+        return (self.others or ())[:MAX_SUCCESSORS]
+
+    @property
+    def due_at(self) -> float:
+        """When the vacancy that there is may be tried for."""
+        due = self.lookout.due_at(self.node, self.jitter, alone=self.others == ())
+        return max(due, self._put_off_until)
+
+    @property
+    def open(self) -> bool:
+        """Whether only time stands between us and an attempt."""
+        vacancy = self.lookout.vacancy
+        return not self.look_first and vacancy is not None and vacancy.index > 0
+
+    def over(self) -> None:
+        """Somebody leads: what put us off before does not count any more."""
+        self._put_off_until, self._put_off_by = 0.0, None
+
+    # -- cooling down ----------------------------------------------------------------------
+
+    def cool(self, now: float) -> None:
+        """We led: stay back for a while, so that another may."""
+        self.cool_until = now + self.timing.cool_down
+        self._cool_least_until = now + min(COOL_LEAST_S, self.timing.cool_down)
+
+    @property
+    def cooled_at(self) -> float:
+        """When we need not stay back any longer: nobody else could lead, or nobody did."""
+        since = self.lookout.vacant_since
+        if since is None:
+            return self.cool_until
+        if self.others == ():
+            return self._cool_least_until
+        return min(self.cool_until, since + self.timing.last_resort)
+
+    # -- trying ----------------------------------------------------------------------------
+
+    def try_now(self, session: str, view: KeyView, vacancy: Vacancy, now: float) -> cmd.Acquire:
+        """Begin an attempt to take that vacancy."""
+        self._attempts += 1
+        self.attempt = Attempt(
+            number=self._attempts,
+            session=session,
+            term=self.lookout.next_term(),
+            vacancy=vacancy,
+            due_at=self.due_at,
+            sent_at=now,
+        )
+        return cmd.Acquire(
+            attempt=self._attempts,
+            session=session,
+            leader_index=vacancy.index,
+            term_index=view.term_index,
+            term=self.attempt.term,
+            successors=self.successors,
+            deadline=ACQUIRE_DEADLINE_S,
+        )
+
+    def under_way(self, number: int) -> Attempt | None:
+        """The attempt under way, if it has that number."""
+        attempt = self.attempt
+        return attempt if attempt is not None and attempt.number == number else None
+
+    def refused(self, outcome: TakeoverOutcome, now: float) -> None:
+        """The attempt failed: look again before the next, and perhaps wait."""
+        self.attempt = None
+        self.look_first = True
+        wait, self._put_off_by = _PUT_OFF.get(outcome, (0.0, None))
+        self._put_off_until = now + wait
+
+    def why_not(self, vacancy: Vacancy, now: float) -> WhyNot:
+        """What this vacancy is left alone for."""
+        if self._put_off_by is not None and now < self._put_off_until:
+            return self._put_off_by
+        quarantined = now < vacancy.seen_at + vacancy.quarantine
+        return WhyNot.LOCK_DELAY if quarantined else WhyNot.WAITING_TURN

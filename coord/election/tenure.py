@@ -1,0 +1,264 @@
+"""One leadership, from the lock that was won to the session that is destroyed.
+
+A tenure has one session and one term. It leads, may be suspended and resumed, and steps down; each
+of its methods returns the commands that follow. All that it believes rests on `confirmed_sent_at`:
+when the last read was sent that saw its session and its term in Consul.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from coord.election import commands as cmd
+from coord.election.events import KeyView
+from coord.election.reasons import Cause, LostReason, SuspendReason, WhyNot
+from coord.election.states import State
+from coord.election.timing import Timing
+
+_SUSPENDED_BY = {
+    WhyNot.CONSUL_UNREACHABLE: SuspendReason.CONSUL_UNREACHABLE,
+    WhyNot.NO_CONSUL_LEADER: SuspendReason.NO_CONSUL_LEADER,
+    WhyNot.NOT_PERMITTED: SuspendReason.NOT_PERMITTED,
+}
+
+
+class Work(Enum):
+    """What the work is doing. NONE means ended: every task, thread and process of it."""
+
+    NONE = auto()
+    RUNNING = auto()
+    STOPPING = auto()
+
+
+class Tenure:
+    """The leadership that is held, or is being given back.
+
+    Args:
+        node: our name in the record.
+        session, term, term_index: what the acquiring transaction put into Consul.
+        sent_at: when the request was sent that proved it ours, in seconds.
+        now: reads sent before this may show what was before; they prove nothing.
+    """
+
+    def __init__(
+        self,
+        timing: Timing,
+        node: str,
+        *,
+        session: str,
+        term: int,
+        term_index: int,
+        sent_at: float,
+        now: float,
+    ) -> None:
+        self.timing = timing
+        self.node = node
+        self.session = session
+        self.term = term
+        self.term_index = term_index
+        self.state = State.LEADING
+        self.work = Work.NONE
+        self.run = 0
+        self.confirmed_sent_at = sent_at
+        self.counts_from = now
+        self.over = False
+        """The work has ended and the release is answered, or there is nothing to release."""
+        self._suspended_at = now
+        self._stop_asked_at = now
+        self._closed = False
+        """No confirmation counts any more."""
+        self._told_lost = False
+        self._release_why: Cause | None = None
+        self._release_asked = False
+
+    # -- the lease -------------------------------------------------------------------------
+
+    @property
+    def lease_until(self) -> float:
+        return self.confirmed_sent_at + self.timing.lease
+
+    @property
+    def fenced_at(self) -> float:
+        """By then the work has ended, or the process has."""
+        return self.confirmed_sent_at + self.timing.fenced_within
+
+    @property
+    def _stop_by(self) -> float:
+        """A stop may take its time while the lease is confirmed, and never longer than that."""
+        return min(self._stop_asked_at + self.timing.shutdown_timeout, self.fenced_at)
+
+    @property
+    def _give_up_at(self) -> float:
+        return self._suspended_at + self.timing.suspend_limit
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `tick` has something to do."""
+        if self.work is Work.STOPPING:
+            return self._stop_by
+        if self.state is State.LEADING:
+            return self.lease_until
+        return self._give_up_at if self.state is State.SUSPENDED else None
+
+    def _extension(self) -> cmd.Command:
+        return cmd.ExtendLease(self.lease_until, self.fenced_at)
+
+    # -- leading ---------------------------------------------------------------------------
+
+    def begin(self, run: int, vacancy: cmd.VacancyTaken) -> list[cmd.Command]:
+        """Start the work of a new leader."""
+        return [cmd.Won(self.term), self._extension(), self._start(run, vacancy)]
+
+    def _start(self, run: int, vacancy: cmd.VacancyTaken | None) -> cmd.Command:
+        self.run, self.work = run, Work.RUNNING
+        return cmd.StartWork(run, self.session, self.term, self.term_index, vacancy)
+
+    def confirm(
+        self,
+        view: KeyView,
+        sent_at: float,
+        now: float,
+        *,
+        restored: bool,
+        successors: tuple[str, ...],
+        run: int,
+    ) -> list[cmd.Command]:
+        """Take in a consistent read: it confirms the lease, or shows that all is lost.
+
+        `run` is the number that the work gets if it resumes.
+        """
+        if self._closed or self._release_asked or sent_at < self.counts_from:
+            return []
+        reason = self._lost_by(view, restored)
+        if reason is not None:
+            return self.lose(reason, now)
+        self.confirmed_sent_at = sent_at
+        out = [self._extension()]
+        if self.state is State.SUSPENDED:
+            return self._resume(now, run)
+        if self.state is State.LEADING and not self._is_ours(view, successors):
+            out.append(self.update(successors))
+        return out
+
+    def _lost_by(self, view: KeyView, restored: bool) -> LostReason | None:
+        """Why what that read saw is not our leadership; None if it is.
+
+        The record does not count: our session on the key with our term is ours, whatever
+        somebody wrote beside it.
+        """
+        if view.missing:
+            return LostReason.KEY_DELETED
+        if view.session is None:
+            return LostReason.VACANT
+        if view.session != self.session:
+            return LostReason.ANOTHER_HOLDER
+        if restored:
+            return LostReason.RESTORED
+        if view.term != self.term or view.term_index != self.term_index:
+            return LostReason.TERM_CHANGED
+        return None
+
+    def _is_ours(self, view: KeyView, successors: tuple[str, ...]) -> bool:
+        written = (view.readable, view.record_vacant, view.record_node, view.record_term)
+        return written == (True, False, self.node, self.term) and view.successors == successors
+
+    def update(self, successors: tuple[str, ...]) -> cmd.Command:
+        """Write our record anew."""
+        return cmd.UpdateRecord(self.session, self.term, successors)
+
+    def tick(self, now: float, contact: WhyNot | None) -> list[cmd.Command]:
+        """Time has passed. `contact` says why the last read failed, if it did."""
+        out: list[cmd.Command] = []
+        if self.state is State.LEADING and now >= self.lease_until:
+            out += self._suspend(now, contact)
+        if self.work is Work.STOPPING and now >= self._stop_by:
+            out.append(cmd.EndProcess(self.term))
+        elif self.state is State.SUSPENDED and now >= self._give_up_at:
+            out += self.lose(LostReason.SUSPENDED_TOO_LONG, now)
+        return out
+
+    # -- suspended -------------------------------------------------------------------------
+
+    def _suspend(self, now: float, contact: WhyNot | None) -> list[cmd.Command]:
+        reason = SuspendReason.LEASE_EXPIRED
+        if contact is not None:
+            reason = _SUSPENDED_BY.get(contact, reason)
+        self.state = State.SUSPENDED
+        self._suspended_at = now
+        return [
+            cmd.EndLease(suspended=True),
+            cmd.LeadershipSuspended(self.term, reason),
+            *self._stop(now),
+        ]
+
+    def _resume(self, now: float, run: int) -> list[cmd.Command]:
+        """Go on under the same term, once the work has ended and the lease is good again."""
+        if self.work is not Work.NONE or now >= self.lease_until:
+            return []
+        self.state = State.LEADING
+        return [
+            cmd.LeadershipResumed(self.term, now - self._suspended_at),
+            self._extension(),
+            self._start(run, None),
+        ]
+
+    # -- giving back -----------------------------------------------------------------------
+
+    def _stop(self, now: float) -> list[cmd.Command]:
+        if self.work is not Work.RUNNING:
+            return []
+        self.work = Work.STOPPING
+        self._stop_asked_at = now
+        return [cmd.StopWork(self.run, self._stop_by)]
+
+    def step_down(self, reason: LostReason, why: Cause, now: float) -> list[cmd.Command]:
+        """Give the leadership back cleanly. The work may take its time to stop; the lease is
+        confirmed meanwhile, so that it can still write."""
+        self._release_why = why
+        self.state = State.STEPPING_DOWN
+        return [*self._tell_lost(reason), *self._stop(now), *self._go_on()]
+
+    def lose(
+        self, reason: LostReason, now: float, release_why: Cause | None = None
+    ) -> list[cmd.Command]:
+        """The leadership is over: stop at once.
+
+        `release_why`: the key may still be ours, so try to hand it over, once the work has ended.
+        """
+        self._closed = True
+        self._release_why = release_why
+        self.state = State.STEPPING_DOWN
+        return [
+            cmd.EndLease(suspended=False),
+            *self._tell_lost(reason),
+            *self._stop(now),
+            *self._go_on(),
+        ]
+
+    def _tell_lost(self, reason: LostReason) -> list[cmd.Command]:
+        told, self._told_lost = self._told_lost, True
+        return [] if told else [cmd.Lost(self.term, reason)]
+
+    def _go_on(self) -> list[cmd.Command]:
+        """The next step of giving back. Nothing is released before the work has ended."""
+        if self.work is not Work.NONE:
+            return []
+        if self._release_why is None:
+            self.over = True
+            return []
+        self._release_asked = True
+        return [
+            cmd.EndLease(suspended=False),
+            cmd.Release(self.session, self.term, self.term_index, self._release_why),
+        ]
+
+    def work_stopped(self, ended_run: int, now: float, run: int) -> list[cmd.Command]:
+        """All of the work has ended. `run` is the number that it gets if it resumes."""
+        if ended_run != self.run or self.work is not Work.STOPPING:
+            return []
+        self.work = Work.NONE
+        return self._resume(now, run) if self.state is State.SUSPENDED else self._go_on()
+
+    def released(self) -> None:
+        """The release was answered or given up on."""
+        self.over = self.over or self._release_asked
