@@ -19,7 +19,6 @@ from coord.clock import Clock
 
 _AT_ONCE_S: Final = 0.001
 """faulthandler refuses a time of zero."""
-_STDERR: Final = 2
 _OPEN_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -76,10 +75,12 @@ def _open_stderr() -> int:
 
     A log pipe that nobody reads may be the very thing that the process hangs on. Opening it anew
     gives it flags of its own; those of stderr are shared with other processes. A socket cannot be
-    opened so: then it is stderr itself.
+    opened so, and not every system lets a process open its descriptors: then it is stderr itself.
     """
+    if sys.__stderr__ is None:  # closed at the start: its number may be some other file's by now
+        return os.open(os.devnull, os.O_WRONLY)
+    fd = sys.__stderr__.fileno()
     try:
-        fd = sys.__stderr__.fileno() if sys.__stderr__ is not None else _STDERR
         return os.open(f"/proc/self/fd/{fd}", _OPEN_FLAGS)
-    except (OSError, ValueError):
-        return _STDERR
+    except OSError:
+        return fd
