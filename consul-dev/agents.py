@@ -192,6 +192,11 @@ class ConsulAgent:
         return self.config.name
 
     @property
+    def agents(self) -> list[ConsulAgent]:
+        """Return this one alone: an agent is started and stopped as a cluster is."""
+        return [self]
+
+    @property
     def http_addr(self) -> str:
         """Return ``host:port`` of the HTTP API, fit for CONSUL_HTTP_ADDR."""
         return f"{self.config.address}:{self.ports.http}"

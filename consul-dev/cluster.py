@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from agents import AgentConfig, AgentError, ConsulAgent, Mode
-from get_consul import ObtainError, get_consul
-from rundir import RUN, RunDirectory, hold, stop_signals
+from command import Fleet, parsers, run, serve
+from get_consul import get_consul
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,95 +170,40 @@ class Cluster:
         return agent
 
 
-def start(given: argparse.Namespace) -> int:
-    """Start the cluster; stay with it unless detached. Returns the exit status."""
-    rundir = RunDirectory(given.dir)
-    rundir.require_idle()
-    config = ClusterConfig(
-        directory=given.dir,
-        servers=given.servers,
-        clients=given.clients,
-        raft_multiplier=given.raft_multiplier,
-        fast_gossip=given.fast_gossip,
-        log_level=given.log_level,
-    )
-    with stop_signals() as asked:
-        cluster = Cluster(config)
-        detached = False
-        try:
-            cluster.start(guarded=not given.detach)
-            rundir.write(cluster.agents)
-            cluster.wait_ready()
-            announce(cluster, given)
-            detached = given.detach
-            return 0 if detached else hold(cluster.agents, rundir, asked)
-        finally:
-            if not detached:
-                cluster.stop()
-                rundir.forget()
-
-
-def announce(cluster: Cluster, given: argparse.Namespace) -> None:
-    """Print where the agents are found, and how they are stopped."""
-    for agent in cluster.agents:
-        print(f"{agent.name:10} {agent.http_url}  pid {agent.pid}")
-    print(f"UI         {cluster.servers[0].ui_url}")
-    stop = f"{sys.executable} {sys.argv[0]} stop --dir {given.dir}"
-    print(f"stop it    {stop}" if given.detach else "stop it    Ctrl-C", flush=True)
-
-
-def stop(given: argparse.Namespace) -> int:
-    """End every agent that was started in this directory."""
-    ended = RunDirectory(given.dir).stop()
-    for entry in ended:
-        print(f"stopped {entry.name} (pid {entry.pid})")
-    if not ended:
-        print(f"nothing is running in {given.dir}")
-    return 0
-
-
-def status(given: argparse.Namespace) -> int:
-    """Print each agent of this directory; the exit status is 3 when none runs."""
-    recorded = RunDirectory(given.dir).running()
-    for entry in recorded:
-        state = "running" if entry.alive else "gone"
-        print(f"{entry.name:10} {state:8} pid {entry.pid}  {entry.http_url}")
-    if not any(entry.alive for entry in recorded):
-        print(f"nothing is running in {given.dir}")
-        return 3
-    return 0
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the parsed command line."""
-    parser = argparse.ArgumentParser(description="Run a Consul cluster on loopback addresses.")
-    commands = parser.add_subparsers(required=True)
-    for name, function in (("start", start), ("stop", stop), ("status", status)):
-        command = commands.add_parser(name, help=(function.__doc__ or "").split(".")[0])
-        command.set_defaults(run=function)
-        command.add_argument(
-            "--dir", type=Path, default=RUN / "cluster", help="their files; default: %(default)s"
+def make_cluster(given: argparse.Namespace) -> Cluster:
+    """Return the cluster that the command line describes. Raises AgentError, ObtainError."""
+    return Cluster(
+        ClusterConfig(
+            directory=given.dir,
+            servers=given.servers,
+            clients=given.clients,
+            raft_multiplier=given.raft_multiplier,
+            fast_gossip=given.fast_gossip,
+            log_level=given.log_level,
         )
-    command = commands.choices["start"]
-    command.add_argument("--detach", action="store_true", help="return once it is ready")
+    )
+
+
+def announce(fleet: Fleet) -> None:
+    """Print where the agents are found."""
+    for agent in fleet.agents:
+        print(f"{agent.name:10} {agent.http_url}  pid {agent.pid}")
+    print(f"UI         {fleet.agents[0].ui_url}")
+
+
+def start(given: argparse.Namespace) -> int:
+    """Start the cluster; stay with it unless detached."""
+    return serve(given, make_cluster, announce)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser, command = parsers("Run a Consul cluster on loopback addresses.", "cluster", start)
     command.add_argument("--servers", type=int, default=3, help="default: %(default)s")
     command.add_argument("--clients", type=int, default=0, help="default: %(default)s")
     command.add_argument("--raft-multiplier", type=int, default=1, help="default: %(default)s")
     command.add_argument("--fast-gossip", action="store_true", help="see failed hosts sooner")
-    command.add_argument("--log-level", default="info", help="default: %(default)s")
-    given = parser.parse_args(arguments)
-    given.dir = given.dir.expanduser().absolute()
-    return given
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: 0 done, 1 with the reason on stderr, 3 nothing runs (status)."""
-    given = parse(arguments)
-    try:
-        return int(given.run(given))
-    except (AgentError, ObtainError, OSError) as error:
-        print(f"cluster: {error}", file=sys.stderr)
-        return 1
+    return run(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -400,16 +400,14 @@ def parse(arguments: list[str], env: Mapping[str, str] | None = None) -> tuple[O
     parser.add_argument("--refresh", action="store_true", help="obtain anew, replacing the cache")
     parser.add_argument("--version", action="store_true", help="print the version after the path")
     given = parser.parse_args(arguments)
-    options = Options(
+    options = replace(
+        base,
         cache=given.cache.expanduser().absolute(),
-        consul_bin=base.consul_bin,
-        search_path=base.search_path,
         releases_url=given.releases_url,
         release=given.release,
         sha256=given.sha256,
         debian_mirror=given.debian_mirror,
         sources=(given.source,) if given.source else base.sources,
-        environment=base.environment,
     )
     return options, given.refresh, given.version
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,35 +83,3 @@ class RunDirectory:
         ended = [entry for entry in recorded if end_pid(entry.pid, entry.marker)]
         self.forget()
         return ended
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that is set by SIGINT or SIGTERM, instead of what they usually do."""
-    asked = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: asked.set())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def hold(agents: Sequence[ConsulAgent], rundir: RunDirectory, asked: threading.Event) -> int:
-    """Stay in the foreground until a signal, `stop` from elsewhere, or an agent's own end.
-
-    Returns the exit status: 1 only when an agent ended unasked.
-    """
-    while not asked.wait(0.2):
-        gone = [agent for agent in agents if not agent.running]
-        if gone and rundir.stopping.exists():
-            return 0
-        for agent in gone:
-            print(f"{agent.name} ended ({agent.returncode})", file=sys.stderr)
-            print(agent.log_tail(), file=sys.stderr)
-        if gone:
-            return 1
-    return 0
