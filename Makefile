@@ -27,7 +27,7 @@ demo: $(READY) ## five real nodes on a real Consul; ARGS=--keep leaves them runn
 lint: $(READY) ## style, types and import rules
 	@.ci/step "ruff check" .venv/bin/ruff check .
 	@.ci/step "ruff format" .venv/bin/ruff format --check .
-	@.ci/step "mypy" .venv/bin/mypy --strict $(PACKAGES) consul-dev
+	@.ci/step "mypy" .venv/bin/mypy --strict $(PACKAGES) consul-dev tests
 	@.ci/step "import rules" .venv/bin/lint-imports --no-logo
 
 test: lint ## lint, then every test but the long suites
