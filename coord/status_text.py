@@ -263,7 +263,11 @@ def _instance(item: Member) -> Text:
 def _when(moment: datetime | None) -> str:
     if moment is None:
         return "-"
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        moment = moment.astimezone(UTC)
+    except (OverflowError, ValueError):  # year 1 or 9999, in a record that somebody made up
+        return plain(moment.isoformat())
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _at(wall_ms: int) -> str:

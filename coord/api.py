@@ -1,0 +1,385 @@
+"""The node's HTTP API: health endpoints, the cluster, recent events, metrics. All of it reads only.
+
+The health endpoints answer by `PROBES`, the one table of state and endpoint, from what the node
+knows by itself: they need no Consul. `/api/cluster` reads Consul, at most once a second however
+often it is asked.
+
+Every answer but the metrics is JSON; an error is ``{"error": code}``, with ``field`` and ``fix``
+where there is something to put right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from coord.clock import Clock, SystemClock
+from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
+from coord.election.reasons import WhyNot
+from coord.health_table import PROBES, ElectionView, Probes, Row, row_of
+from coord.identity import Identity
+from coord.status import ClusterStatus, to_dict
+from coord.supervisor import ChildStatus
+from coord.telemetry import RECENT_EVENTS, Telemetry
+from coord.telemetry import to_dict as event_to_dict
+
+__all__ = [
+    "PROBES",
+    "ClusterCache",
+    "ElectionView",
+    "NodeView",
+    "Probes",
+    "RendersMetrics",
+    "Row",
+    "create_api",
+    "error_response",
+    "row_of",
+]
+
+CACHE_S: Final = 1.0
+"""How long one reading of the cluster serves, good or failed, in seconds."""
+
+SUMMARY_WAIT_S: Final = 0.5
+"""How long `/api/health` waits for a summary of the cluster before it answers without one."""
+
+CLUSTER_WAIT_S: Final = 10.0
+"""How long `/api/cluster` waits for Consul in all."""
+
+
+class RendersMetrics(Protocol):
+    """What the API needs of the metrics."""
+
+    def render(self) -> tuple[bytes, str]:
+        """The text and its content type."""
+        ...
+
+
+class NodeView(Protocol):
+    """What the API needs of a node. None of it may block."""
+
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def telemetry(self) -> Telemetry: ...
+    @property
+    def metrics(self) -> RendersMetrics: ...
+
+    def election_view(self) -> ElectionView:
+        """The election as this node sees it now."""
+        ...
+
+    async def cluster_status(self) -> ClusterStatus:
+        """Read the cluster from Consul; raises ConsulError. The API calls it once a second at
+        most, and never twice at a time."""
+        ...
+
+
+# --- reading the cluster once for all ------------------------------------------------------------
+
+
+class ClusterCache:
+    """Reads the cluster at most once in `CACHE_S`, however many ask; an error is kept as long."""
+
+    def __init__(self, read: Callable[[], Awaitable[ClusterStatus]], clock: Clock) -> None:
+        self._read = read
+        self._clock = clock
+        self._task: asyncio.Task[ClusterStatus] | None = None
+        self._began = 0.0
+
+    async def get(self, wait_s: float) -> ClusterStatus:
+        """The snapshot, with its age.
+
+        Raises:
+            ConsulError: it could not be read.
+            TimeoutError: not read within `wait_s`; the reading goes on for whoever asks next.
+        """
+        task = self._current()
+        # Shielded: who asked and went away does not end the reading that others wait for.
+        async with asyncio.timeout(wait_s):
+            status = await asyncio.shield(task)
+        return replace(status, age_ms=max(0, round((self._clock.now() - self._began) * 1000)))
+
+    async def aclose(self) -> None:
+        """End a reading that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _current(self) -> asyncio.Task[ClusterStatus]:
+        now = self._clock.now()
+        task = self._task
+        if task is None or (task.done() and now - self._began >= CACHE_S):
+            self._began = now
+            task = self._task = asyncio.ensure_future(self._read_once())
+            task.add_done_callback(_seen)
+        return task
+
+    async def _read_once(self) -> ClusterStatus:
+        return await self._read()
+
+
+def _seen(task: asyncio.Task[ClusterStatus]) -> None:
+    """Whoever waited may be gone: a failure nobody took is no news for the loop's log."""
+    if not task.cancelled():
+        task.exception()
+
+
+# --- the endpoints -------------------------------------------------------------------------------
+
+
+class _Endpoints:
+    def __init__(self, node: NodeView, clock: Clock) -> None:
+        self._node = node
+        self.cache = ClusterCache(node.cluster_status, clock)
+
+    async def index(self, request: Request) -> Response:
+        return _json({"node": self._node.identity.node, "urls": _URLS})
+
+    async def health(self, request: Request) -> Response:
+        view, identity = self._node.election_view(), self._node.identity
+        probes = PROBES[row_of(view)]
+        summary = await self._summary(view)
+        body = _told(view, ok=probes.health) | {
+            "node": identity.node,
+            "node_type": identity.node_type.value,
+            "eligible": identity.eligible,
+            "eligible_why": identity.eligible_why.value,
+            "election": identity.election,
+            "leader_node": view.leader_node,
+            "leader_term": view.leader_term,
+            "term": view.term,
+            "lease_remaining_s": view.lease_remaining_s,
+            "consul": view.consul if view.consul == "ok" else view.consul.value,
+            "work": [_child(child) for child in view.work],
+            "cluster": summary,
+        }
+        return _json(body, probes.status("health"))
+
+    async def _summary(self, view: ElectionView) -> dict[str, Any] | None:
+        """Who is there, in short; None where that is not to be had at once."""
+        if view.consul != "ok":
+            return None
+        try:
+            return _short(await self.cache.get(SUMMARY_WAIT_S))
+        except (ConsulError, TimeoutError):
+            return None
+
+    async def live(self, request: Request) -> Response:
+        return self._probe("live")
+
+    async def ready(self, request: Request) -> Response:
+        return self._probe("ready")
+
+    async def leader(self, request: Request) -> Response:
+        return self._probe("leader")
+
+    def _probe(self, probe: str) -> Response:
+        view = self._node.election_view()
+        probes = PROBES[row_of(view)]
+        return _json(_told(view, ok=getattr(probes, probe)), probes.status(probe))
+
+    async def cluster(self, request: Request) -> Response:
+        try:
+            status = await self.cache.get(CLUSTER_WAIT_S)
+        except ConsulNotPermitted:
+            return _unavailable(
+                WhyNot.NOT_PERMITTED, "give the node's Consul token the rights of a reader"
+            )
+        except ConsulUnavailable as error:
+            if error.no_leader:
+                return _unavailable(WhyNot.NO_CONSUL_LEADER, "see that Consul's servers have one")
+            return _unavailable(WhyNot.CONSUL_UNREACHABLE, _CONSUL_FIX)
+        except (ConsulError, TimeoutError):
+            return _unavailable(WhyNot.CONSUL_UNREACHABLE, _CONSUL_FIX)
+        return _json(to_dict(status))
+
+    async def events(self, request: Request) -> Response:
+        text = request.query_params.get("limit", str(RECENT_EVENTS))
+        if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
+            return error_response(
+                HTTPStatus.BAD_REQUEST,
+                "bad_request",
+                field="limit",
+                fix=f"give a whole number from 1 to {RECENT_EVENTS}",
+            )
+        recent = list(self._node.telemetry.recent)[-int(text) :]
+        return _json({"events": [event_to_dict(event) for event in recent]})
+
+    async def metrics(self, request: Request) -> Response:
+        body, content_type = self._node.metrics.render()
+        return Response(body, headers={"content-type": content_type})
+
+
+_URLS: Final = (
+    "/api/health",
+    "/api/health/live",
+    "/api/health/ready",
+    "/api/health/leader",
+    "/api/cluster",
+    "/api/events",
+    "/metrics",
+)
+_CONSUL_FIX: Final = "see that the Consul agent runs and that CONSUL_HTTP_ADDR names it"
+
+
+def _told(view: ElectionView, *, ok: bool) -> dict[str, Any]:
+    """What every health endpoint says."""
+    return {
+        "status": "ok" if ok else "unavailable",
+        "state": view.state,
+        "why_not_leader": view.why_not.value if view.why_not else None,
+        "why_not_detail": view.why_not_detail,
+    }
+
+
+def _child(child: ChildStatus) -> dict[str, Any]:
+    # Without its last error: that is the work's own text, and this is no place for secrets in it.
+    return {"id": child.id, "state": child.state.value, "restarts": child.restarts}
+
+
+def _short(status: ClusterStatus) -> dict[str, Any]:
+    record = status.health.record
+    lists = {
+        "candidates": status.candidates,
+        "observers": status.observers,
+        "pollers": status.pollers,
+    }
+    return {
+        "leader_node": status.leader_node,
+        "election_state": status.leader.condition.value,
+        "term": status.term.value,
+        "verdict": record.verdict if record else None,
+        "age_ms": status.age_ms,
+    } | {
+        name: {
+            "seen": listing.seen.value,
+            "passing": sum(item.passing for item in listing.items),
+            "registered": len(listing.items),
+        }
+        for name, listing in lists.items()
+    }
+
+
+# --- answers and errors --------------------------------------------------------------------------
+
+
+class _AsciiJSON(JSONResponse):
+    """Plain ASCII: what others wrote may not even be encodable, or upset a terminal."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+def _json(data: Mapping[str, Any], status: int = HTTPStatus.OK) -> Response:
+    return _AsciiJSON(data, status)
+
+
+def error_response(
+    status: int,
+    error: str,
+    *,
+    field: str | None = None,
+    fix: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An error as every endpoint says it: a code, the field that is wrong, what to do."""
+    said = {"error": error, "field": field, "fix": fix}
+    body = {name: value for name, value in said.items() if value is not None}
+    return _AsciiJSON(body, status, headers)
+
+
+def _unavailable(why: WhyNot, fix: str) -> Response:
+    return error_response(HTTPStatus.SERVICE_UNAVAILABLE, why.value, fix=fix)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    fixes = {404: "GET / names the URLs", 405: "the Allow header names the methods"}
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    return error_response(status, code, fix=fixes.get(status), headers=headers)
+
+
+async def _on_crash(request: Request, error: Exception) -> Response:
+    # The server logs it; whoever asked has no use for it.
+    # Made outside of the middleware, hence its headers here.
+    return error_response(500, "internal_error", fix="see the node's log", headers=_HEADERS)
+
+
+class _Plain:
+    """Middleware: headers that keep browsers and caches modest, and no body to a HEAD."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_plain(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            elif scope["method"] == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app(scope, receive, send_plain)
+
+
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def create_api(
+    node: NodeView, *, clock: Clock | None = None, routes: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """The node's application for an ASGI server; `routes` are mounted beside its own.
+
+    A reading of the cluster that is under way when it shuts down is ended in its lifespan.
+    """
+    ends = _Endpoints(node, clock or SystemClock())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await ends.cache.aclose()
+
+    get = ["GET"]
+    app = Starlette(
+        routes=[
+            Route("/", ends.index, methods=get),
+            Route("/api/health", ends.health, methods=get),
+            Route("/api/health/live", ends.live, methods=get),
+            Route("/api/health/ready", ends.ready, methods=get),
+            Route("/api/health/leader", ends.leader, methods=get),
+            Route("/api/cluster", ends.cluster, methods=get),
+            Route("/api/events", ends.events, methods=get),
+            Route("/metrics", ends.metrics, methods=get),
+            *routes,
+        ],
+        middleware=[Middleware(_Plain)],
+        exception_handlers={HTTPException: _on_http_error, Exception: _on_crash},
+        lifespan=lifespan,
+    )
+    # A redirect would be made from the Host header that the client chose.
+    app.router.redirect_slashes = False
+    return app
