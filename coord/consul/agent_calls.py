@@ -134,7 +134,11 @@ class AgentCalls(Calls):
         self, check: TtlCheck, *, service_id: str | None = None, deadline_s: float | None = None
     ) -> None:
         """See `ConsulApi`."""
-        body = {"ServiceID": service_id or "", **_check(check)}
+        body = _check(check)
+        # Within a service's registration the same field is called CheckID.
+        body["ID"] = body.pop("CheckID")
+        if service_id is not None:
+            body["ServiceID"] = service_id
         await self._do(self._put_json("/v1/agent/check/register", body), deadline_s)
 
     async def check_deregister(self, check_id: str, *, deadline_s: float | None = None) -> None:

@@ -107,6 +107,9 @@ class KeyCalls(Calls):
         for error in errors:
             if any(text in error.what for text in replies.NOT_PERMITTED):
                 raise ConsulNotPermitted(request.operation, error.what, status=answer.status)
+        if ok and request.read and len(entries) != len(ops):
+            # What the token may not read is left out of an answer that says it is complete.
+            raise ConsulNotPermitted(request.operation, "a key may not be read", status=200)
         return TxnResult(ok, entries if ok else (), errors, answer.known_leader)
 
     def _entries(self, request: Request, answer: Answer) -> tuple[KVEntry, ...]:

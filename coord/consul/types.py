@@ -150,7 +150,7 @@ class TxnResult:
     """The outcome of a transaction: all of it happened, or nothing.
 
     entries: in the order of the operations that return one (all but the deletes and
-        check-not-exists); empty unless ok.
+        check-not-exists); empty unless ok. Keys that the token may not read are left out.
     errors: every failed operation that Consul named; one reply may carry several.
     known_leader: only with read-only transactions, else None.
     """

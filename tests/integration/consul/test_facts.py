@@ -1,0 +1,684 @@
+"""What the design relies on about Consul, one fact a test (its section 3).
+
+A test here that fails on another version of Consul names what no longer holds. Times are never
+asserted but for a lower bound that Consul's own clock gives, and generous upper ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from consul_agents import (
+    ROOT_TOKEN,
+    ConsulAgent,
+    Mode,
+    acl_settings,
+    client_of,
+    eventually,
+    session_with_check,
+)
+
+from coord.consul import (
+    CheckStatus,
+    Consistency,
+    ConsulApi,
+    ConsulClient,
+    ConsulNotPermitted,
+    ConsulRefused,
+    ConsulUnavailable,
+    KVEntry,
+    ServiceRegistration,
+    TtlCheck,
+    TxnOp,
+    TxnResult,
+)
+
+NO_SESSION = "00000000-0000-0000-0000-000000000000"
+
+
+async def entry_of(consul: ConsulApi, key: str) -> KVEntry:
+    """The key, which must be there, by a consistent read."""
+    entry = (await consul.kv_get(key, consistency=Consistency.CONSISTENT)).value
+    assert entry is not None
+    return entry
+
+
+async def new_session(consul: ConsulApi, name: str, *, lock_delay_s: float = 1.0) -> str:
+    """A session that only serfHealth can end."""
+    return await consul.session_create(name=name, checks=["serfHealth"], lock_delay_s=lock_delay_s)
+
+
+async def vacant_lock(consul: ConsulApi, root: str) -> int:
+    """Create a leader key and a term key as a first start does; the vacancy's index."""
+    assert await consul.kv_put(f"{root}/leader", b"vacant", cas=0)
+    assert await consul.kv_put(f"{root}/term", b"0", cas=0)
+    return (await entry_of(consul, f"{root}/leader")).modify_index
+
+
+async def acquire(
+    consul: ConsulApi, root: str, session: str, vacancy: int, *, term_index: int | None = None
+) -> TxnResult:
+    """The acquire transaction of the design."""
+    if term_index is None:
+        term_index = (await entry_of(consul, f"{root}/term")).modify_index
+    return await consul.txn(
+        [
+            TxnOp.kv_check_index(f"{root}/leader", vacancy),
+            TxnOp.kv_lock(f"{root}/leader", session.encode(), session),
+            TxnOp.kv_cas(f"{root}/term", b"term", term_index),
+            TxnOp.kv_get(f"{root}/leader"),
+            TxnOp.kv_get(f"{root}/term"),
+        ]
+    )
+
+
+async def held_lock(consul: ConsulApi, root: str, *, lock_delay_s: float = 1.0) -> str:
+    """A leader key that a new session holds; that session."""
+    session = await new_session(consul, root, lock_delay_s=lock_delay_s)
+    assert (await acquire(consul, root, session, await vacant_lock(consul, root))).ok
+    return session
+
+
+def errors_of(result: TxnResult) -> list[tuple[int, str]]:
+    """What failed, at which step."""
+    assert not result.ok
+    return [(e.op_index, e.what) for e in result.errors]
+
+
+# --- the acquire transaction ---
+
+
+async def test_acquire_takes_the_lock_and_raises_the_term_at_once(
+    consul: ConsulApi, name: str
+) -> None:
+    session = await new_session(consul, name)
+    result = await acquire(consul, name, session, await vacant_lock(consul, name))
+    leader, term = result.entry(f"{name}/leader"), result.entry(f"{name}/term")
+    assert leader is not None
+    assert term is not None
+    assert (leader.session, leader.lock_index, leader.value) == (session, 1, session.encode())
+    assert term.value == b"term"
+    assert leader.modify_index == term.modify_index
+
+
+async def test_acquire_of_a_held_lock(consul: ConsulApi, name: str) -> None:
+    await held_lock(consul, name)
+    seen = await entry_of(consul, f"{name}/leader")
+    other = await new_session(consul, name)
+    errors = errors_of(await acquire(consul, name, other, seen.modify_index))
+    assert [op for op, _ in errors] == [1]
+    assert "lock is already held" in errors[0][1]
+
+
+async def test_acquire_within_the_lock_delay(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name, lock_delay_s=30)
+    await consul.session_destroy(session)
+    seen = await entry_of(consul, f"{name}/leader")
+    assert seen.session is None
+    errors = errors_of(
+        await acquire(consul, name, await new_session(consul, name), seen.modify_index)
+    )
+    assert [op for op, _ in errors] == [1]
+    assert "due to lock delay" in errors[0][1]
+
+
+async def test_a_lock_delay_refusal_costs_no_raft_entry_and_a_held_one_does(
+    consul: ConsulApi, name: str, consul_agent: ConsulAgent
+) -> None:
+    def commits() -> int:
+        stats = consul_agent.get_json("/v1/agent/self")["Stats"]["raft"]
+        return int(stats["last_log_index"])
+
+    held, delayed = f"{name}/held", f"{name}/delayed"
+    await held_lock(consul, held)
+    await consul.session_destroy(await held_lock(consul, delayed, lock_delay_s=60))
+    session = await new_session(consul, name)
+    entries = {k: await entry_of(consul, f"{k}/leader") for k in (held, delayed)}
+    terms = {k: await entry_of(consul, f"{k}/term") for k in (held, delayed)}
+
+    async def cost(root: str) -> int:
+        before = await asyncio.to_thread(commits)
+        result = await acquire(
+            consul,
+            root,
+            session,
+            entries[root].modify_index,
+            term_index=terms[root].modify_index,
+        )
+        assert not result.ok
+        return await asyncio.to_thread(commits) - before
+
+    # Others may write meanwhile (agents do, now and then): the cheapest of a few counts.
+    assert min([await cost(delayed) for _ in range(5)]) == 0
+    assert min([await cost(held) for _ in range(5)]) == 1
+
+
+async def test_acquire_without_a_living_session(consul: ConsulApi, name: str) -> None:
+    vacancy = await vacant_lock(consul, name)
+    errors = errors_of(await acquire(consul, name, NO_SESSION, vacancy))
+    assert [op for op, _ in errors] == [1]
+    assert "invalid session" in errors[0][1]
+
+
+async def test_acquire_of_a_vacancy_that_changed(consul: ConsulApi, name: str) -> None:
+    vacancy = await vacant_lock(consul, name)
+    await consul.kv_put(f"{name}/leader", b"vacant, edited")
+    session = await new_session(consul, name)
+    errors = errors_of(await acquire(consul, name, session, vacancy))
+    assert [op for op, _ in errors] == [0]
+    assert "current modify index" in errors[0][1]
+    assert (await entry_of(consul, f"{name}/leader")).session is None
+
+
+async def test_acquire_of_a_missing_key(consul: ConsulApi, name: str) -> None:
+    await consul.kv_put(f"{name}/term", b"0")
+    session = await new_session(consul, name)
+    errors = errors_of(await acquire(consul, name, session, 7))
+    assert 0 in [op for op, _ in errors]
+    assert "doesn't exist" in dict(errors)[0]
+    assert (await consul.kv_get(f"{name}/leader")).value is None
+
+
+async def test_one_refusal_may_carry_two_errors(consul: ConsulApi, name: str) -> None:
+    vacancy = await vacant_lock(consul, name)
+    term = await entry_of(consul, f"{name}/term")
+    first, second = [await new_session(consul, name) for _ in range(2)]
+    assert (await acquire(consul, name, first, vacancy)).ok
+    errors = errors_of(await acquire(consul, name, second, vacancy, term_index=term.modify_index))
+    assert {0, 1} <= {op for op, _ in errors}
+    assert "lock is already held" in dict(errors)[1]
+
+
+async def test_a_doubled_acquire_is_stopped_by_the_cas(consul: ConsulApi, name: str) -> None:
+    vacancy = await vacant_lock(consul, name)
+    term = await entry_of(consul, f"{name}/term")
+    session = await new_session(consul, name)
+    assert (await acquire(consul, name, session, vacancy, term_index=term.modify_index)).ok
+    # Without the index check, as after a fresh look at the key: the lock itself passes again.
+    held = await entry_of(consul, f"{name}/leader")
+    errors = errors_of(
+        await acquire(consul, name, session, held.modify_index, term_index=term.modify_index)
+    )
+    assert [op for op, _ in errors] == [2]
+    assert await entry_of(consul, f"{name}/leader") == held
+
+
+# --- the other three ---
+
+
+async def test_a_record_update_needs_the_session_on_the_key(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name)
+
+    async def update(by: str) -> TxnResult:
+        return await consul.txn(
+            [
+                TxnOp.kv_check_session(f"{name}/leader", by),
+                TxnOp.kv_lock(f"{name}/leader", b"new", by),
+            ]
+        )
+
+    assert (await update(session)).ok
+    entry = await entry_of(consul, f"{name}/leader")
+    assert (entry.value, entry.session, entry.lock_index) == (b"new", session, 1)
+    errors = errors_of(await update(await new_session(consul, name)))
+    assert errors[0][0] == 0
+    await consul.kv_delete(f"{name}/leader")
+    assert 0 in [op for op, _ in errors_of(await update(session))]
+
+
+async def test_a_fenced_write_needs_our_session_and_our_term(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name)
+    term = (await entry_of(consul, f"{name}/term")).modify_index
+
+    async def write(by: str, at: int, value: bytes) -> TxnResult:
+        return await consul.txn(
+            [
+                TxnOp.kv_check_session(f"{name}/leader", by),
+                TxnOp.kv_check_index(f"{name}/term", at),
+                TxnOp.kv_set(f"{name}/result", value),
+            ]
+        )
+
+    assert (await write(session, term, b"ours")).ok
+    other = await new_session(consul, name)
+    assert [op for op, _ in errors_of(await write(other, term, b"theirs"))] == [0]
+    assert [op for op, _ in errors_of(await write(session, term - 1, b"late"))] == [1]
+    assert (await entry_of(consul, f"{name}/result")).value == b"ours"
+
+
+async def test_a_release_is_tied_to_its_term(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name)
+    term = (await entry_of(consul, f"{name}/term")).modify_index
+
+    async def release(at: int) -> TxnResult:
+        return await consul.txn(
+            [
+                TxnOp.kv_check_index(f"{name}/term", at),
+                TxnOp.kv_unlock(f"{name}/leader", b"vacant: done", session),
+            ]
+        )
+
+    assert [op for op, _ in errors_of(await release(term - 1))] == [0]
+    assert (await release(term)).ok
+    entry = await entry_of(consul, f"{name}/leader")
+    assert (entry.session, entry.value, entry.lock_index) == (None, b"vacant: done", 1)
+    assert [op for op, _ in errors_of(await release(term))] == [1]
+
+
+async def test_one_session_in_two_terms_lets_a_late_update_in(consul: ConsulApi, name: str) -> None:
+    """Why a session that led is never used again."""
+    session = await held_lock(consul, name)
+    leader = f"{name}/leader"
+    assert (await consul.txn([TxnOp.kv_unlock(leader, b"vacant", session)])).ok
+    assert (await acquire(consul, name, session, (await entry_of(consul, leader)).modify_index)).ok
+    late = [TxnOp.kv_check_session(leader, session), TxnOp.kv_lock(leader, b"old term", session)]
+    assert (await consul.txn(late)).ok
+
+
+# --- LockIndex ---
+
+
+async def test_a_plain_write_zeroes_lock_index_and_keeps_the_session(
+    consul: ConsulApi, name: str
+) -> None:
+    session = await held_lock(consul, name)
+    assert await consul.kv_put(f"{name}/leader", b"edited")
+    entry = await entry_of(consul, f"{name}/leader")
+    assert (entry.session, entry.lock_index, entry.value) == (session, 0, b"edited")
+
+
+async def test_a_delete_restarts_lock_index(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name)
+    leader = f"{name}/leader"
+    for _ in range(2):
+        assert (await consul.txn([TxnOp.kv_unlock(leader, b"", session)])).ok
+        assert (await consul.txn([TxnOp.kv_lock(leader, b"", session)])).ok
+    assert (await entry_of(consul, leader)).lock_index == 3
+    await consul.kv_delete(leader)
+    assert (await consul.txn([TxnOp.kv_lock(leader, b"", session)])).ok
+    assert (await entry_of(consul, leader)).lock_index == 1
+
+
+# --- what frees the lock, and whether it is delayed then ---
+
+
+async def take(consul: ConsulApi, key: str, session: str) -> bool:
+    """Whether the lock can be taken now."""
+    return (await consul.txn([TxnOp.kv_lock(key, b"", session)])).ok
+
+
+async def test_a_release_has_no_lock_delay(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name, lock_delay_s=60)
+    assert (await consul.txn([TxnOp.kv_unlock(f"{name}/leader", b"", session)])).ok
+    assert await take(consul, f"{name}/leader", await new_session(consul, name))
+
+
+@pytest.mark.parametrize("recurse", [False, True])
+async def test_a_delete_frees_without_lock_delay_while_the_session_lives(
+    consul: ConsulApi, name: str, recurse: bool
+) -> None:
+    session = await held_lock(consul, name, lock_delay_s=60)
+    await consul.kv_delete(f"{name}/" if recurse else f"{name}/leader", recurse=recurse)
+    assert await take(consul, f"{name}/leader", await new_session(consul, name))
+    assert await consul.session_info(session) is not None
+
+
+async def _end_by_destroy(consul: ConsulApi, name: str, session: str) -> None:
+    await consul.session_destroy(session)
+
+
+async def _end_by_failed_check(consul: ConsulApi, name: str, session: str) -> None:
+    await consul.check_fail(name)
+
+
+async def _end_by_deregistration(consul: ConsulApi, name: str, session: str) -> None:
+    await consul.service_deregister(name)
+
+
+async def _end_by_check_deregistration(consul: ConsulApi, name: str, session: str) -> None:
+    await consul.check_deregister(name)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [_end_by_destroy, _end_by_failed_check, _end_by_deregistration, _end_by_check_deregistration],
+)
+async def test_the_end_of_a_session_frees_the_lock_and_starts_the_lock_delay(
+    consul: ConsulApi, name: str, end: Callable[[ConsulApi, str, str], asyncio.Future[None]]
+) -> None:
+    session = await session_with_check(consul, name, lock_delay_s=60)
+    key = f"{name}/leader"
+    assert await take(consul, key, session)
+    await end(consul, name, session)
+    await eventually(lambda: consul.session_info(session), until=lambda s: s is None)
+    entry = await eventually(lambda: entry_of(consul, key), until=lambda e: e.session is None)
+    assert entry.lock_index == 1
+    other = await consul.session_create(name=name, checks=["serfHealth"], lock_delay_s=1)
+    assert not await take(consul, key, other)
+    await consul.service_deregister(name)
+
+
+async def test_the_end_of_a_lock_delay_fires_nothing(consul: ConsulApi, name: str) -> None:
+    session = await held_lock(consul, name, lock_delay_s=1)
+    leader = f"{name}/leader"
+    await consul.session_destroy(session)
+    freed = await consul.kv_get(leader)
+    other = await new_session(consul, name)
+    assert not await take(consul, leader, other)
+    waited = await consul.kv_get(leader, index=freed.index, wait_s=2)
+    assert waited.index == freed.index
+    assert await take(consul, leader, other)
+
+
+async def test_lock_delays_beyond_the_limits_are_accepted_and_not_honoured(
+    consul: ConsulApi, name: str
+) -> None:
+    short = await new_session(consul, name, lock_delay_s=0.001)
+    kept = await consul.session_info(short)
+    assert kept is not None
+    assert kept.lock_delay_s == 0.001
+    long = await new_session(consul, name, lock_delay_s=3600)
+    kept = await consul.session_info(long)
+    assert kept is not None
+    assert kept.lock_delay_s in (60.0, 3600.0)
+
+
+# --- checks ---
+
+
+async def test_a_ttl_check_ends_the_session_soon_after_its_ttl(
+    consul: ConsulApi, name: str
+) -> None:
+    session = await session_with_check(consul, name, check_ttl_s=1.0)
+    await consul.check_pass(name)
+    passed = time.monotonic()
+    await eventually(lambda: consul.session_info(session), until=lambda s: s is None)
+    # A little less than the TTL: the two clocks were not read at the same moment.
+    assert time.monotonic() - passed > 0.9
+    checks = (await consul.health_service(name)).value[0].checks
+    assert {c.check_id: c.status for c in checks}[name] is CheckStatus.CRITICAL
+    await consul.service_deregister(name)
+
+
+async def test_a_check_below_a_second_works(consul: ConsulApi, name: str) -> None:
+    check = TtlCheck(name, name, 0.3, status=CheckStatus.PASSING)
+    await consul.service_register(ServiceRegistration(name, name, checks=(check,)))
+    await eventually(
+        lambda: consul.health_service(name),
+        until=lambda r: r.value and r.value[0].status is CheckStatus.CRITICAL,
+    )
+    await consul.service_deregister(name)
+
+
+async def test_a_session_ttl_below_ten_seconds_is_refused(consul: ConsulApi, name: str) -> None:
+    with pytest.raises(ConsulRefused):
+        await consul.session_create(name=name, checks=[], lock_delay_s=1, ttl_s=9)
+
+
+async def test_a_session_lists_exactly_the_checks_it_was_given(
+    consul: ConsulApi, name: str
+) -> None:
+    """Checks of services and of the node alike, in one list."""
+    await consul.check_register(TtlCheck(f"{name}:node", "n", 60, status=CheckStatus.PASSING))
+    first = await session_with_check(consul, name)
+    checks = ["serfHealth", f"{name}:node", name]
+    await eventually(
+        lambda: consul.health_node("shared"),
+        until=lambda r: {f"{name}:node", name} <= {c.check_id for c in r.value},
+    )
+    session = await consul.session_create(name=name, checks=checks, lock_delay_s=1)
+    info = await consul.session_info(session)
+    assert info is not None
+    assert info.checks == tuple(checks)
+    await consul.check_fail(f"{name}:node")
+    await eventually(lambda: consul.session_info(session), until=lambda s: s is None)
+    assert await consul.session_info(first) is not None
+    await consul.check_deregister(f"{name}:node")
+    await consul.service_deregister(name)
+
+
+async def test_no_session_on_a_critical_check(consul: ConsulApi, name: str) -> None:
+    session = await session_with_check(consul, name)
+    await consul.check_fail(name)
+    await eventually(lambda: consul.session_info(session), until=lambda s: s is None)
+    with pytest.raises(ConsulRefused):
+        await consul.session_create(name=name, checks=[name], lock_delay_s=1)
+    await consul.service_deregister(name)
+
+
+async def test_registering_again_leaves_a_check_as_it_is(consul: ConsulApi, name: str) -> None:
+    """Why a node passes its check first and then creates the session."""
+    await session_with_check(consul, name)
+    for asked, kept in (
+        (CheckStatus.CRITICAL, CheckStatus.PASSING),
+        (CheckStatus.PASSING, CheckStatus.CRITICAL),
+    ):
+        check = TtlCheck(name, name, 60.0, status=asked)
+        await consul.service_register(ServiceRegistration(name, name, checks=(check,)))
+        assert (await consul.agent_checks())[name].status is kept
+        await consul.check_fail(name)
+    await consul.service_deregister(name)
+
+
+async def test_passing_an_unknown_check_says_so(consul: ConsulApi, name: str) -> None:
+    assert await consul.check_pass(name) is False
+    assert await consul.check_fail(name) is False
+
+
+async def test_passing_the_check_of_a_predecessor_keeps_its_session(
+    consul: ConsulApi, consul_agent: ConsulAgent, name: str
+) -> None:
+    """Why each process start has a check of its own."""
+    session = await session_with_check(consul, name, check_ttl_s=3.0)
+    async with client_of(consul_agent) as successor:
+        end = time.monotonic() + 4.5
+        while time.monotonic() < end:
+            assert await successor.check_pass(name)
+            await asyncio.sleep(0.3)
+    assert await consul.session_info(session) is not None
+    await consul.service_deregister(name)
+
+
+# --- agents that come back ---
+
+
+async def test_an_agent_restarted_without_its_data_forgets_checks(
+    make_agent: Callable[..., ConsulAgent], name: str
+) -> None:
+    agent = await asyncio.to_thread(make_agent)
+    async with client_of(agent) as consul:
+        await session_with_check(consul, name)
+        await asyncio.to_thread(agent.kill)
+        await asyncio.to_thread(lambda: agent.start().wait_ready())
+        assert await consul.check_pass(name) is False
+
+
+async def test_a_killed_server_that_kept_its_data_keeps_sessions_and_checks(
+    make_agent: Callable[..., ConsulAgent], name: str
+) -> None:
+    agent = await asyncio.to_thread(make_agent, mode=Mode.SERVER)
+    async with client_of(agent) as consul:
+        session = await session_with_check(consul, name)
+        assert await take(consul, name, session)
+        # Only a state that was reported is kept: one registered as passing comes back critical.
+        assert await consul.check_pass(name)
+        await asyncio.to_thread(agent.kill)
+        await asyncio.to_thread(lambda: agent.start().wait_ready())
+        assert await consul.session_info(session) is not None
+        assert (await entry_of(consul, name)).session == session
+        assert await consul.check_pass(name)
+
+
+# --- indexes and watches ---
+
+
+async def test_a_watch_on_a_missing_key_wakes_on_a_sibling(consul: ConsulApi, name: str) -> None:
+    index = (await consul.kv_get(f"{name}/missing")).index
+    waiting = asyncio.create_task(consul.kv_get(f"{name}/missing", index=index, wait_s=60))
+    await consul.kv_put(f"{name}/sibling", b"")
+    reply = await asyncio.wait_for(waiting, 20)
+    assert reply.value is None
+    assert reply.index > index
+
+
+async def test_a_watch_on_an_existing_key_sleeps_through_siblings(
+    consul: ConsulApi, name: str
+) -> None:
+    await consul.kv_put(f"{name}/here", b"")
+    index = (await consul.kv_get(f"{name}/here")).index
+    waiting = asyncio.create_task(consul.kv_get(f"{name}/here", index=index, wait_s=1))
+    await consul.kv_put(f"{name}/sibling", b"")
+    assert (await waiting).index == index
+
+
+async def test_an_index_from_the_future_blocks_for_the_whole_wait(
+    consul: ConsulApi, name: str
+) -> None:
+    await consul.kv_put(name, b"1")
+    index = (await consul.kv_get(name)).index
+    started = time.monotonic()
+    waiting = asyncio.create_task(consul.kv_get(name, index=index + 10**6, wait_s=1))
+    await consul.kv_put(name, b"2")
+    reply = await waiting
+    assert time.monotonic() - started > 0.9
+    assert reply.index < index + 10**6
+
+
+async def test_a_restored_snapshot_takes_values_and_their_indexes_back(
+    make_agent: Callable[..., ConsulAgent], name: str
+) -> None:
+    async with client_of(await asyncio.to_thread(make_agent, mode=Mode.SERVER)) as consul:
+        session = await new_session(consul, name)
+        assert await take(consul, name, session)
+        held = await entry_of(consul, name)
+        data = await consul.snapshot_save()
+        assert (await consul.txn([TxnOp.kv_unlock(name, b"", session)])).ok
+        await consul.session_destroy(session)
+        freed = await consul.kv_get(name)
+        await consul.snapshot_restore(data)
+        again = await eventually(
+            lambda: consul.kv_get(name, consistency=Consistency.CONSISTENT),
+            until=lambda r: r.value == held,
+        )
+        assert again.index < freed.index
+        # The session that was destroyed is back, on the key: a restore revives it.
+        assert await consul.session_info(session) is not None
+
+
+# --- no rights, no leader ---
+
+
+@pytest.fixture
+async def locked_down(make_agent: Callable[..., ConsulAgent]) -> ConsulAgent:
+    """An agent that allows nothing without a token."""
+    return await asyncio.to_thread(make_agent, token=ROOT_TOKEN, extra=acl_settings())
+
+
+async def test_without_rights(locked_down: ConsulAgent, name: str) -> None:
+    """Lists come back empty, and only some calls say that they were denied."""
+    async with client_of(locked_down, token=ROOT_TOKEN) as root:
+        await eventually(lambda: _can_write(root, name))
+        await session_with_check(root, name)
+    async with client_of(locked_down) as consul:
+        assert (await consul.kv_list(name)).value == ()
+        assert (await consul.health_service(name)).value == ()
+        assert (await consul.catalog_nodes()).value == ()
+        assert await consul.session_list() == ()
+        with pytest.raises(ConsulNotPermitted):
+            await consul.kv_get(name)
+        with pytest.raises(ConsulNotPermitted):
+            await consul.kv_put(name, b"")
+        with pytest.raises(ConsulNotPermitted):
+            await consul.txn([TxnOp.kv_set(name, b"")])
+        with pytest.raises(ConsulNotPermitted):
+            await consul.txn([TxnOp.kv_get(name)])
+        with pytest.raises(ConsulNotPermitted):
+            await consul.session_create(name=name, checks=["serfHealth"], lock_delay_s=1)
+        with pytest.raises(ConsulNotPermitted):
+            await consul.service_register(ServiceRegistration(name, name))
+        with pytest.raises(ConsulNotPermitted):
+            await consul.check_pass(name)
+        with pytest.raises(ConsulNotPermitted):
+            await consul.agent_self()
+
+
+async def _can_write(consul: ConsulClient, name: str) -> bool:
+    try:
+        return await consul.kv_put(name, b"")
+    except (ConsulNotPermitted, ConsulUnavailable):
+        return False
+
+
+async def test_an_unknown_token_is_not_permitted(locked_down: ConsulAgent, name: str) -> None:
+    secret = "99999999-8888-7777-6666-555555555555"
+    async with client_of(locked_down, token=secret) as consul:
+        with pytest.raises(ConsulNotPermitted) as caught:
+            await consul.kv_get(name)
+        assert secret not in str(caught.value)
+        assert secret not in repr(caught.value)
+
+
+async def test_without_a_consul_leader_only_stale_reads_answer(
+    make_agent: Callable[..., ConsulAgent], name: str
+) -> None:
+    """One of two servers is gone: writes and consistent reads fail, within our own deadline."""
+    one = await asyncio.to_thread(make_agent, mode=Mode.SERVER, bootstrap_expect=2, start=False)
+    two = await asyncio.to_thread(
+        make_agent,
+        mode=Mode.SERVER,
+        bootstrap_expect=2,
+        retry_join=(one.serf_addr,),
+        start=False,
+    )
+    for agent in (one, two):
+        await asyncio.to_thread(agent.start)
+    for agent in (one, two):
+        await asyncio.to_thread(agent.wait_ready)
+    async with client_of(one) as consul:
+        await consul.kv_put(name, b"x")
+        await eventually(
+            lambda: consul.kv_get(name, consistency=Consistency.STALE), until=lambda r: r.value
+        )
+        await asyncio.to_thread(two.kill)
+        await eventually(lambda: _leaderless(consul), within_s=60)
+        stale = await consul.kv_get(name, consistency=Consistency.STALE)
+        assert stale.value is not None
+        assert stale.known_leader is False
+        for call in (
+            consul.kv_get(name, consistency=Consistency.CONSISTENT, deadline_s=0.5),
+            consul.txn([TxnOp.kv_set(name, b"y")], deadline_s=0.5),
+            consul.kv_put(name, b"y", deadline_s=0.5),
+        ):
+            with pytest.raises(ConsulUnavailable):
+                await call
+        # Given the time, Consul says why: then it is known that nothing was written.
+        with pytest.raises(ConsulUnavailable) as caught:
+            await consul.kv_put(name, b"y", deadline_s=40)
+        assert caught.value.no_leader
+        assert not caught.value.outcome_unknown
+
+
+async def _leaderless(consul: ConsulClient) -> bool:
+    return await consul.status_leader() == ""
+
+
+async def test_a_stopped_agent_costs_no_more_than_the_deadline(
+    make_agent: Callable[..., ConsulAgent], name: str
+) -> None:
+    agent = await asyncio.to_thread(make_agent)
+    async with client_of(agent) as consul:
+        await consul.kv_put(name, b"x")
+        agent.send(signal.SIGSTOP)
+        with pytest.raises(ConsulUnavailable) as caught:
+            await consul.kv_put(name, b"y", deadline_s=0.5)
+        assert caught.value.outcome_unknown
+        with pytest.raises(ConsulUnavailable) as caught:
+            await consul.kv_get(name, deadline_s=0.5)
+        assert not caught.value.outcome_unknown
+        agent.send(signal.SIGCONT)
+        # It was only late: the write that got no answer is carried out all the same.
+        await eventually(lambda: entry_of(consul, name), until=lambda e: e.value == b"y")
