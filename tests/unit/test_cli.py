@@ -16,12 +16,23 @@ from click.testing import CliRunner, Result
 from coord.cli import main
 from coord.cli.config_report import MASK, config_report
 from coord.cli.errors import ExitCode, cli_errors
+from coord.cli.status import status_exit_code
 from coord.config import NO_FLAG_FIELDS, Settings, SettingsError, flag_name
 from coord.consul.errors import (
     ConsulError,
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
+)
+from coord.members import LeaderInstance, Listing, Member, Seen
+from coord.status_model import (
+    ClusterStatus,
+    Condition,
+    ConsulStatus,
+    HealthStatus,
+    LeaderStatus,
+    TermCondition,
+    TermStatus,
 )
 
 TOKEN = "b1gs3cret-0000"
@@ -232,3 +243,45 @@ def test_an_exit_of_its_own_passes() -> None:
             ctx.exit(17)
 
     assert CliRunner().invoke(command).exit_code == 17
+
+
+# --- what `coord status` exits with ---
+
+
+def snapshot(**changes: Any) -> ClusterStatus:
+    parts: dict[str, Any] = {
+        "election": "coordinator",
+        "at_ms": 0,
+        "leader": LeaderStatus(condition=Condition.HELD, locked=True, node="core-1"),
+        "term": TermStatus(condition=TermCondition.KNOWN, value=1),
+        "candidates": Listing[Member](Seen.KNOWN),
+        "observers": Listing[Member](Seen.KNOWN),
+        "pollers": Listing[Member](Seen.KNOWN),
+        "leader_service": Listing[LeaderInstance](Seen.KNOWN),
+        "consul": ConsulStatus(leader="127.0.0.1:8300"),
+        "health": HealthStatus(Seen.KNOWN),
+    }
+    return ClusterStatus(**(parts | changes))
+
+
+def leader(condition: Condition, *, locked: bool = False) -> LeaderStatus:
+    return LeaderStatus(condition=condition, locked=locked)
+
+
+@pytest.mark.parametrize(
+    ("shown", "node", "code"),
+    [
+        (snapshot(), None, ExitCode.OK),
+        (snapshot(leader=leader(Condition.UNREADABLE, locked=True)), None, ExitCode.OK),
+        (snapshot(leader=leader(Condition.VACANT)), None, ExitCode.NOT_GOOD),
+        (snapshot(leader=leader(Condition.MISSING)), None, ExitCode.NOT_GOOD),
+        (snapshot(leader=leader(Condition.NOT_PERMITTED)), None, ExitCode.NOT_PERMITTED),
+        (snapshot(stale=True), None, ExitCode.CONSUL_UNREACHABLE),
+        (snapshot(), "core-1", ExitCode.OK),
+        (snapshot(), "core-2", ExitCode.NOT_GOOD),
+        (snapshot(pollers=Listing[Member](Seen.NOT_PERMITTED)), "p-1", ExitCode.NOT_PERMITTED),
+        (snapshot(stale=True), "core-1", ExitCode.CONSUL_UNREACHABLE),
+    ],
+)
+def test_status_exit_codes(shown: ClusterStatus, node: str | None, code: ExitCode) -> None:
+    assert status_exit_code(shown, node) == code

@@ -1,0 +1,196 @@
+"""`coord status` as people run it, on a real Consul."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from consul_agents import ROOT_TOKEN, ConsulAgent, acl_settings
+
+from coord.cli.errors import ExitCode
+from coord.consul import ConsulClient, ServiceRegistration, TtlCheck, TxnOp
+from coord.consul.types import CheckStatus
+from coord.records import LeaderRecord, LeaderState, Paths, encode_term
+
+GENEROUS_S = 60.0
+
+
+def environment(agent: ConsulAgent) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COORDINATOR_", "CONSUL_"))
+    }
+    return kept | {"CONSUL_HTTP_ADDR": agent.http_addr, "TERM": "xterm-256color"}
+
+
+async def coord(agent: ConsulAgent, *args: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coord", *args),
+        env=environment(agent),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(GENEROUS_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    assert b"Traceback" not in err
+    return process.returncode, out.decode(), err.decode()
+
+
+async def lead(consul: ConsulClient, paths: Paths, node: str, term: int) -> None:
+    """Put a leader on the key, as a candidate would."""
+    session = await consul.session_create(name=node, checks=["serfHealth"], lock_delay_s=1.0)
+    record = LeaderRecord(state=LeaderState.HELD, term=term, node=node).encode()
+    result = await consul.txn(
+        [
+            TxnOp.kv_lock(paths.leader, record, session),
+            TxnOp.kv_set(paths.term, encode_term(term)),
+        ]
+    )
+    assert result.ok
+
+
+@asynccontextmanager
+async def registered(consul: ConsulClient, paths: Paths, node: str) -> AsyncIterator[None]:
+    service = f"{paths.candidate_service}-{node}"
+    check = TtlCheck(id=service, name=service, ttl_s=600.0, status=CheckStatus.PASSING)
+    await consul.service_register(
+        ServiceRegistration(
+            id=service, name=paths.candidate_service, meta={"node": node}, checks=(check,)
+        )
+    )
+    try:
+        yield
+    finally:
+        await consul.service_deregister(service)
+
+
+async def test_nobody_leads(consul_agent: ConsulAgent, name: str) -> None:
+    code, out, err = await coord(consul_agent, "status", "--json", "--election", name)
+    assert (code, err) == (ExitCode.NOT_GOOD, "")
+    assert json.loads(out)["leader_node"] is None
+    code, out, err = await coord(consul_agent, "status", "--election", name)
+    assert (code, err) == (ExitCode.NOT_GOOD, "")
+    assert name in out
+
+
+async def test_somebody_leads(consul_agent: ConsulAgent, consul: ConsulClient, name: str) -> None:
+    paths = Paths(name)
+    await lead(consul, paths, "core-7", 42)
+    code, out, _ = await coord(consul_agent, "status", "--json", "--election", name)
+    assert code == ExitCode.OK
+    report = json.loads(out)
+    assert (report["leader_node"], report["leader"]["term"]) == ("core-7", 42)
+    code, out, _ = await coord(consul_agent, "status", "--election", name)
+    assert code == ExitCode.OK
+    assert "core-7" in out
+
+
+async def test_one_node(consul_agent: ConsulAgent, consul: ConsulClient, name: str) -> None:
+    paths = Paths(name)
+    async with registered(consul, paths, "web-1"):
+        arguments = ("status", "web-1", "--election", name)
+        code, out, _ = await coord(consul_agent, *arguments, "--json")
+        assert code == ExitCode.OK
+        assert json.loads(out)["node"] == "web-1"
+        code, out, _ = await coord(consul_agent, *arguments)
+        assert code == ExitCode.OK
+        assert "web-1" in out
+    code, out, _ = await coord(consul_agent, "status", "web-9", "--election", name)
+    assert code == ExitCode.NOT_GOOD
+    assert "web-9" in out
+
+
+async def test_a_token_without_rights(make_agent: Callable[..., ConsulAgent]) -> None:
+    agent = make_agent(extra=acl_settings(), token=ROOT_TOKEN)
+    for arguments in (("status",), ("status", "--json"), ("status", "core-1")):
+        code, _, _ = await coord(agent, *arguments)
+        assert code == ExitCode.NOT_PERMITTED
+
+
+async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> None:
+    agent = make_agent()
+    agent.kill()
+    code, out, err = await coord(agent, "status")
+    assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
+    assert len(err.splitlines()) == 1
+
+
+async def test_watch_prints_a_line_of_json_for_each_change(
+    consul_agent: ConsulAgent, consul: ConsulClient, name: str
+) -> None:
+    paths = Paths(name)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coord", "status", "--json", "--watch", "--election", name),
+        env=environment(consul_agent),
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(GENEROUS_S):
+            assert json.loads(await process.stdout.readline())["leader_node"] is None
+            await lead(consul, paths, "core-7", 3)
+            seen: dict[str, Any] = {}
+            while seen.get("leader_node") != "core-7":
+                seen = json.loads(await process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == ExitCode.OK
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+async def test_watch_draws_in_place_on_a_terminal(
+    consul_agent: ConsulAgent, consul: ConsulClient, name: str
+) -> None:
+    paths = Paths(name)
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coord", "status", "--watch", "--election", name),
+        env=environment(consul_agent),
+        stdin=theirs,
+        stdout=theirs,
+    )
+    os.close(theirs)
+    try:
+        drawn = await read_until(ours, b"nobody")
+        await lead(consul, paths, "core-7", 3)
+        drawn = await read_until(ours, b"core-7")
+        # Up and clear: the new picture stands where the old one stood.
+        assert b"\x1b[1A" in drawn
+        assert b"\x1b[2K" in drawn
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(GENEROUS_S):
+            assert await process.wait() == ExitCode.OK
+    finally:
+        os.close(ours)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def read_until(descriptor: int, wanted: bytes) -> bytes:
+    """Read what a terminal shows, up to and including `wanted`."""
+    loop = asyncio.get_running_loop()
+    shown = b""
+    async with asyncio.timeout(GENEROUS_S):
+        while wanted not in shown:
+            readable = asyncio.Event()
+            loop.add_reader(descriptor, readable.set)
+            try:
+                await readable.wait()
+            finally:
+                loop.remove_reader(descriptor)
+            shown += os.read(descriptor, 65_536)
+    return shown
