@@ -24,7 +24,7 @@ from coord.consul.errors import (
     ConsulRefused,
     ConsulUnavailable,
 )
-from coord.members import LeaderInstance, Listing, Member, Seen
+from coord.members import Listing, Seen
 from coord.status_model import (
     ClusterStatus,
     Condition,
@@ -254,10 +254,10 @@ def snapshot(**changes: Any) -> ClusterStatus:
         "at_ms": 0,
         "leader": LeaderStatus(condition=Condition.HELD, locked=True, node="core-1"),
         "term": TermStatus(condition=TermCondition.KNOWN, value=1),
-        "candidates": Listing[Member](Seen.KNOWN),
-        "observers": Listing[Member](Seen.KNOWN),
-        "pollers": Listing[Member](Seen.KNOWN),
-        "leader_service": Listing[LeaderInstance](Seen.KNOWN),
+        "candidates": Listing(Seen.KNOWN),
+        "observers": Listing(Seen.KNOWN),
+        "pollers": Listing(Seen.KNOWN),
+        "leader_service": Listing(Seen.KNOWN),
         "consul": ConsulStatus(leader="127.0.0.1:8300"),
         "health": HealthStatus(Seen.KNOWN),
     }
@@ -279,7 +279,7 @@ def leader(condition: Condition, *, locked: bool = False) -> LeaderStatus:
         (snapshot(stale=True), None, ExitCode.CONSUL_UNREACHABLE),
         (snapshot(), "core-1", ExitCode.OK),
         (snapshot(), "core-2", ExitCode.NOT_GOOD),
-        (snapshot(pollers=Listing[Member](Seen.NOT_PERMITTED)), "p-1", ExitCode.NOT_PERMITTED),
+        (snapshot(pollers=Listing(Seen.NOT_PERMITTED)), "p-1", ExitCode.NOT_PERMITTED),
         (snapshot(stale=True), "core-1", ExitCode.CONSUL_UNREACHABLE),
     ],
 )
