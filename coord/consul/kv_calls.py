@@ -31,6 +31,9 @@ class KeyCalls(Calls):
         request = self._endpoints.kv.get(check_key(key), consistency=consistency.value)
         answer = await self._read(request, index, wait_s, deadline_s, absent=True)
         entries = self._entries(request, answer)
+        # An empty list would read as "the key is gone", which Consul says with 404 alone.
+        if answer.status != 404 and [e.key for e in entries] != [key]:
+            raise replies.broken(request, answer, ShapeError("not the key that was asked for"))
         return reply_of(answer, entries[0] if entries else None)
 
     async def kv_list(
@@ -107,6 +110,8 @@ class KeyCalls(Calls):
         for error in errors:
             if any(text in error.what for text in replies.NOT_PERMITTED):
                 raise ConsulNotPermitted(request.operation, error.what, status=answer.status)
+        if ok and not {e.key for e in entries} <= {op.key for op in ops}:
+            raise replies.broken(request, answer, ShapeError("a key that was not asked for"))
         if ok and request.read and len(entries) != len(ops):
             # What the token may not read is left out of an answer that says it is complete.
             raise ConsulNotPermitted(request.operation, "a key may not be read", status=200)

@@ -209,6 +209,8 @@ def kv_entry(value: object) -> KVEntry:
 def txn_parts(value: object) -> tuple[tuple[KVEntry, ...], tuple[TxnError, ...]]:
     """The entries and the errors of a transaction's reply."""
     obj = _mapping(value, "the body")
+    if "Results" not in obj or "Errors" not in obj:
+        raise ShapeError("Results or Errors is missing")
     results = listed(obj.get("Results"), lambda v: _mapping(v, "a result"), "Results")
     entries = tuple(kv_entry(r["KV"]) for r in results if r.get("KV") is not None)
     return entries, listed(obj.get("Errors"), _txn_error, "Errors")
