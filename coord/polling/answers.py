@@ -1,0 +1,64 @@
+"""A poller's memory of its answers: a repeated attempt gets the first one, and runs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from coord.polling.records import PollReply
+
+MAX_ANSWERS = 2048
+"""How many finished answers are kept."""
+
+KEEP_S = 180.0
+"""How long a finished answer is kept, in seconds: longer than any leader waits for one."""
+
+Attempt = tuple[str, str, int]
+"""Election, job, attempt."""
+
+
+class Answers:
+    """Answers by attempt, those still to come included.
+
+    One that is still to come is a future; who `begin`s it must `finish` or `drop` it.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[Attempt, asyncio.Future[PollReply]] = {}
+        self._finished: OrderedDict[Attempt, tuple[float, PollReply]] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        """How many are still to come."""
+        return len(self._running)
+
+    def to_come(self) -> tuple[asyncio.Future[PollReply], ...]:
+        """The futures of those that are still to come."""
+        return tuple(self._running.values())
+
+    def known(self, attempt: Attempt) -> PollReply | asyncio.Future[PollReply] | None:
+        """The answer, or the future of it, if this attempt was met before."""
+        finished = self._finished.get(attempt)
+        return finished[1] if finished is not None else self._running.get(attempt)
+
+    def begin(self, attempt: Attempt) -> None:
+        """This attempt is being run."""
+        self._running[attempt] = asyncio.get_running_loop().create_future()
+
+    def finish(self, attempt: Attempt, reply: PollReply, now: float) -> None:
+        """It is answered, at `now` in monotonic seconds."""
+        self._finished[attempt] = (now, reply)
+        while self._finished:
+            at, _ = next(iter(self._finished.values()))
+            if len(self._finished) <= MAX_ANSWERS and now - at <= KEEP_S:
+                break
+            self._finished.popitem(last=False)
+        future = self._running.pop(attempt)
+        if not future.done():
+            future.set_result(reply)
+
+    def drop(self, attempt: Attempt) -> None:
+        """It ended without an answer; whoever waits for it is cancelled. Fine if it finished."""
+        future = self._running.pop(attempt, None)
+        if future is not None:
+            future.cancel()

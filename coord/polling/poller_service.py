@@ -1,0 +1,140 @@
+"""The poller of a node as the fleet sees it: its registration, its heartbeat, the term it follows.
+
+It has no server of its own: the node's one server mounts `PollerService.routes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+
+from starlette.routing import Route
+
+from coord.consul import (
+    ConsulError,
+    KVEntry,
+    Reply,
+    ServiceRegistration,
+    TtlCheck,
+    WatchError,
+    watch,
+)
+from coord.lasting_fault import LastingFault
+from coord.logs import log_fault
+from coord.polling.poller import Poller, check_listen, routes
+from coord.records import POLLER_SERVICE
+from coord.settings_values import parse_host_port
+from coord.workloads import WorkContext
+
+TTL_S = 5.0
+"""A poller that does not pass its check for this long, in seconds, gets no polls."""
+
+FORGET_AFTER_S = 3600.0
+"""The agent forgets a poller that was not seen for this long, in seconds."""
+
+_DEREGISTER_S = 2.0
+_TERM_WAIT_S = 60.0
+_NOTE = "takes polls"  # always the same: a changed note would cost a raft entry each time
+
+
+class PollerService:
+    """Registers the poller while `run` runs, and keeps its check passing.
+
+    Attributes:
+        poller: what answers the polls.
+
+    Raises:
+        SettingsError: the node listens on more than loopback, and no token is set.
+    """
+
+    def __init__(self, context: WorkContext) -> None:
+        check_listen(context.settings)
+        self.poller = Poller(context)
+        self._context = context
+        self._faults = LastingFault(context.clock, log_fault)
+        suffix = "" if context.identity.election == "coordinator" else context.identity.election
+        # By node, not by process: a restarted poller takes its place again at once.
+        parts = (POLLER_SERVICE, context.identity.node, suffix)
+        self.service_id = "-".join(part for part in parts if part)
+        self._check_id = f"service:{self.service_id}"
+
+    def routes(self) -> list[Route]:
+        """What the node's server mounts."""
+        return routes(self.poller)
+
+    async def run(self) -> None:
+        """Be registered until cancelled; start it when the node's server accepts connections."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_registered(), name="poller registration")
+                group.create_task(self._follow_term(), name="poller term")
+        finally:
+            self.poller.stop()
+            await self._deregister()
+            await self.poller.aclose()
+
+    def registration(self) -> ServiceRegistration:
+        """How this poller is registered."""
+        identity = self._context.identity
+        where = parse_host_port(identity.advertise)
+        return ServiceRegistration(
+            id=self.service_id,
+            name=POLLER_SERVICE,
+            address=where.host,
+            port=where.port,
+            meta={
+                "election": identity.election,
+                "node": identity.node,
+                "node_type": identity.node_type.value,
+                "boot_id": identity.boot_id,
+                "address": identity.advertise,
+                "capacity": str(self._context.settings.poller_capacity),
+            },
+            checks=(
+                TtlCheck(
+                    id=self._check_id,
+                    name="poller",
+                    ttl_s=TTL_S,
+                    notes=f"passing while the poller of {identity.node} takes polls",
+                    deregister_critical_after_s=FORGET_AFTER_S,
+                ),
+            ),
+        )
+
+    async def _keep_registered(self) -> None:
+        consul = self._context.consul
+        registered = False
+        while True:
+            try:
+                if not registered:
+                    await consul.service_register(self.registration())
+                    registered = True
+                # An agent that was restarted without its data has forgotten us.
+                registered = await consul.check_pass(self._check_id, _NOTE) is True
+                self._faults.over("poller_not_registered")
+            except ConsulError as error:
+                self._faults.happened("poller_not_registered", str(error))
+            await asyncio.sleep(TTL_S / 4 if registered else 0.5)
+
+    async def _follow_term(self) -> None:
+        consul, key = self._context.consul, self._context.paths.term
+
+        async def query(index: int | None) -> Reply[KVEntry | None]:
+            return await consul.kv_get(
+                key, index=index, wait_s=None if index is None else _TERM_WAIT_S
+            )
+
+        async with aclosing(watch(query, jitter=random.random)) as replies:
+            async for reply in replies:
+                if isinstance(reply, WatchError):
+                    self._faults.happened("term_not_followed", str(reply.error))
+                    continue
+                self._faults.over("term_not_followed")
+                self.poller.take_term(None if reply.value is None else reply.value.value)
+
+    async def _deregister(self) -> None:
+        try:
+            await self._context.consul.service_deregister(self.service_id, deadline_s=_DEREGISTER_S)
+        except ConsulError as error:
+            self._faults.happened("poller_not_deregistered", str(error))

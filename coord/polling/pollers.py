@@ -1,0 +1,110 @@
+"""The pollers that the leader may send to, and how busy it keeps each. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from coord.consul import CheckStatus, ServiceInstance
+from coord.polling.records import clip
+from coord.settings_values import HostPort
+
+DEFAULT_CAPACITY = 8
+MAX_CAPACITY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PollerTarget:
+    """One passing poller: service id, node, URL, and how many polls it takes at once."""
+
+    id: str
+    node: str
+    url: str
+    capacity: int
+
+
+def poller_targets(instances: Iterable[ServiceInstance], election: str) -> list[PollerTarget]:
+    """The pollers of this election that pass and can be dialled.
+
+    One whose entry makes no sense is left out: anybody who may register a service writes these.
+    """
+    targets = []
+    for instance in instances:
+        host = instance.address or instance.node_address
+        if (
+            instance.status is CheckStatus.PASSING
+            and instance.meta.get("election", election) == election
+            and host
+            and 1 <= instance.port <= 65_535
+            and not any(c.isspace() or c in "/@?#\\" for c in host)
+        ):
+            targets.append(
+                PollerTarget(
+                    id=instance.id,
+                    node=clip(instance.meta.get("node", "") or instance.node),
+                    url=f"http://{HostPort(host, instance.port)}",
+                    capacity=_capacity(instance.meta.get("capacity", "")),
+                )
+            )
+    return targets
+
+
+def _capacity(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return max(1, min(MAX_CAPACITY, int(text)))
+    return DEFAULT_CAPACITY
+
+
+class Pollers:
+    """Chooses pollers, and counts what each was given: never more than its capacity."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, PollerTarget] = {}
+        self._in_flight: dict[str, int] = {}
+        self._turn: dict[str, int] = {}
+        self._turns = 0
+
+    def update(self, targets: Iterable[PollerTarget]) -> None:
+        """These are the pollers now."""
+        self._targets = {target.id: target for target in targets}
+
+    @property
+    def known(self) -> int:
+        """How many there are."""
+        return len(self._targets)
+
+    @property
+    def room(self) -> int:
+        """How many more polls they take together."""
+        return sum(
+            max(0, target.capacity - self._in_flight.get(target.id, 0))
+            for target in self._targets.values()
+        )
+
+    def take(self, exclude: Collection[str] = ()) -> PollerTarget | None:
+        """Choose the least busy with room, and count a poll for it; give it back with `release`.
+
+        None: no poller (outside `exclude`) has room. Among equals, the one longest not chosen.
+        """
+        free = [
+            (self._in_flight.get(t.id, 0) / t.capacity, self._turn.get(t.id, 0), t.id)
+            for t in self._targets.values()
+            if t.id not in exclude and self._in_flight.get(t.id, 0) < t.capacity
+        ]
+        if not free:
+            return None
+        target = self._targets[min(free)[2]]
+        self._turns += 1
+        self._turn[target.id] = self._turns
+        self._in_flight[target.id] = self._in_flight.get(target.id, 0) + 1
+        return target
+
+    def release(self, target: PollerTarget) -> None:
+        """A poll that `take` counted has ended."""
+        left = self._in_flight.get(target.id, 0) - 1
+        if left > 0:
+            self._in_flight[target.id] = left
+            return
+        self._in_flight.pop(target.id, None)
+        if target.id not in self._targets:
+            self._turn.pop(target.id, None)

@@ -1,0 +1,369 @@
+"""Schedules, jobs, results: what is kept in Consul, and what the leader and a poller exchange.
+
+All are versioned JSON records: readers take what they know and ignore the rest. In records,
+durations are written as in settings (`10s`, `500ms`, a bare number is milliseconds); in Python they
+are seconds, like the settings' own.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import httpx
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+
+from coord.records import Name, Record, Term
+from coord.settings_values import format_duration, parse_duration, parse_host_port
+
+MAX_SCHEDULE_BYTES = 32 * 1024
+"""A larger schedule record is not read."""
+
+MAX_CHECKS = 20
+"""How many checks one schedule may have."""
+
+MAX_ATTEMPTS = 3
+"""How often one run is tried, the first time included."""
+
+MIN_INTERVAL_S = 0.5
+MAX_INTERVAL_S = 7 * 86_400.0
+MAX_TIMEOUT_S = 60.0
+MAX_DETAIL = 200
+
+_MAX_SCHEDULE_ID = 100  # a job's id adds a slot to it and must still be a name
+_MAX_WALL_MS = 2**53
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+]
+Timeout = Annotated[Duration, Field(ge=0.05, le=MAX_TIMEOUT_S)]
+WallMs = Annotated[int, Field(ge=0, le=_MAX_WALL_MS, strict=True)]
+Count = Annotated[int, Field(ge=0, le=2**62, strict=True)]
+Attempt = Annotated[int, Field(ge=1, le=1000, strict=True)]
+
+
+class CheckKind(StrEnum):
+    """The kinds of check there are."""
+
+    HTTP = "http"
+    TCP = "tcp"
+
+
+class CheckError(StrEnum):
+    """Why a check says down.
+
+    DNS: the name has no address. REFUSED: nobody listens. UNREACHABLE: no way there. TIMEOUT: no
+    answer within the check's timeout. TLS: no trusted connection. CLOSED: the connection ended
+    before the answer. PROTOCOL: the answer is not HTTP. STATUS: answered, with a status that does
+    not count as up. INTERNAL: the check itself failed.
+    """
+
+    DNS = "dns"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    CLOSED = "closed"
+    PROTOCOL = "protocol"
+    STATUS = "status"
+    INTERNAL = "internal"
+
+
+class _Check(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    timeout: Timeout = 5.0
+
+
+class HttpCheck(_Check):
+    """Ask for a URL; redirects are not followed.
+
+    target: an http or https URL without credentials.
+    status: the statuses that count as up; none named: 200 to 399.
+    timeout: for the whole check, in seconds.
+    """
+
+    kind: Literal[CheckKind.HTTP]
+    target: str = Field(min_length=1, max_length=2048)
+    method: Literal["GET", "HEAD", "OPTIONS", "POST"] = "GET"
+    status: tuple[Annotated[int, Field(ge=100, le=599, strict=True)], ...] = Field(
+        default=(), max_length=20
+    )
+
+    @field_validator("target")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        fix = "write a URL like http://host:port/path"
+        try:
+            url = httpx.URL(value)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"it is not a URL ({error}); {fix}") from None
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError(f"it is not an http or https URL; {fix}")
+        if url.userinfo:
+            # Targets are shown in results, logs and the Consul UI.
+            raise ValueError(f"it holds a user name or password; {fix}, without them")
+        return value
+
+
+class TcpCheck(_Check):
+    """Open a connection, and close it again.
+
+    target: ``host:port``, IPv6 addresses in brackets.
+    timeout: for the whole check, in seconds.
+    """
+
+    kind: Literal[CheckKind.TCP]
+    target: str = Field(min_length=1, max_length=300)
+
+    @field_validator("target")
+    @classmethod
+    def _is_host_port(cls, value: str) -> str:
+        if parse_host_port(value).port == 0:
+            raise ValueError("port 0 cannot be dialled; write host:port")
+        return value
+
+
+Check = Annotated[HttpCheck | TcpCheck, Field(discriminator="kind")]
+Checks = Annotated[tuple[Check, ...], Field(min_length=1, max_length=MAX_CHECKS)]
+
+
+def _schedule_id(value: Any) -> Any:
+    if isinstance(value, str) and not 1 <= len(value) <= _MAX_SCHEDULE_ID:
+        raise ValueError(f"must have 1 to {_MAX_SCHEDULE_ID} characters")
+    return value
+
+
+ScheduleId = Annotated[Name, BeforeValidator(_schedule_id)]
+
+
+class Assignment(StrEnum):
+    """Which pollers may run a schedule's polls. ANY: whichever has most room."""
+
+    ANY = "any"
+
+
+class ScheduleRecord(Record):
+    """What to poll, and how often. Operators write it; the leader only reads it.
+
+    id: also the last part of its key.
+    name: for people; the id if left out.
+    interval: seconds between runs.
+    since_ms: wall-clock milliseconds from which runs are due: none is missed before it. Set when
+        the schedule is written.
+    """
+
+    KIND: ClassVar[str] = "schedule"
+
+    id: ScheduleId
+    name: str = Field(default="", max_length=128)
+    enabled: Annotated[bool, Field(strict=True)] = True
+    interval: Annotated[Duration, Field(ge=MIN_INTERVAL_S, le=MAX_INTERVAL_S)]
+    checks: Checks
+    assignment: Assignment = Assignment.ANY
+    since_ms: WallMs = 0
+
+    @property
+    def interval_ms(self) -> int:
+        """The interval in whole milliseconds, as slots are counted."""
+        return round(self.interval * 1000)
+
+    @property
+    def timeout_s(self) -> float:
+        """The longest that its checks take together, in seconds: they run at the same time."""
+        return max(check.timeout for check in self.checks)
+
+
+class JobState(StrEnum):
+    """Where one run of a schedule is; the transitions are in `coord.polling.jobs`.
+
+    PENDING: due, not given to a poller. DISPATCHING: a poller is chosen and this is written down;
+    it may or may not have been asked. RUNNING: the poller is asked. COMPLETED: it answered, with
+    whatever the checks found. FAILED: no answer could be had. TIMED_OUT: nothing was heard in time.
+    CANCELLED: called off.
+    """
+
+    PENDING = "pending"
+    DISPATCHING = "dispatching"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class PollError(StrEnum):
+    """Why a run had no answer from a poller.
+
+    NO_POLLER: none is passing. UNREACHABLE: no connection, or it broke. BUSY: it shed the poll.
+    OLDER_TERM: it has seen a newer term than ours. NOT_PERMITTED: it did not accept our token.
+    REFUSED: it did not accept the request. BAD_REPLY: what came is no answer. DEADLINE: nothing
+    came in time. LEADER_LOST: its leader ended, and it was too late to try again.
+    """
+
+    NO_POLLER = "no_poller"
+    UNREACHABLE = "poller_unreachable"
+    BUSY = "poller_busy"
+    OLDER_TERM = "older_term"
+    NOT_PERMITTED = "not_permitted"
+    REFUSED = "poller_refused"
+    BAD_REPLY = "bad_reply"
+    DEADLINE = "deadline"
+    LEADER_LOST = "leader_lost"
+
+
+class JobRecord(Record):
+    """One run of a schedule, in Consul from before a poller is asked until its result is written.
+
+    id: ``<schedule>.<slot>``: the same run has the same id under every leader.
+    attempt: from 1; the same attempt is never sent twice.
+    term: under which this attempt is made.
+    poller: the service id of the poller chosen.
+    due_ms: when it was due, in wall-clock milliseconds; likewise
+    dispatched_ms: when this attempt was written down.
+    missed: how many runs of the schedule were left out just before this one.
+    """
+
+    KIND: ClassVar[str] = "job"
+
+    id: Name
+    schedule: ScheduleId
+    state: JobState = JobState.PENDING
+    attempt: Attempt = 1
+    term: Term
+    poller: str = Field(default="", max_length=256)
+    due_ms: WallMs
+    dispatched_ms: WallMs = 0
+    missed: Count = 0
+
+
+class CheckResult(BaseModel):
+    """What one check found.
+
+    target: what was checked, cut to `MAX_DETAIL` characters.
+    ok: the target is up.
+    latency_ms: until the answer, or the failure, in milliseconds.
+    error: why not ok; None if ok.
+    status: the HTTP status, if there was one.
+    detail: for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: CheckKind
+    target: str = Field(max_length=MAX_DETAIL)
+    ok: Annotated[bool, Field(strict=True)]
+    latency_ms: float = Field(ge=0, allow_inf_nan=False)
+    error: CheckError | None = None
+    status: int | None = None
+    detail: str = Field(default="", max_length=MAX_DETAIL)
+
+
+class ResultRecord(Record):
+    """The last result of a schedule, and its counters since it was first run.
+
+    state: how the run ended. ok: all checks say up; None where there was no answer, and `error`
+    says why. lag_ms: how much after it was due its last attempt was dispatched. took_ms: from then
+    to its result. due_ms, finished_ms: wall-clock milliseconds.
+
+    Counters: runs that ended, by whatever outcome; missed: left out; retried: attempts after the
+    first; timed_out, failed: runs that ended so.
+    """
+
+    KIND: ClassVar[str] = "result"
+
+    schedule: ScheduleId
+    job: Name
+    attempt: Attempt
+    term: Term
+    state: JobState
+    ok: bool | None = None
+    error: PollError | None = None
+    poller: str = Field(default="", max_length=256)
+    due_ms: WallMs
+    finished_ms: WallMs
+    lag_ms: Count = 0
+    took_ms: Count = 0
+    checks: tuple[CheckResult, ...] = Field(default=(), max_length=MAX_CHECKS)
+    runs: Count = 0
+    missed: Count = 0
+    retried: Count = 0
+    timed_out: Count = 0
+    failed: Count = 0
+
+
+class UnreadableRecord(BaseModel):
+    """A record that is skipped: its key, the field that is wrong, and what is wrong with it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    field: str
+    detail: str
+
+
+class PollStateRecord(Record):
+    """What the present leader found: written at takeover and when the unreadable ones change.
+
+    swept_retried, swept_timed_out: what became of the runs that the last leader left open.
+    schedules: how many can be read. unreadable: the first of those that cannot.
+    """
+
+    KIND: ClassVar[str] = "poll state"
+
+    term: Term
+    node: Name
+    since_ms: WallMs
+    swept_retried: Count = 0
+    swept_timed_out: Count = 0
+    schedules: Count = 0
+    unreadable: tuple[UnreadableRecord, ...] = Field(default=(), max_length=20)
+
+
+class PollRequest(Record):
+    """What the leader asks of a poller. `timeout` is for all checks together, in seconds."""
+
+    KIND: ClassVar[str] = "poll request"
+
+    term: Annotated[Term, Field(ge=1)]
+    election: Name
+    job: Name
+    attempt: Attempt
+    timeout: Timeout
+    checks: Checks
+
+
+class PollReply(Record):
+    """A poller's answer: the results in the order of the request's checks."""
+
+    KIND: ClassVar[str] = "poll reply"
+
+    job: Name
+    attempt: Attempt
+    term: Term
+    poller: str = Field(max_length=256)
+    took_ms: float = Field(ge=0, allow_inf_nan=False)
+    results: tuple[CheckResult, ...] = Field(max_length=MAX_CHECKS)
+
+    @model_validator(mode="after")
+    def _has_results(self) -> Self:
+        if not self.results:
+            raise ValueError("results: there are none")
+        return self
+
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+def clip(text: object) -> str:
+    """A text of foreign origin as records carry it: one line of ASCII, at most `MAX_DETAIL`."""
+    return _UNPRINTABLE.sub(" ", str(text))[:MAX_DETAIL]
