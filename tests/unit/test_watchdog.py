@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -193,6 +194,21 @@ def test_a_log_pipe_that_nobody_reads_does_not_delay_the_end() -> None:
         if process is not None:
             process.kill()
             process.communicate()
+
+
+def test_a_process_that_was_frozen_past_its_deadline_ends_when_it_wakes() -> None:
+    process = start("arm(1); armed(); live(60)")
+    try:
+        assert process.stdout is not None
+        assert process.stdout.read(5) == b"armed"
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(timeout=PATIENCE_S) == ENDED
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_process_without_stderr_ends_too() -> None:
