@@ -81,7 +81,9 @@ class Problem:
     def __str__(self) -> str:
         name = f"{self.field}: " if self.field else ""
         where = f" (from {self.source})" if self.source else ""
-        return f"{name}{self.problem}{where}; {self.fix}"
+        text = f"{name}{self.problem}{where}; {self.fix}"
+        # Keys and paths may hold anything: one line, and nothing that a terminal obeys.
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 class SettingsError(ValueError):

@@ -106,6 +106,9 @@ def _known(error: Exception) -> CliError | None:
         )
     if isinstance(error, ConsulError):
         return CliError(f"Consul refused: {_one_line(error)}")
+    if isinstance(error, ExceptionGroup):
+        known = [_known(inner) for inner in error.exceptions]
+        return known[0] if all(known) else None
     return None
 
 

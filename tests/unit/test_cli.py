@@ -217,6 +217,14 @@ def settings_error() -> SettingsError:
         (lambda: ConsulError("GET /v1/x", "odd"), ExitCode.INTERNAL),
         (lambda: RuntimeError("oh"), ExitCode.INTERNAL),
         (lambda: ExceptionGroup("g", [ValueError("a")]), ExitCode.INTERNAL),
+        (
+            lambda: ExceptionGroup("g", [ConsulUnavailable("GET /v1/x", "refused")]),
+            ExitCode.CONSUL_UNREACHABLE,
+        ),
+        (
+            lambda: ExceptionGroup("g", [ConsulUnavailable("GET /v1/x", "no"), ValueError("a")]),
+            ExitCode.INTERNAL,
+        ),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),
     ],
 )

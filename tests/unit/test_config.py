@@ -203,6 +203,7 @@ def test_tables_of_the_file(toml: Any) -> None:
         ("[timings]\nlease = 1", "timings", "timing"),
         ("zzzzzzzz = 1", "zzzzzzzz", None),
         ("timing = 3", "timing", None),
+        ('"a\\nb\\u001b[2J" = 1', "a\nb\x1b[2J", None),
     ],
 )
 def test_unknown_keys_of_the_file_are_refused(
