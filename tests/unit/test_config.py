@@ -265,6 +265,8 @@ BAD: list[tuple[str, object]] = [
     ("listen", "http://h:1"),
     ("listen", "h:65536"),
     ("listen", "h:x"),
+    ("listen", "[x]:1"),
+    ("listen", "h/x:1"),
     ("listen", 8610),
     ("advertise", "h:0"),
     ("advertise", "0.0.0.0:80"),
