@@ -243,7 +243,7 @@ def _run(command: list[str], cwd: Path, env: Mapping[str, str]) -> str:
 
 
 def debian_mirrors(options: Options, work: Path) -> list[str]:
-    """Return the mirrors that this machine's own apt uses, the likeliest first."""
+    """Return the mirrors that this machine's own apt uses (security ones only if no other)."""
     if options.debian_mirror:
         return [options.debian_mirror]
     listing = _run(
@@ -251,8 +251,8 @@ def debian_mirrors(options: Options, work: Path) -> list[str]:
         work,
         options.environment,
     )
-    mirrors = dict.fromkeys(line.strip() for line in listing.splitlines() if "://" in line)
-    return sorted(mirrors, key=lambda uri: "security" in uri)
+    mirrors = list(dict.fromkeys(uri for uri in listing.split() if "://" in uri))
+    return [uri for uri in mirrors if "security" not in uri] or mirrors
 
 
 def from_debian(options: Options, work: Path) -> Path:
@@ -289,7 +289,7 @@ def _from_mirror(mirror: str, room: Path, env: Mapping[str, str]) -> Path:
         "Dir::State::status": "/dev/null",
         "Dir::Cache": room,
         "Acquire::Languages": "none",
-        "Acquire::Retries": "1",
+        "Acquire::Retries": "0",
         "Acquire::http::Timeout": "10",
         "Acquire::https::Timeout": "10",
         # Whatever the machine's own apt was told: here only what is signed counts.
