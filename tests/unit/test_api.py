@@ -1,0 +1,400 @@
+"""The HTTP API over a node of the test's own making: every cell of the table, errors, the cache."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from coord.api import CACHE_S, PROBES, ClusterCache, ElectionView, Row, create_api, row_of
+from coord.consul import ConsulNotPermitted, ConsulRefused, ConsulUnavailable
+from coord.election.reasons import WhyNot
+from coord.election.states import State
+from coord.identity import Identity
+from coord.node_type import EligibleWhy, NodeType
+from coord.status import (
+    ClusterStatus,
+    Condition,
+    ConsulStatus,
+    HealthStatus,
+    LeaderStatus,
+    Listing,
+    Seen,
+    TermCondition,
+    TermStatus,
+)
+from coord.supervisor import ChildState, ChildStatus
+from coord.telemetry import BecameLeader, Telemetry
+
+SECRET = "s3cr3t-token"
+IDENTITY = Identity(
+    node="core-1",
+    node_type=NodeType.CORE,
+    election="coordinator",
+    eligible=True,
+    eligible_why=EligibleWhy.NODE_TYPE_MAY_LEAD,
+    boot_id="b" * 32,
+    advertise="127.0.0.1:8610",
+)
+STATUS = ClusterStatus(
+    election="coordinator",
+    at_ms=1,
+    leader=LeaderStatus(condition=Condition.HELD, locked=True, node="core-2", term=7),
+    term=TermStatus(condition=TermCondition.KNOWN, value=7),
+    candidates=Listing(Seen.KNOWN),
+    observers=Listing(Seen.UNKNOWN),
+    pollers=Listing(Seen.NOT_PERMITTED),
+    leader_service=Listing(Seen.KNOWN),
+    consul=ConsulStatus(leader="127.0.0.1:8300"),
+    health=HealthStatus(Seen.KNOWN),
+)
+
+
+class HandClock:
+    """Time moves when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall_ms(self) -> int:
+        return 1_700_000_000_000
+
+
+class Metrics:
+    def render(self) -> tuple[bytes, str]:
+        return b"coordinator_up 1\n", "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass
+class Node:
+    """A `NodeView` whose every answer the test chooses."""
+
+    view: ElectionView = field(default_factory=lambda: ElectionView(state="standby"))
+    answer: ClusterStatus | Exception = STATUS
+    reads: int = 0
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event | None = None
+    identity: Identity = IDENTITY
+    telemetry: Telemetry = field(default_factory=lambda: Telemetry(IDENTITY, HandClock()))
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def election_view(self) -> ElectionView:
+        return self.view
+
+    async def cluster_status(self) -> ClusterStatus:
+        self.reads += 1
+        self.began.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@asynccontextmanager
+async def serving(node: Node, clock: HandClock | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_api(node, clock=clock or HandClock())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        yield client
+
+
+# --- the table ---
+
+LEADER, FOLLOWER = (200, 200, 200, 200), (200, 200, 503, 200)
+ALIVE, DEAD = (200, 503, 503, 503), (503, 503, 503, 503)
+URLS = ("/api/health/live", "/api/health/ready", "/api/health/leader", "/api/health")
+
+# As the design's table has it: /live, /ready, /leader, /api/health.
+TABLE = {
+    State.LEADING: LEADER,
+    State.STANDBY: FOLLOWER,
+    State.WAITING: FOLLOWER,
+    State.ACQUIRING: FOLLOWER,
+    State.COOLING: FOLLOWER,
+    State.OBSERVER: FOLLOWER,
+    State.SUSPENDED: ALIVE,
+    State.STEPPING_DOWN: ALIVE,
+    State.JOINING: ALIVE,
+    State.STOPPED: ALIVE,
+}
+NO_CONSUL = (WhyNot.CONSUL_UNREACHABLE, WhyNot.NO_CONSUL_LEADER, WhyNot.NOT_PERMITTED)
+
+
+def cells() -> Iterator[tuple[ElectionView, str, int]]:
+    for state, statuses in TABLE.items():
+        lease = 1.5 if state is State.LEADING else None
+        view = ElectionView(state=state.value, lease_remaining_s=lease)
+        without = statuses if state is State.LEADING else ALIVE
+        yield from ((view, url, status) for url, status in zip(URLS, statuses, strict=True))
+        for why in NO_CONSUL:
+            cut_off = replace(view, consul=why, why_not=why)
+            yield from ((cut_off, url, status) for url, status in zip(URLS, without, strict=True))
+        hung = replace(view, loop_ok=False)
+        yield from ((hung, url, status) for url, status in zip(URLS, DEAD, strict=True))
+
+
+def _id(value: object) -> str:
+    if isinstance(value, ElectionView):
+        return f"{value.state}-{value.consul}-{'ok' if value.loop_ok else 'hung'}"
+    return str(value)
+
+
+@pytest.mark.parametrize(("view", "url", "status"), list(cells()), ids=_id)
+async def test_every_cell_of_the_table(view: ElectionView, url: str, status: int) -> None:
+    async with serving(Node(view)) as client:
+        reply = await client.get(url)
+    assert reply.status_code == status
+    body = reply.json()
+    assert body["status"] == ("ok" if status == 200 else "unavailable")
+    assert body["state"] == view.state
+    assert body["why_not_leader"] == (view.why_not.value if view.why_not else None)
+
+
+def test_the_table_has_every_state() -> None:
+    assert set(TABLE) == set(State)
+    assert set(PROBES) == set(State) | set(Row)
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0])
+async def test_a_leader_whose_lease_is_over_is_none(left: float) -> None:
+    view = ElectionView(state="leading", lease_remaining_s=left)
+    async with serving(Node(view)) as client:
+        assert tuple([(await client.get(url)).status_code for url in URLS]) == ALIVE
+
+
+def test_a_state_of_another_version_is_not_ready() -> None:
+    assert not PROBES[row_of(ElectionView(state="levitating"))].ready
+
+
+# --- what they say ---
+
+
+async def test_health_says_all_of_it() -> None:
+    work = (ChildStatus("cluster-health", ChildState.RUNNING, 2, f"boom {SECRET}", 1.0),)
+    view = ElectionView(
+        state="leading",
+        leader_node="core-1",
+        leader_term=7,
+        term=7,
+        lease_remaining_s=1.5,
+        work=work,
+    )
+    async with serving(Node(view)) as client:
+        reply = await client.get("/api/health")
+    body = reply.json()
+    expected = {
+        "node": "core-1",
+        "node_type": "core",
+        "eligible": True,
+        "state": "leading",
+        "why_not_leader": None,
+        "leader_node": "core-1",
+        "leader_term": 7,
+        "lease_remaining_s": 1.5,
+        "consul": "ok",
+    }
+    assert expected.items() <= body.items()
+    assert body["work"] == [{"id": "cluster-health", "state": "running", "restarts": 2}]
+    assert body["cluster"]["leader_node"] == "core-2"
+    assert body["cluster"]["pollers"]["seen"] == "not_permitted"
+    assert SECRET not in reply.text
+
+
+async def test_health_does_not_wait_for_consul() -> None:
+    node = Node(gate=asyncio.Event())  # never set: the reading hangs
+    async with serving(node) as client:
+        reply = await client.get("/api/health")
+    assert (reply.status_code, reply.json()["cluster"]) == (200, None)
+
+
+async def test_health_asks_nothing_of_a_consul_that_is_known_to_be_away() -> None:
+    node = Node(ElectionView(state="standby", consul=WhyNot.CONSUL_UNREACHABLE))
+    async with serving(node) as client:
+        reply = await client.get("/api/health")
+    assert (reply.json()["consul"], reply.json()["cluster"]) == ("consul_unreachable", None)
+    assert node.reads == 0
+
+
+async def test_cluster_is_the_status_with_leader_and_election_state() -> None:
+    async with serving(Node()) as client:
+        reply = await client.get("/api/cluster")
+    body = reply.json()
+    assert reply.status_code == 200
+    assert (body["leader_node"], body["election_state"]) == ("core-2", "held")
+    assert (body["term"]["value"], body["observers"]["seen"]) == (7, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConsulUnavailable("GET /v1/kv/x", "refused"), "consul_unreachable"),
+        (ConsulUnavailable("GET /v1/kv/x", "none", no_leader=True), "no_consul_leader"),
+        (ConsulNotPermitted("GET /v1/kv/x", "denied", status=403), "not_permitted"),
+        (ConsulRefused("GET /v1/kv/x", "no", status=400), "consul_unreachable"),
+    ],
+)
+async def test_cluster_without_consul_is_a_typed_error(error: Exception, code: str) -> None:
+    async with serving(Node(answer=error)) as client:
+        reply = await client.get("/api/cluster")
+    assert reply.status_code == 503
+    assert reply.json()["error"] == code
+    assert reply.json()["fix"]
+
+
+async def test_names_from_consul_cannot_break_the_answer() -> None:
+    bad = replace(STATUS, leader=replace(STATUS.leader, node="\x1b[31m\ud800\u202e"))
+    async with serving(Node(answer=bad)) as client:
+        reply = await client.get("/api/cluster")
+    assert reply.status_code == 200
+    assert reply.text.isascii()
+    assert json.loads(reply.text)["leader_node"] == "\x1b[31m\ud800\u202e"
+
+
+async def test_events_are_the_recent_ones() -> None:
+    node = Node()
+    for term in (1, 2, 3):
+        node.telemetry.emit(BecameLeader(term=term))
+    async with serving(node) as client:
+        every = (await client.get("/api/events")).json()["events"]
+        last = (await client.get("/api/events", params={"limit": "1"})).json()["events"]
+    assert [event["term"] for event in every] == [1, 2, 3]
+    assert every[0]["event"] == "serviceradar.coordinator.became_leader"
+    assert [event["term"] for event in last] == [3]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "", "1e3", "²", "9" * 5000])
+async def test_a_bad_limit_names_the_field_and_the_fix(limit: str) -> None:
+    async with serving(Node()) as client:
+        reply = await client.get("/api/events", params={"limit": limit})
+    assert reply.status_code == 400
+    assert reply.json().keys() == {"error", "field", "fix"}
+    assert reply.json()["field"] == "limit"
+
+
+async def test_metrics_are_passed_on_as_they_are() -> None:
+    async with serving(Node()) as client:
+        reply = await client.get("/metrics")
+    assert reply.content == Metrics().render()[0]
+    assert reply.headers["content-type"] == Metrics().render()[1]
+
+
+async def test_the_index_names_urls_that_answer() -> None:
+    async with serving(Node()) as client:
+        urls = (await client.get("/")).json()["urls"]
+        answers = {url: (await client.get(url)).status_code for url in urls}
+    assert set(URLS) < set(urls)
+    assert answers.pop("/api/health/leader") == 503
+    assert set(answers.values()) == {200}
+
+
+# --- errors and manners ---
+
+
+@pytest.mark.parametrize("url", ["/nothing", "/api/health/", "/api/../secret", "/%2e%2e/x"])
+async def test_an_unknown_path_is_a_json_404(url: str) -> None:
+    async with serving(Node()) as client:
+        reply = await client.get(url)
+    assert (reply.status_code, reply.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"])
+async def test_another_method_is_a_json_405(method: str) -> None:
+    async with serving(Node()) as client:
+        reply = await client.request(method, "/api/cluster")
+    assert (reply.status_code, reply.json()["error"]) == (405, "method_not_allowed")
+    assert set(reply.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_a_crash_is_a_json_500_that_tells_nothing() -> None:
+    node = Node(answer=RuntimeError(SECRET))
+    async with serving(node) as client:
+        reply = await client.get("/api/cluster")
+    assert (reply.status_code, reply.json()["error"]) == (500, "internal_error")
+    assert SECRET not in reply.text
+    assert "Traceback" not in reply.text
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_head_is_get_without_its_body() -> None:
+    async with serving(Node()) as client:
+        for url in ("/", *URLS, "/api/cluster", "/api/events", "/metrics"):
+            got, head = await client.get(url), await client.head(url)
+            assert (head.status_code, head.content) == (got.status_code, b"")
+            assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_every_answer_has_modest_headers() -> None:
+    async with serving(Node()) as client:
+        for url in ("/", "/api/health", "/metrics", "/nothing"):
+            headers = (await client.get(url)).headers
+            assert headers["cache-control"] == "no-store"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "default-src 'none'" in headers["content-security-policy"]
+
+
+# --- the cache ---
+
+
+async def test_many_requests_at_once_are_one_reading() -> None:
+    node = Node(gate=asyncio.Event())
+    async with serving(node) as client:
+        asked = [asyncio.create_task(client.get("/api/cluster")) for _ in range(50)]
+        await node.began.wait()
+        assert node.gate is not None
+        node.gate.set()
+        replies = await asyncio.gather(*asked)
+    assert {reply.status_code for reply in replies} == {200}
+    assert node.reads == 1
+
+
+@pytest.mark.parametrize("answer", [STATUS, ConsulUnavailable("GET /", "refused")], ids=repr)
+async def test_one_reading_a_second_good_or_failed(answer: Any) -> None:
+    node, clock = Node(answer=answer), HandClock()
+    async with serving(node, clock) as client:
+        for _ in range(20):
+            await client.get("/api/cluster")
+        assert node.reads == 1
+        clock.seconds += CACHE_S
+        await client.get("/api/cluster")
+    assert node.reads == 2
+
+
+async def test_a_cached_snapshot_tells_its_age() -> None:
+    node, clock = Node(), HandClock()
+    async with serving(node, clock) as client:
+        assert (await client.get("/api/cluster")).json()["age_ms"] == 0
+        clock.seconds += 0.25
+        assert (await client.get("/api/cluster")).json()["age_ms"] == 250
+
+
+async def test_who_goes_away_does_not_end_the_reading_of_others() -> None:
+    node = Node(gate=asyncio.Event())
+    cache = ClusterCache(node.cluster_status, HandClock())
+    impatient, patient = (asyncio.create_task(cache.get(30)) for _ in range(2))
+    await node.began.wait()
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    assert node.gate is not None
+    node.gate.set()
+    assert (await patient).leader_node == "core-2"
+    assert node.reads == 1
+
+
+async def test_closing_ends_a_reading_that_hangs() -> None:
+    node = Node(gate=asyncio.Event())
+    cache = ClusterCache(node.cluster_status, HandClock())
+    waiting = asyncio.create_task(cache.get(30))
+    await node.began.wait()
+    await cache.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
