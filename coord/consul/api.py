@@ -47,7 +47,7 @@ class ConsulApi(Protocol):
         wait_s: float | None = None,
         deadline_s: float | None = None,
     ) -> Reply[KVEntry | None]:
-        """One key; value None where there is none (or, with old Consul, none to be seen)."""
+        """One key; value None where there is none."""
         ...
 
     async def kv_list(
@@ -104,6 +104,7 @@ class ConsulApi(Protocol):
         """All of `ops` or nothing; a failed one is a result (ok False), not an error.
 
         `consistency` counts only when every operation is a `get`: then it is a read.
+        ConsulNotPermitted when the token may not do one of them; at most 64 operations.
         """
         ...
 

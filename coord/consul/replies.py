@@ -35,7 +35,7 @@ from coord.consul.types import (
 T = TypeVar("T")
 
 NOT_PERMITTED = ("Permission denied", "ACL not found", "ACL support disabled", "lacks permission")
-# Consul says these with a 500, although asking again changes nothing (see test_facts.py).
+# Consul says these with a 500, although asking again changes nothing.
 _REFUSED_AS_500 = (
     "Missing check",
     "is in critical state",

@@ -13,10 +13,33 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents import AgentConfig, AgentError, ConsulAgent, Mode
-from coord.consul import ConsulAddress, ConsulApi, ConsulClient, ServiceRegistration, TtlCheck
-from coord.consul.types import CheckStatus
+from coord.consul import (
+    CheckStatus,
+    Consistency,
+    ConsulAddress,
+    ConsulApi,
+    ConsulClient,
+    KVEntry,
+    ServiceRegistration,
+    TtlCheck,
+    TxnOp,
+)
 
-__all__ = ["AgentConfig", "AgentError", "ConsulAgent", "Mode", "client_of", "eventually"]
+__all__ = [
+    "ROOT_TOKEN",
+    "AgentConfig",
+    "AgentError",
+    "ConsulAgent",
+    "Mode",
+    "acl_settings",
+    "agent_maker",
+    "client_of",
+    "entry_of",
+    "eventually",
+    "new_session",
+    "session_with_check",
+    "take",
+]
 
 T = TypeVar("T")
 
@@ -76,6 +99,23 @@ async def session_with_check(
     return await consul.session_create(
         name=name, checks=["serfHealth", name], lock_delay_s=lock_delay_s
     )
+
+
+async def entry_of(consul: ConsulApi, key: str) -> KVEntry:
+    """The key, which must be there, by a consistent read."""
+    entry = (await consul.kv_get(key, consistency=Consistency.CONSISTENT)).value
+    assert entry is not None
+    return entry
+
+
+async def new_session(consul: ConsulApi, name: str, *, lock_delay_s: float = 1.0) -> str:
+    """A session that only serfHealth can end."""
+    return await consul.session_create(name=name, checks=["serfHealth"], lock_delay_s=lock_delay_s)
+
+
+async def take(consul: ConsulApi, key: str, session: str) -> bool:
+    """Whether the lock can be taken now."""
+    return (await consul.txn([TxnOp.kv_lock(key, b"", session)])).ok
 
 
 def agent_maker(directory: Path, started: list[ConsulAgent]) -> Callable[..., ConsulAgent]:
