@@ -1,0 +1,328 @@
+"""Puts a node together and runs it: the only place that knows everything.
+
+A node that may lead runs a candidate, which starts the coordination work when it has won; the
+application never starts the work itself. A node that may not lead runs an observer. Both serve
+the HTTP API; a poller node serves its polls beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from coord.api import ElectionView, create_api
+from coord.candidate import CoordinatorCandidate
+from coord.clock import Clock, SystemClock
+from coord.config import Settings
+from coord.consul import ConsulApi, ConsulClient, ConsulError
+from coord.coordinator import Coordinator
+from coord.election.machine import Election
+from coord.election.reasons import LostReason
+from coord.election_loop import ElectionLoop
+from coord.identity import Identity, make_identity
+from coord.journal import Journal
+from coord.lasting_fault import LastingFault
+from coord.leader_key import LeaderKey
+from coord.logs import configure_logging, log_event, log_fault
+from coord.metrics import Metrics
+from coord.node_type import NodeType
+from coord.notices import Notices
+from coord.observer import Observer
+from coord.polling.poller_service import PollerService
+from coord.records import Paths
+from coord.registration import CandidateService
+from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
+from coord.server import bind, serving
+from coord.settings_values import HostPort
+from coord.status import ClusterStatus, read_status
+from coord.telemetry import LostLeadership, Telemetry
+from coord.watchdog import Watchdog
+from coord.workloads import WorkContext, load_workloads
+
+EXIT_FATAL = 70
+"""The process ended because it could not go on safely: start it again."""
+
+FLUSH_S = 1.0
+"""How long the journal may take for its last entries."""
+
+_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.application")
+
+
+class Application:
+    """One node. `run` runs it until a signal or `stop`; returns the exit status.
+
+    Args:
+        sock: listens already; its address is `bound`.
+    """
+
+    def __init__(
+        self, settings: Settings, sock: socket.socket, consul: ConsulApi, clock: Clock
+    ) -> None:
+        host, port = sock.getsockname()[:2]
+        self.settings = settings
+        self.identity: Identity = make_identity(settings, bound=HostPort(host, port))
+        self.telemetry = Telemetry(self.identity, clock)
+        self.metrics = Metrics(CollectorRegistry())
+        self._sock = sock
+        self._consul = consul
+        self._clock = clock
+        self._paths = Paths(settings.election)
+        self._faults = LastingFault(clock, log_fault)
+        self._watchdog = Watchdog(clock)
+        self._service = CandidateService(consul, self._paths, self.identity, settings.timing)
+        self._key = LeaderKey(consul, self._paths, self.identity, settings.timing, clock)
+        self._journal = Journal(self._paths, self.identity.node, faults=self._faults)
+        self._sessions: set[str] = set()
+        self._stopping = asyncio.Event()
+        context = WorkContext(settings, self.identity, consul, self.telemetry, clock, self._paths)
+        self._work = self._make_work(context) if self.identity.eligible else None
+        is_poller = self.identity.node_type is NodeType.POLLER
+        self._poller = PollerService(context) if is_poller else None
+        self.loop: ElectionLoop = self._make_loop()
+        self._wire_telemetry()
+
+    def _make_work(self, context: WorkContext) -> Coordinator:
+        settings = self.settings
+        return Coordinator(
+            consul=self._consul,
+            paths=self._paths,
+            identity=self.identity,
+            timing=settings.timing,
+            clock=self._clock,
+            telemetry=self.telemetry,
+            metrics=self.metrics,
+            policy=RestartPolicy(settings.max_restarts, settings.restart_window),
+            work=load_workloads(settings.workloads, context),
+        )
+
+    def _make_loop(self) -> ElectionLoop:
+        """A new candidate, or observer, with an election that starts from nothing."""
+        election = Election(
+            self.identity.node,
+            self.settings.timing,
+            eligible=self.identity.eligible,
+            jitter=random.random(),
+            own_sessions=self._sessions,
+        )
+        common: dict[str, Any] = {
+            "consul": self._consul,
+            "paths": self._paths,
+            "key": self._key,
+            "clock": self._clock,
+            "notices": Notices(self.telemetry, self.identity.node, self._clock),
+            "metrics": self.metrics,
+            "faults": self._faults,
+            "random": random.random,
+            "service": self._service,
+        }
+        if self._work is None:
+            return Observer(election, **common)
+        return CoordinatorCandidate(
+            election,
+            **common,
+            work=self._work,
+            watchdog=self._watchdog,
+            session_checks=self.settings.session_checks,
+            end_process=_end_process,
+            former_sessions=self._sessions,
+        )
+
+    def _wire_telemetry(self) -> None:
+        self.telemetry.attach(log_event)
+        self.telemetry.attach(self.metrics.handle)
+        if self._work is not None:
+            self.telemetry.attach(self._journal.handle)
+            self.metrics.lease_remaining(self._work.lease_remaining_s)
+            self.metrics.journal_lost(lambda: self._journal.lost)
+        self.metrics.eligible(self.identity.eligible)
+
+    # -- what the API shows ----------------------------------------------------------------
+
+    def election_view(self) -> ElectionView:
+        """The election as this node sees it now."""
+        election, now = self.loop.election, self._clock.now()
+        why_not, until = election.why_not(now), election.waits_until
+        detail = f"for another {until - now:.1f} s" if until is not None and until > now else ""
+        leads = election.lease_until is not None
+        return ElectionView(
+            state=election.state.value,
+            why_not=why_not,
+            why_not_detail=detail,
+            leader_node=election.lookout.leader or None,
+            leader_term=election.lookout.leader_term,
+            term=election.term if leads else None,
+            lease_remaining_s=self._work.lease_remaining_s() if leads and self._work else None,
+            consul=election.contact or "ok",
+            work=self._work.status() if self._work else (),
+        )
+
+    async def cluster_status(self) -> ClusterStatus:
+        """Read the cluster from Consul."""
+        return await read_status(self._consul, self._paths, clock=self._clock)
+
+    # -- running ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End gracefully: stop the work, hand over, deregister."""
+        self._stopping.set()
+        self.loop.shut_down()
+
+    async def run(self) -> int:
+        """Run until stopped.
+
+        Returns:
+            0 after a graceful end, `EXIT_FATAL` if the node cannot go on.
+        """
+        self._greet()
+        routes = self._poller.routes() if self._poller else ()
+        app = create_api(self, clock=self._clock, routes=routes)
+        try:
+            async with serving(app, self._sock) as server, self._beside():
+                server.add_done_callback(lambda task: self.loop.shut_down())
+                ended_well = await self._run_supervised()
+                if server.done():
+                    _log.error("the HTTP server ended", error=str(server.exception()))
+                    return EXIT_FATAL
+        finally:
+            with contextlib.suppress(ConsulError):
+                await self._service.deregister()
+        return 0 if ended_well else EXIT_FATAL
+
+    def _greet(self) -> None:
+        identity = self.identity
+        for old in self.settings.deprecated:
+            _log.warning("a deprecated setting decides nothing", advice=str(old))
+        for unknown in self.settings.unknown_variables:
+            _log.warning(
+                "an environment variable looks like a setting and is none: " + str(unknown)
+            )
+        _log.info(
+            "node starts",
+            node=identity.node,
+            node_type=identity.node_type.value,
+            election=identity.election,
+            eligible=identity.eligible,
+            eligible_why=identity.eligible_why.value,
+            listens=identity.advertise,
+            consul=self.settings.consul_url,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _beside(self) -> AsyncIterator[None]:
+        """What runs beside the election for as long as it does: the journal, the poller."""
+        tasks: list[asyncio.Task[None]] = []
+        if self._work is not None:
+            tasks.append(asyncio.create_task(self._journal.run(self._consul), name="journal"))
+        if self._poller is not None:
+            tasks.append(asyncio.create_task(self._poller.run(), name="poller"))
+        try:
+            yield
+            if self._work is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FLUSH_S):
+                        await self._journal.flushed()
+        finally:
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, Exception):
+                    _log.error("a part of the node had crashed", exc_info=result)
+
+    async def _run_supervised(self) -> bool:
+        """Run the candidate, and run a new one when it crashes; False: it crashed too often."""
+        policy = RestartPolicy(self.settings.max_restarts, self.settings.restart_window)
+        ledger = RestartLedger(policy)
+        while True:
+            try:
+                await self.loop.run()
+                return True
+            except Exception:
+                _log.exception("the candidate crashed; its work is stopped first")
+                await self._clean_up_after_crash()
+                now = self._clock.now()
+                decision = ledger.decide(Restart.PERMANENT, ChildExit.CRASHED, now)
+                if decision is not Decision.RESTART:
+                    _log.error("the candidate crashed too often: this node ends")
+                    return False
+                self.loop = self._make_loop()
+                if self._stopping.is_set():
+                    self.loop.shut_down()
+
+    async def _clean_up_after_crash(self) -> None:
+        """Stop the work before anything else; the watchdog ends the process if it does not stop."""
+        election = self.loop.election
+        session = election.tenure.session if election.tenure else election.sessions.current
+        if self._work is not None:
+            self._work.end_lease(suspended=False, reason=LostReason.CRASHED.value)
+            await self._work.stop(None)
+            self._watchdog.disarm(self._paths.election)
+            await self._work.retire()
+        if election.tenure is not None:
+            self.telemetry.emit(
+                LostLeadership, term=election.tenure.term, reason=LostReason.CRASHED
+            )
+        if session is not None:
+            with contextlib.suppress(ConsulError):
+                await self._consul.session_destroy(session)
+
+
+def _end_process(term: int) -> NoReturn:
+    """Work has not stopped in time: nothing may be handed over, and nothing waited for."""
+    _log.critical("the work did not stop in time: the process ends", term=term)
+    sys.stderr.flush()
+    os._exit(EXIT_FATAL)
+
+
+async def _run(settings: Settings, sock: socket.socket) -> int:
+    clock = SystemClock()
+    loop = asyncio.get_running_loop()
+    async with ConsulClient(settings.consul_address) as consul:
+        application = Application(settings, sock, consul, clock)
+
+        def on_signal(number: signal.Signals) -> None:
+            # Whatever it is that takes long now: a second signal does not wait for it.
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+            _log.info("signal: ending gracefully; a second one ends at once", signal=number.name)
+            application.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+        return await application.run()
+
+
+def run_node(settings: Settings) -> int:
+    """Run one node in the foreground until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0 after a graceful end, 1 if it cannot listen, `EXIT_FATAL` if it could
+        not go on.
+
+    Raises:
+        SettingsError: the settings do not fit together.
+        WorkloadError: a workload cannot be used.
+    """
+    secrets = [s.get_secret_value() for s in (settings.consul_token, settings.poller_token) if s]
+    configure_logging(settings.log_format, settings.log_level, secrets=secrets)
+    try:
+        sock = bind(settings.listen)
+    except OSError as error:
+        _log.error(
+            "cannot listen: free the address, or name another with --listen (COORDINATOR_LISTEN)",
+            listen=str(settings.listen),
+            error=str(error),
+        )
+        return 1
+    with contextlib.closing(sock):
+        return asyncio.run(_run(settings, sock))

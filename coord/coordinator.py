@@ -1,0 +1,195 @@
+"""What leading means: the work runs under the supervisor, and discovery says so.
+
+The candidate decides when; the coordinator does it. It starts the work with a lease of its own
+for each term and registers the `coordinator` service; it stops the work and says that all of it
+has ended only when it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from coord.clock import Clock
+from coord.consul import ConsulApi, ConsulError
+from coord.election.commands import StartWork
+from coord.election.reasons import LostReason
+from coord.election.timing import Timing
+from coord.identity import Identity
+from coord.leadership import Leadership, LeadershipLost, Lease
+from coord.metrics import Metrics
+from coord.records import Paths
+from coord.registration import LeaderService
+from coord.restart_policy import RestartPolicy
+from coord.supervisor import ChildSpec, ChildStatus, CoordinatorSupervisor, FailureReason
+from coord.telemetry import ChildRestarted, Telemetry
+
+_FAILED = {
+    FailureReason.RESTART_LIMIT: LostReason.WORK_FAILED,
+    FailureReason.NO_PROGRESS: LostReason.NO_PROGRESS,
+}
+
+
+class Coordinator:
+    """Starts and stops the coordination work of one node.
+
+    Attributes:
+        on_failed: told (run, reason) when the work must be given up.
+        on_fenced: told (session, reason) when Consul refused a fenced write of the work.
+    """
+
+    def __init__(
+        self,
+        *,
+        consul: ConsulApi,
+        paths: Paths,
+        identity: Identity,
+        timing: Timing,
+        clock: Clock,
+        telemetry: Telemetry,
+        metrics: Metrics,
+        policy: RestartPolicy,
+        work: Sequence[ChildSpec],
+    ) -> None:
+        self._consul = consul
+        self._paths = paths
+        self._identity = identity
+        self._timing = timing
+        self._clock = clock
+        self._telemetry = telemetry
+        self._metrics = metrics
+        self._work = tuple(work)
+        self._supervisor = CoordinatorSupervisor(
+            policy,
+            clock,
+            on_failed=self._child_failed,
+            on_child_restarted=self._child_restarted,
+        )
+        self.on_failed: Callable[[int, LostReason], None] = lambda run, reason: None
+        self.on_fenced: Callable[[str, LostReason], None] = lambda session, reason: None
+        self._run = 0
+        self._term: int | None = None
+        self._lease: Lease | None = None
+        self._until = float("-inf")
+        self._service: LeaderService | None = None
+        self._passing: asyncio.Task[None] | None = None
+
+    # -- what can be seen of it ------------------------------------------------------------
+
+    @property
+    def supervisor(self) -> CoordinatorSupervisor:
+        """For starting and stopping children while leading."""
+        return self._supervisor
+
+    def status(self) -> tuple[ChildStatus, ...]:
+        """The children of the work, as the supervisor sees them."""
+        return self._supervisor.status()
+
+    def lease_remaining_s(self) -> float:
+        """What is left of the lease, in seconds; 0.0 where nothing is led."""
+        return self._lease.remaining_s() if self._lease is not None else 0.0
+
+    def working(self) -> bool:
+        """Whether the work runs under a lease that is held."""
+        return self._supervisor.running and self._lease is not None and self._lease.held()
+
+    # -- the lease -------------------------------------------------------------------------
+
+    def extend(self, until: float) -> None:
+        """The lease lasts until then, in monotonic seconds."""
+        self._until = until
+        if self._lease is not None:
+            self._lease.extend(until)
+
+    def end_lease(self, *, suspended: bool, reason: str) -> None:
+        """Refuse every further write under the lease."""
+        if self._lease is None:
+            return
+        if suspended:
+            self._lease.suspend(reason)
+        else:
+            self._lease.revoke(reason)
+
+    # -- the work --------------------------------------------------------------------------
+
+    async def start(self, asked: StartWork) -> None:
+        """Start the work under this term, or start it again after a suspension.
+
+        Raises:
+            LeadershipLost: the lease is over already; nothing was started.
+        """
+        self._run = asked.run
+        if asked.term != self._term or self._lease is None:
+            self._lease = Lease(self._clock)
+            self._term = asked.term
+            self._service = LeaderService(
+                self._consul,
+                self._paths,
+                self._identity,
+                self._timing,
+                term=asked.term,
+                session=asked.session,
+                working=self.working,
+            )
+        self._lease.extend(self._until)
+        leadership = Leadership(
+            term=asked.term,
+            term_index=asked.term_index,
+            session=asked.session,
+            node=self._identity.node,
+            election=self._identity.election,
+            leader_key=self._paths.leader,
+            term_key=self._paths.term,
+            consul=self._consul,
+            lease=self._lease,
+            clock=self._clock,
+            on_lost=lambda reason: self.on_fenced(asked.session, LostReason.TERM_CHANGED),
+        )
+        await self._supervisor.start(self._work, leadership)
+        self._metrics.working(True)
+        if self._passing is None and self._service is not None:
+            self._passing = asyncio.create_task(self._service.keep_passing())
+
+    async def stop(self, deadline: float | None) -> None:
+        """Stop the work; returns only when every task of it has ended.
+
+        At `deadline` (monotonic seconds) the children are asked for the last time. What does not
+        end even so is waited for: the candidate ends the process when the lease demands it.
+        """
+        report = await self._supervisor.stop(deadline)
+        while not report.complete:
+            report = await self._supervisor.stop()
+        self._metrics.working(False)
+        await self._hide()
+
+    async def _hide(self) -> None:
+        """Be passing in discovery no longer, before anybody else may be."""
+        if self._passing is not None:
+            self._passing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._passing
+            self._passing = None
+        if self._service is not None:
+            with contextlib.suppress(ConsulError):
+                await self._service.fail_check("the work has stopped")
+
+    async def retire(self) -> None:
+        """This term is given back: take the service off the agent."""
+        service, self._service, self._lease, self._term = self._service, None, None, None
+        if service is not None:
+            with contextlib.suppress(ConsulError):
+                await service.deregister()
+
+    # -- the supervisor's news -------------------------------------------------------------
+
+    def _child_failed(self, reason: FailureReason, child: str) -> None:
+        self.on_failed(self._run, _FAILED[reason])
+
+    def _child_restarted(self, child: str, error: str, restarts: int) -> None:
+        self._telemetry.emit(
+            ChildRestarted, term=self._term, child=child, error=error, restarts=restarts
+        )
+
+
+__all__ = ["Coordinator", "LeadershipLost"]

@@ -1,0 +1,186 @@
+"""The one loop: event -> handle -> run commands -> events.
+
+`ElectionLoop` drives an `Election`: it reads the clock, watches the leader key, runs the reads
+that the election asks for, and tells the telemetry what there is to tell. An observer needs no
+more; the candidate adds what has to do with sessions, the lock and the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from coord.clock import Clock
+from coord.consul import (
+    ConsulApi,
+    ConsulError,
+    ConsulNotPermitted,
+    ConsulUnavailable,
+    KVEntry,
+    Reply,
+    WatchError,
+    watch,
+)
+from coord.election import commands as cmd
+from coord.election import events as ev
+from coord.election.machine import Election
+from coord.election.reasons import WhyNot
+from coord.lasting_fault import LastingFault
+from coord.leader_key import LeaderKey, view_of
+from coord.metrics import Metrics
+from coord.notices import Notices
+from coord.records import Paths
+
+WATCH_WAIT_S = 300.0
+"""How long a blocking query on the leader key hangs before Consul answers that nothing changed."""
+
+TICK_LEAST_S = 0.001
+
+
+def why_of(error: ConsulError) -> WhyNot:
+    """What an error of Consul means for an election."""
+    if isinstance(error, ConsulNotPermitted):
+        return WhyNot.NOT_PERMITTED
+    if isinstance(error, ConsulUnavailable) and error.no_leader:
+        return WhyNot.NO_CONSUL_LEADER
+    return WhyNot.CONSUL_UNREACHABLE
+
+
+class ElectionLoop:
+    """Drives an election until it has stopped.
+
+    Args:
+        random: from 0 to 1, for spreading retries.
+    """
+
+    def __init__(
+        self,
+        election: Election,
+        *,
+        consul: ConsulApi,
+        paths: Paths,
+        key: LeaderKey,
+        clock: Clock,
+        notices: Notices,
+        metrics: Metrics,
+        faults: LastingFault,
+        random: Callable[[], float],
+    ) -> None:
+        self.election = election
+        self._consul = consul
+        self._paths = paths
+        self._key = key
+        self._clock = clock
+        self._notices = notices
+        self._metrics = metrics
+        self._faults = faults
+        self._random = random
+        self._events: deque[ev.Event] = deque()
+        self._woken = asyncio.Event()
+        self._finished = False
+        self._tasks: asyncio.TaskGroup | None = None
+
+    # -- the way in ------------------------------------------------------------------------
+
+    def post(self, event: ev.Event) -> None:
+        """Hand an event to the election; on the loop's thread only."""
+        self._events.append(event)
+        self._woken.set()
+
+    def shut_down(self) -> None:
+        """Give everything back and stop; `run` returns when that is done."""
+        self.post(ev.Shutdown())
+
+    # -- the loop --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take part in the election until `shut_down`; a crash of any part comes out of here."""
+        background: list[asyncio.Task[None]] = []
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            background += [tasks.create_task(each) for each in self._background()]
+            self.post(ev.Started())
+            while not self._finished:
+                event = await self._next()
+                for command in self.election.handle(event, self._clock.now()):
+                    self._do(command)
+                self._after()
+            for task in background:
+                task.cancel()
+            self._wind_up()
+
+    def _background(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the loop, for as long as it does."""
+        return [self._watch_leader()]
+
+    def _after(self) -> None:
+        """Called after each event, when its commands have been started."""
+
+    def _wind_up(self) -> None:
+        """Called when the election has stopped: end every task that would not end by itself."""
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None
+        return self._tasks.create_task(work)
+
+    async def _next(self) -> ev.Event:
+        """The next event; a `Tick` when the election wants to be woken before there is one."""
+        while not self._events:
+            self._woken.clear()
+            wake_at = self.election.wake_at
+            wait_s = None if wake_at is None else wake_at - self._clock.now()
+            if wait_s is not None and wait_s <= 0:
+                # Let answers that are already there come first, and nothing spin.
+                await asyncio.sleep(0)
+                if not self._events:
+                    return ev.Tick()
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait_s is None else max(wait_s, TICK_LEAST_S)):
+                    await self._woken.wait()
+        return self._events.popleft()
+
+    # -- commands --------------------------------------------------------------------------
+
+    def _do(self, command: cmd.Command) -> None:
+        match command:
+            case cmd.Observe():
+                self._spawn(self._observe(command.deadline))
+            case cmd.Notice():
+                self._notices.tell(command)
+            case cmd.Finished():
+                self._finished = True
+            case _:
+                raise AssertionError(f"nothing carries out {command}")
+
+    async def _observe(self, deadline: float) -> None:
+        sent_at = self._clock.now()
+        try:
+            view = await self._key.observe(deadline)
+        except ConsulError as error:
+            self._met(error)
+            self.post(ev.ObserveFailed(why_of(error)))
+            return
+        self._faults.over("consul")
+        self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
+        self.post(ev.Observed(view, sent_at))
+
+    async def _watch_leader(self) -> None:
+        def query(index: int | None) -> Coroutine[Any, Any, Reply[KVEntry | None]]:
+            wait_s = None if index is None else WATCH_WAIT_S
+            return self._consul.kv_get(self._paths.leader, index=index, wait_s=wait_s)
+
+        async with contextlib.aclosing(watch(query, jitter=self._random)) as replies:
+            async for reply in replies:
+                if isinstance(reply, WatchError):
+                    self._met(reply.error)
+                else:
+                    self.post(ev.Watched(view_of(reply.value)))
+
+    def _met(self, error: ConsulError) -> None:
+        """Tell of a fault of Consul's: once, and every 30 s while it lasts."""
+        self._metrics.consul_error(error)
+        self._faults.happened("consul", f"{why_of(error).value}: {error}")

@@ -1,0 +1,207 @@
+"""A service of ours on the local agent, and the TTL check that says how it is.
+
+Several services, one way: the candidate's (`CandidateService`) tells that the process is alive
+and carries the session; the leader's (`LeaderService`) tells that the work runs, and nothing
+else, because discovery means its passing instances.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+from coord.clock import Clock
+from coord.consul import (
+    CheckStatus,
+    Consistency,
+    ConsulApi,
+    ConsulError,
+    ServiceRegistration,
+    TtlCheck,
+)
+from coord.election.timing import Timing
+from coord.identity import Identity
+from coord.records import Paths
+
+DEREGISTER_CRITICAL_AFTER_S = 300.0
+"""How long an agent keeps a service whose process is gone: long enough to be looked at."""
+
+CALL_DEADLINE_S = 1.0
+"""The deadline of a call that only the local agent has to answer."""
+
+
+class TtlService:
+    """One registered service with one TTL check of its own."""
+
+    def __init__(
+        self, consul: ConsulApi, name: str, identity: Identity, timing: Timing, notes: str
+    ) -> None:
+        self._consul = consul
+        self._identity = identity
+        self._timing = timing
+        self._notes = notes
+        self.name = name
+        self.id = f"{name}-{identity.node}-{identity.boot_id[:8]}"
+        self.check_id = f"{self.id}-alive"
+
+    def _registration(self, meta: Mapping[str, str], status: CheckStatus) -> ServiceRegistration:
+        host, _, port = self._identity.advertise.rpartition(":")
+        check = TtlCheck(
+            id=self.check_id,
+            name=f"{self.name} on {self._identity.node}",
+            ttl_s=self._timing.check_ttl,
+            notes=self._notes,
+            status=status,
+            deregister_critical_after_s=DEREGISTER_CRITICAL_AFTER_S,
+        )
+        return ServiceRegistration(
+            id=self.id,
+            name=self.name,
+            port=int(port),
+            address=host.strip("[]"),
+            tags=(self._identity.node_type.value,),
+            meta=meta,
+            checks=(check,),
+        )
+
+    async def register(
+        self, meta: Mapping[str, str], status: CheckStatus = CheckStatus.CRITICAL
+    ) -> None:
+        """Register, or register again. A check that is there keeps its status."""
+        await self._consul.service_register(
+            self._registration(meta, status), deadline_s=CALL_DEADLINE_S
+        )
+
+    async def pass_check(self, note: str) -> bool:
+        """Pass the check; False: the agent does not know it (any more)."""
+        return await self._consul.check_pass(self.check_id, note, deadline_s=CALL_DEADLINE_S)
+
+    async def fail_check(self, note: str) -> bool:
+        """Fail the check; False: the agent does not know it (any more)."""
+        return await self._consul.check_fail(self.check_id, note, deadline_s=CALL_DEADLINE_S)
+
+    async def deregister(self) -> None:
+        """Take the service off the agent; fine if it is not there."""
+        await self._consul.service_deregister(self.id, deadline_s=CALL_DEADLINE_S)
+
+
+class CandidateService(TtlService):
+    """What makes a node visible, and what its session hangs on: one for each process start.
+
+    An observer registers under the observers' name; it is the same but for that.
+    """
+
+    def __init__(self, consul: ConsulApi, paths: Paths, identity: Identity, timing: Timing) -> None:
+        name = paths.candidate_service if identity.eligible else paths.observer_service
+        notes = "Passed by the coord process while its event loop runs."
+        super().__init__(consul, name, identity, timing, notes)
+        self.note = "joining"
+        """State and reason, as the Consul UI shows them; changes seldom, so it is seldom synced."""
+        self._meta = {
+            "node": identity.node,
+            "node_type": identity.node_type.value,
+            "election": identity.election,
+            "eligible": str(identity.eligible).lower(),
+            "boot_id": identity.boot_id,
+            "api": identity.advertise,
+            "fenced_within_ms": str(round(timing.fenced_within * 1000)),
+            "version": version("coord"),
+        }
+
+    async def ensure(self) -> None:
+        """Be registered with a passing check, whatever the agent remembers."""
+        if not await self.pass_check(self.note):
+            await self.register(self._meta, CheckStatus.PASSING)
+            await self.pass_check(self.note)
+
+    async def keep_alive(
+        self,
+        *,
+        on_forgotten: Callable[[], None],
+        on_error: Callable[[ConsulError], None],
+        on_lag: Callable[[float], None],
+        clock: Clock,
+    ) -> None:
+        """Pass the check every quarter of its TTL, for ever.
+
+        `on_forgotten`: the agent did not know the check; it is registered again by then. `on_lag`
+        is told how late, in seconds, the event loop came round to it.
+        """
+        due = clock.now()
+        while True:
+            on_lag(max(0.0, clock.now() - due))
+            try:
+                if not await self.pass_check(self.note):
+                    await self.ensure()
+                    on_forgotten()
+            except ConsulError as error:
+                on_error(error)
+            due = clock.now() + self._timing.heartbeat_interval
+            await asyncio.sleep(self._timing.heartbeat_interval)
+
+
+class LeaderService(TtlService):
+    """The `coordinator` service of one tenure: its check passes only while the work runs.
+
+    Its id names the term, so that what is late of one term cannot touch another's entry.
+    """
+
+    def __init__(
+        self,
+        consul: ConsulApi,
+        paths: Paths,
+        identity: Identity,
+        timing: Timing,
+        *,
+        term: int,
+        session: str,
+        working: Callable[[], bool],
+    ) -> None:
+        notes = "Passed by the leader while its coordination work runs."
+        super().__init__(consul, paths.leader_service, identity, timing, notes)
+        self.id = f"{self.id}-{term}"
+        self.check_id = f"{self.id}-working"
+        self._term = term
+        self._working = working
+        self._meta = {
+            "node": identity.node,
+            "node_type": identity.node_type.value,
+            "term": str(term),
+            "address": identity.advertise,
+            "session": session,
+        }
+
+    async def keep_passing(self) -> None:
+        """Announce this leader, then pass the check as long as the work runs; for ever.
+
+        Faults are ridden out: the candidate's own requests tell that Consul is not well.
+        """
+        announced = False
+        while True:
+            with contextlib.suppress(ConsulError):
+                if not announced and self._working():
+                    await self._sweep()
+                    await self.register(self._meta)
+                    announced = True
+                if announced and self._working():
+                    announced = await self.pass_check(f"leads, term {self._term}")
+                    if not announced:
+                        continue
+            await asyncio.sleep(self._timing.heartbeat_interval)
+
+    async def _sweep(self) -> None:
+        """Take from the catalog what former leaders left there.
+
+        An agent that is cut off from the servers cannot take its own entry back, so the new
+        leader does it; the agent will write it again as what it then is: failing, or gone.
+        """
+        found = await self._consul.health_service(
+            self.name, consistency=Consistency.CONSISTENT, deadline_s=self._timing.lease
+        )
+        for instance in found.value:
+            if instance.id != self.id and self._working():
+                await self._consul.catalog_deregister(
+                    instance.node, instance.id, deadline_s=self._timing.lease
+                )
