@@ -5,6 +5,9 @@ A workload is named by an entry point in the group ``coord.workloads``:
     [project.entry-points."coord.workloads"]
     nightly-report = "acme.reports:NightlyReport"
 
+A name with a colon in it, `acme.reports:NightlyReport`, is taken for such an object itself: for
+work that no installed package offers.
+
 The object it names is called once, when the node starts, with a `WorkContext`; it gives back
 
 - an object with a `name` and an ``async def run(leadership)``, as `Workload` says: usually the
@@ -18,6 +21,7 @@ Consul, and what must not in local variables.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -34,6 +38,8 @@ from coord.telemetry import Telemetry
 
 GROUP = "coord.workloads"
 """The entry point group in which workloads are named."""
+
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 _OPTIONS = ("restart", "stop_timeout_s", "progress_timeout_s")
 
@@ -113,6 +119,10 @@ def load_workloads(names: Iterable[str], context: WorkContext) -> tuple[ChildSpe
 
 
 def _find(name: str) -> EntryPoint:
+    if ":" in name:
+        if _REFERENCE.fullmatch(name) is None:
+            raise WorkloadError(name, "a workload by reference is written `package.module:object`")
+        return EntryPoint(name=name, value=name, group=GROUP)
     found = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
     if not found:
         known = ", ".join(known_workloads()) or "none: is the package installed?"

@@ -159,3 +159,14 @@ def _real_context() -> WorkContext:
         clock = Clock()
 
     return cast(WorkContext, Context())
+
+
+def test_a_reference_needs_no_package_metadata(install: Install) -> None:
+    module = install()
+    (spec,) = load_workloads([f"{module}:Full"], CONTEXT)
+    assert spec.id == "full"
+
+
+@pytest.mark.parametrize("name", ["a:b:c", ":", "a b:c", "a:", ":b"])
+def test_a_malformed_reference_says_how_to_write_one(name: str) -> None:
+    assert "package.module:object" in str(refused(name))
