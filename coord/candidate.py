@@ -42,7 +42,7 @@ class CoordinatorCandidate(ElectionLoop):
     """One node's candidate.
 
     Args:
-        service: what the node's session hangs on.
+        service: what makes the node visible, and what its session hangs on.
         work: what is done while leading.
         session_checks: further checks of the node that the session is tied to.
         end_process: ends this process at once; work has not stopped in time.
@@ -61,8 +61,7 @@ class CoordinatorCandidate(ElectionLoop):
         former_sessions: set[str],
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self._service = service
+        super().__init__(*args, service=service, **kwargs)
         self._work = work
         self._watchdog = watchdog
         self._session_checks = (SERF_CHECK, service.check_id, *session_checks)
@@ -81,18 +80,7 @@ class CoordinatorCandidate(ElectionLoop):
     # -- beside the loop -------------------------------------------------------------------
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
-        keep_alive = self._service.keep_alive(
-            on_forgotten=self._forgotten,
-            on_error=self._met,
-            on_lag=self._metrics.loop_lag,
-            clock=self._clock,
-        )
-        return [*super()._background(), keep_alive, self._renew(), self._watch_others()]
-
-    def _after(self) -> None:
-        election = self.election
-        why_not = election.why_not(self._clock.now())
-        self._service.note = " ".join((election.state.value, why_not.value if why_not else ""))
+        return [*super()._background(), self._renew(), self._watch_others()]
 
     def _wind_up(self) -> None:
         for task in self._doomed.values():

@@ -33,6 +33,7 @@ from coord.leader_key import LeaderKey, view_of
 from coord.metrics import Metrics
 from coord.notices import Notices
 from coord.records import Paths
+from coord.registration import CandidateService
 
 WATCH_WAIT_S = 300.0
 """How long a blocking query on the leader key hangs before Consul answers that nothing changed."""
@@ -53,6 +54,7 @@ class ElectionLoop:
     """Drives an election until it has stopped.
 
     Args:
+        service: what makes the node visible.
         random: from 0 to 1, for spreading retries.
     """
 
@@ -67,6 +69,7 @@ class ElectionLoop:
         notices: Notices,
         metrics: Metrics,
         faults: LastingFault,
+        service: CandidateService,
         random: Callable[[], float],
     ) -> None:
         self.election = election
@@ -77,6 +80,7 @@ class ElectionLoop:
         self._notices = notices
         self._metrics = metrics
         self._faults = faults
+        self._service = service
         self._random = random
         self._events: deque[ev.Event] = deque()
         self._woken = asyncio.Event()
@@ -107,17 +111,29 @@ class ElectionLoop:
                 event = await self._next()
                 for command in self.election.handle(event, self._clock.now()):
                     self._do(command)
-                self._after()
+                self._say()
             for task in background:
                 task.cancel()
             self._wind_up()
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the loop, for as long as it does."""
-        return [self._watch_leader()]
+        keep_alive = self._service.keep_alive(
+            on_forgotten=self._forgotten,
+            on_error=self._met,
+            on_lag=self._metrics.loop_lag,
+            clock=self._clock,
+        )
+        return [self._watch_leader(), keep_alive]
 
-    def _after(self) -> None:
-        """Called after each event, when its commands have been started."""
+    def _say(self) -> None:
+        """Let the catalog tell what this node is and why it does not lead."""
+        now = self._clock.now()
+        why_not = self.election.why_not(now)
+        self._service.say(self.election.state.value, why_not.value if why_not else "", now)
+
+    def _forgotten(self) -> None:
+        """The agent had lost the check of our service; it is registered again."""
 
     def _wind_up(self) -> None:
         """Called when the election has stopped: end every task that would not end by itself."""
@@ -165,7 +181,8 @@ class ElectionLoop:
             self.post(ev.ObserveFailed(why_of(error)))
             return
         self._faults.over("consul")
-        self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
+        if self.election.tenure is not None:
+            self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
         self.post(ev.Observed(view, sent_at))
 
     async def _watch_leader(self) -> None:

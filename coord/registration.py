@@ -28,6 +28,14 @@ from coord.records import Paths
 DEREGISTER_CRITICAL_AFTER_S = 300.0
 """How long an agent keeps a service whose process is gone: long enough to be looked at."""
 
+JOINING = "joining"
+
+NOTE = "the event loop runs"
+"""Always the same: a note that changes is a write in Consul."""
+
+SETTLE_S = 5.0
+"""A state that lasts as long as this is told in the service's meta."""
+
 CALL_DEADLINE_S = 1.0
 """The deadline of a call that only the local agent has to answer."""
 
@@ -97,8 +105,6 @@ class CandidateService(TtlService):
         name = paths.candidate_service if identity.eligible else paths.observer_service
         notes = "Passed by the coord process while its event loop runs."
         super().__init__(consul, name, identity, timing, notes)
-        self.note = "joining"
-        """State and reason, as the Consul UI shows them; changes seldom, so it is seldom synced."""
         self._meta = {
             "node": identity.node,
             "node_type": identity.node_type.value,
@@ -109,12 +115,31 @@ class CandidateService(TtlService):
             "fenced_within_ms": str(round(timing.fenced_within * 1000)),
             "version": version("coord"),
         }
+        self._said = self._told = (JOINING, "")
+        self._said_at = float("-inf")
+
+    def say(self, state: str, why_not: str, now: float) -> None:
+        """What this node is and why it does not lead, for the catalog to tell."""
+        if (state, why_not) != self._said:
+            self._said, self._said_at = (state, why_not), now
 
     async def ensure(self) -> None:
         """Be registered with a passing check, whatever the agent remembers."""
-        if not await self.pass_check(self.note):
-            await self.register(self._meta, CheckStatus.PASSING)
-            await self.pass_check(self.note)
+        if not await self.pass_check(NOTE):
+            await self._tell()
+            await self.pass_check(NOTE)
+
+    async def _tell(self) -> None:
+        said = self._said
+        meta = {**self._meta, "state": said[0], "why_not": said[1]}
+        await self.register(meta, CheckStatus.PASSING)
+        self._told = said
+
+    def _worth_telling(self, now: float) -> bool:
+        """Each telling is a write in Consul. An election that passes in a few seconds must not
+        cost one of every candidate, so only what lasts is told; and that a node has joined."""
+        lasted = now - self._said_at >= SETTLE_S
+        return self._said != self._told and (lasted or self._told[0] == JOINING)
 
     async def keep_alive(
         self,
@@ -133,9 +158,11 @@ class CandidateService(TtlService):
         while True:
             on_lag(max(0.0, clock.now() - due))
             try:
-                if not await self.pass_check(self.note):
+                if not await self.pass_check(NOTE):
                     await self.ensure()
                     on_forgotten()
+                elif self._worth_telling(clock.now()):
+                    await self._tell()
             except ConsulError as error:
                 on_error(error)
             due = clock.now() + self._timing.heartbeat_interval
