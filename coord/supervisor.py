@@ -313,7 +313,6 @@ class CoordinatorSupervisor:
         handle = leadership.child(child.spec.id)
         task = asyncio.create_task(_run_child(child.spec, handle), name=f"child {child.spec.id}")
         child.task = task
-        child.excused_at = None
         task.add_done_callback(lambda done: self._ended(child, done))
         if child.spec.progress_timeout_s is not None:
             self._watch_progress(child, handle, child.spec.progress_timeout_s)

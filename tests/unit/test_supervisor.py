@@ -329,6 +329,18 @@ async def test_a_pause_of_the_whole_process_is_not_held_against_the_child(stuck:
 
 
 @virtual
+async def test_pauses_excuse_a_child_only_once() -> None:
+    bench = Bench()
+    await bench.start(Work().spec(progress_timeout_s=4.0))
+    for _ in range(2):
+        await asyncio.sleep(0.5)
+        assert bench.told == []
+        bench.clock.jump(20.0)
+    await asyncio.sleep(0.5)
+    assert bench.told == [("failed", FailureReason.NO_PROGRESS, "work")]
+
+
+@virtual
 async def test_without_the_lease_no_progress_is_asked_for() -> None:
     bench = Bench()
     await bench.start(Work().spec(progress_timeout_s=4.0))
