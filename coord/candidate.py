@@ -176,6 +176,7 @@ class CoordinatorCandidate(ElectionLoop):
         timing = self.election.timing
         try:
             await self._service.ensure()
+            await self._service.known()
             session = await self._consul.session_create(
                 name=f"{self._paths.election} candidate {self.election.node}",
                 checks=self._session_checks,

@@ -129,6 +129,22 @@ class CandidateService(TtlService):
             await self._tell()
             await self.pass_check(NOTE)
 
+    async def known(self) -> None:
+        """Wait until the servers have our passing check: an agent tells them a moment later.
+
+        Gives up after `CALL_DEADLINE_S`; whoever needs the check is told so by Consul.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CALL_DEADLINE_S):
+                index = None
+                while True:
+                    wait_s = None if index is None else CALL_DEADLINE_S
+                    reply = await self._consul.health_service(self.name, index=index, wait_s=wait_s)
+                    ours = [each for each in reply.value if each.id == self.id]
+                    if ours and ours[0].status is CheckStatus.PASSING:
+                        return
+                    index = reply.index or None
+
     async def _tell(self) -> None:
         said = self._said
         meta = {**self._meta, "state": said[0], "why_not": said[1]}

@@ -15,135 +15,29 @@ own behind has not really ended, so it must wait for them (`coord.leadership.to_
 from __future__ import annotations
 
 import asyncio
-import enum
 import math
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from coord.child import Child, ChildSpec, ChildState, ChildStatus, FailureReason, StopReport
 from coord.clock import Clock
 from coord.leadership import Leadership, LeadershipLost
-from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
+from coord.restart_policy import ChildExit, Decision, RestartLedger, RestartPolicy
+
+__all__ = [
+    "ChildSpec",
+    "ChildState",
+    "ChildStatus",
+    "CoordinatorSupervisor",
+    "FailureReason",
+    "StopReport",
+]
 
 LAPSE_RECHECK_S: Final = 0.05
 """How often a child that ended because the lease had run out looks whether it is back."""
 
 LAST_CHANCE_S: Final = 0.1
 """After its stop timeout a child is cancelled once more; how long that may take, in seconds."""
-
-
-class FailureReason(enum.StrEnum):
-    """Why the supervisor asks for the leadership to end.
-
-    RESTART_LIMIT: a child would have to be restarted once more than the policy allows.
-    NO_PROGRESS: a child reported no progress for its `progress_timeout_s`.
-    """
-
-    RESTART_LIMIT = "restart_limit"
-    NO_PROGRESS = "no_progress"
-
-
-class ChildState(enum.StrEnum):
-    """Where a child is.
-
-    RUNNING: its task runs. STOPPING: cancelled, not ended yet. LAPSED: it ended because the lease
-    was not held; it is started again if the same lease comes back. ENDED: ended, and nothing is
-    wrong: stopped, or not to be restarted. FAILED: ended, and the supervisor gave up on it.
-    NOT_ENDED: told to stop, and it did not in its time.
-    """
-
-    RUNNING = "running"
-    STOPPING = "stopping"
-    LAPSED = "lapsed"
-    ENDED = "ended"
-    FAILED = "failed"
-    NOT_ENDED = "not_ended"
-
-
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
-    """One piece of work and how to run it. Valid once constructed.
-
-    id: unique under its supervisor.
-    run: called anew, with a handle of its own, at each start; the work has ended when it returns.
-    restart: when it is started again after it ended by itself.
-    stop_timeout_s: how long it may take to end after being cancelled.
-    progress_timeout_s: how long it may go without calling `progress()` on its handle; None: for
-        ever.
-
-    Raises:
-        ValueError: an empty id, or a time that is not positive and finite.
-    """
-
-    id: str
-    run: Callable[[Leadership], Awaitable[None]]
-    restart: Restart = Restart.PERMANENT
-    stop_timeout_s: float = 5.0
-    progress_timeout_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.id:
-            raise ValueError("id is empty; give each child a name")
-        for name in ("stop_timeout_s", "progress_timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name} of {self.id!r} is {value:g} s; it must be more than zero")
-
-
-@dataclass(frozen=True, slots=True)
-class ChildStatus:
-    """One child now.
-
-    restarts: in this start of the supervisor.
-    last_error: what its last crash was; None if it never crashed.
-    since: when it came into its state, in monotonic seconds.
-    """
-
-    id: str
-    state: ChildState
-    restarts: int
-    last_error: str | None
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class StopReport:
-    """What a stop came to, ids in the order of stopping. Only a complete one may be handed over."""
-
-    ended: tuple[str, ...]
-    not_ended: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether all children have ended."""
-        return not self.not_ended
-
-
-class _Child:
-    """A child's mutable side; its task is the one present run of it."""
-
-    def __init__(self, spec: ChildSpec, now: float) -> None:
-        self.spec = spec
-        self.state = ChildState.RUNNING
-        self.since = now
-        self.restarts = 0
-        self.last_error: str | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.excused_at: float | None = None
-
-    def enter(self, state: ChildState, now: float) -> None:
-        self.state = state
-        self.since = now
-
-    def disarm(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-    @property
-    def over(self) -> bool:
-        return self.task is None or self.task.done()
 
 
 class CoordinatorSupervisor:
@@ -174,7 +68,7 @@ class CoordinatorSupervisor:
         self._on_failed = on_failed
         self._on_child_restarted = on_child_restarted
         self._on_child_ended = on_child_ended
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._ledger = RestartLedger(policy)
         self._leadership: Leadership | None = None
         self._running = False
@@ -274,7 +168,7 @@ class CoordinatorSupervisor:
             not_ended=tuple(c.spec.id for c in children if not c.over),
         )
 
-    async def _stop_one(self, child: _Child, until: float) -> bool:
+    async def _stop_one(self, child: Child, until: float) -> bool:
         self._tell_to_stop(child)
         task = child.task
         if task is None or task.done():
@@ -288,7 +182,7 @@ class CoordinatorSupervisor:
             child.enter(ChildState.NOT_ENDED, self._clock.now())
         return task.done()
 
-    def _tell_to_stop(self, child: _Child) -> None:
+    def _tell_to_stop(self, child: Child) -> None:
         child.disarm()
         if child.task is None or child.task.done():
             if child.state in (ChildState.RUNNING, ChildState.LAPSED):
@@ -304,11 +198,11 @@ class CoordinatorSupervisor:
     # --- one child's life ---
 
     def _add(self, spec: ChildSpec, leadership: Leadership) -> None:
-        child = _Child(spec, self._clock.now())
+        child = Child(spec, self._clock.now())
         self._children[spec.id] = child
         self._run(child, leadership)
 
-    def _run(self, child: _Child, leadership: Leadership) -> None:
+    def _run(self, child: Child, leadership: Leadership) -> None:
         child.enter(ChildState.RUNNING, self._clock.now())
         handle = leadership.child(child.spec.id)
         task = asyncio.create_task(_run_child(child.spec, handle), name=f"child {child.spec.id}")
@@ -317,7 +211,7 @@ class CoordinatorSupervisor:
         if child.spec.progress_timeout_s is not None:
             self._watch_progress(child, handle, child.spec.progress_timeout_s)
 
-    def _ended(self, child: _Child, task: asyncio.Task[None]) -> None:
+    def _ended(self, child: Child, task: asyncio.Task[None]) -> None:
         """Decide on a child whose task is done; `task` is always its present one."""
         child.disarm()
         now = self._clock.now()
@@ -339,7 +233,7 @@ class CoordinatorSupervisor:
             self._await_lease(child)
 
     def _decide(
-        self, child: _Child, error: BaseException | None, leadership: Leadership, now: float
+        self, child: Child, error: BaseException | None, leadership: Leadership, now: float
     ) -> None:
         said = "" if error is None else _tell(error)
         decision = self._ledger.decide(child.spec.restart, _exit_of(error), now)
@@ -356,12 +250,12 @@ class CoordinatorSupervisor:
             child.enter(ChildState.FAILED, now)
             self._fail(FailureReason.RESTART_LIMIT, child)
 
-    def _fail(self, reason: FailureReason, child: _Child) -> None:
+    def _fail(self, reason: FailureReason, child: Child) -> None:
         if not self._failed:
             self._failed = True
             self._on_failed(reason, child.spec.id)
 
-    def _await_lease(self, child: _Child) -> None:
+    def _await_lease(self, child: Child) -> None:
         """A confirmation may come just after the deadline: then the work must not be missing."""
 
         def look() -> None:
@@ -377,7 +271,7 @@ class CoordinatorSupervisor:
 
         child.timer = asyncio.get_running_loop().call_later(LAPSE_RECHECK_S, look)
 
-    def _watch_progress(self, child: _Child, handle: Leadership, limit_s: float) -> None:
+    def _watch_progress(self, child: Child, handle: Leadership, limit_s: float) -> None:
         loop = asyncio.get_running_loop()
 
         def look(due: float) -> None:
