@@ -58,6 +58,9 @@ SETTLE_S = 0.5
 PROGRESS_S = 5.0
 """How often at least it reports progress while it waits, in seconds."""
 
+LISTING_GRACE_S = 5.0
+"""How long at least discovery may take to show a new leader, and it alone, in seconds."""
+
 RETRY_S = 1.0
 """How soon it looks again after Consul did not answer, in seconds."""
 
@@ -172,8 +175,12 @@ async def read_membership(consul: ConsulApi, paths: Paths) -> Membership:
     )
 
 
-def judge(membership: Membership, *, leader: str, term: int, min_nodes: int) -> Findings:
+def judge(
+    membership: Membership, *, leader: str, term: int, min_nodes: int, listing_due: bool = True
+) -> Findings:
     """What to think of the cluster, as its leader `leader` in `term`. Pure.
+
+    listing_due: the leader has led for long enough that discovery should show it, and it alone.
 
     The leader is a candidate itself: when Consul shows no candidates at all, the token may not
     see them, and then nothing is said about nodes.
@@ -185,9 +192,12 @@ def judge(membership: Membership, *, leader: str, term: int, min_nodes: int) -> 
         return Findings(Verdict.DEGRADED, denied, None, Counts(), Counts())
     everyone = (*candidates, *pollers, *_named(membership.observers.items))
     nodes = {name: item.status for name, item in best_by_node(everyone).items()}
-    reasons = tuple(
-        _reasons(membership.leaders.items, leader, term, _counts(nodes.values()).up, min_nodes)
-    )
+    found: list[HealthReason] = []
+    if _counts(nodes.values()).up < min_nodes:
+        found.append(HealthReason.TOO_FEW_NODES)
+    if listing_due:
+        found.extend(_listing_reasons(membership.leaders.items, leader, term))
+    reasons = tuple(found)
     return Findings(
         Verdict.DEGRADED if reasons else Verdict.HEALTHY,
         reasons,
@@ -197,11 +207,9 @@ def judge(membership: Membership, *, leader: str, term: int, min_nodes: int) -> 
     )
 
 
-def _reasons(
-    leaders: tuple[LeaderInstance, ...], leader: str, term: int, up: int, min_nodes: int
+def _listing_reasons(
+    leaders: tuple[LeaderInstance, ...], leader: str, term: int
 ) -> Iterable[HealthReason]:
-    if up < min_nodes:
-        yield HealthReason.TOO_FEW_NODES
     passing = [item for item in leaders if item.passing]
     if not any(item.node == leader and item.term == term for item in passing):
         yield HealthReason.LEADER_NOT_LISTED
@@ -243,15 +251,21 @@ class ClusterHealth:
         services = (*role_services(context.paths).values(), context.paths.leader_service)
         known: dict[str, bool] | None = None
         last: Findings | None = None
+        # It takes its time to be registered, and a former leader to fail its check.
+        grace_s = max(LISTING_GRACE_S, 2 * context.settings.check_ttl)
+        listing_due = context.clock.now() + grace_s
         async with Changes([service_query(context.consul, name) for name in services]) as changes:
             while True:
                 leadership.guard()
                 leadership.progress()
                 pause_s = context.settings.health_interval
+                grace_left = listing_due - context.clock.now()
+                if grace_left > 0:
+                    pause_s = min(pause_s, grace_left)
                 try:
                     if known is None:
                         known = await self._known_before()
-                    last = await self._check(leadership, known, last)
+                    last = await self._check(leadership, known, last, grace_left <= 0)
                     self._faults.over("cluster_health")
                 except (ConsulError, FencedWriteFailed) as error:
                     self._faults.happened("cluster_health", str(error))
@@ -285,7 +299,11 @@ class ClusterHealth:
         return {name: False for name in record.down} | {name: True for name in record.up}
 
     async def _check(
-        self, leadership: Leadership, known: dict[str, bool], last: Findings | None
+        self,
+        leadership: Leadership,
+        known: dict[str, bool],
+        last: Findings | None,
+        listing_due: bool,
     ) -> Findings:
         """Look once; what is the same as at the `last` look is not published again."""
         context = self._context
@@ -297,6 +315,7 @@ class ClusterHealth:
             leader=leadership.node,
             term=leadership.term,
             min_nodes=context.settings.min_nodes,
+            listing_due=listing_due,
         )
         if findings == last:
             return findings

@@ -73,8 +73,8 @@ class Member:
 
     node: what it calls itself; `consul_node` is the Consul node it is registered on.
     eligible: None where it does not say.
-    state, why_not: as it last told in its check's note; why_not is the word as it stands, "" if
-        none. `reason` is the same as the enum, None too for a word of a newer version.
+    state, why_not: as it last told; why_not is the word as it stands, "" if none. `reason` is the
+        same as the enum, None too for a word of a newer version.
     status: the worst of its checks, those of its Consul node included.
     check_status: its own check alone.
     fenced_within_ms: None where it does not say.
@@ -186,7 +186,10 @@ def member(role: Role, instance: ServiceInstance) -> Member:
     """What one registered instance says of itself."""
     meta = instance.meta
     own = _own_check(instance)
-    state, why_not = parse_note(own.output if own else "")
+    # An agent keeps a note that comes without a change of status to itself for minutes
+    # (check_update_interval), but sends a change of meta at once: so the meta comes first.
+    told = f"{meta.get('state', '')} {meta.get('why_not', '')}".strip()
+    state, why_not = parse_note(told or (own.output if own else ""))
     if role is Role.POLLER and state == UNKNOWN_STATE:
         state = "poller"
     return Member(
@@ -214,7 +217,7 @@ def leader_instance(instance: ServiceInstance) -> LeaderInstance:
         node=_node(instance),
         node_type=cut(meta.get("node_type", "")),
         term=_number(meta.get("term"), MAX_TERM),
-        address=cut(meta.get("address", "")) or _address(instance),
+        address=_address(instance),
         session=cut(meta.get("session", "")),
         status=instance.status,
         consul_node=cut(instance.node),
@@ -223,7 +226,7 @@ def leader_instance(instance: ServiceInstance) -> LeaderInstance:
 
 
 def parse_note(note: str) -> tuple[str, str]:
-    """State and why-not of a note "<state> <why_not>"; `UNKNOWN_STATE` and "" where not told."""
+    """State and why-not out of "<state> <why_not>"; `UNKNOWN_STATE` and "" where not told."""
     text = note[: 4 * MAX_TEXT].strip()
     while text.startswith(_EXPIRED):
         text = text.removeprefix(_EXPIRED).strip()
@@ -248,7 +251,7 @@ def _node(instance: ServiceInstance) -> str:
 
 
 def _address(instance: ServiceInstance) -> str:
-    if told := instance.meta.get("api", ""):
+    if told := instance.meta.get("api") or instance.meta.get("address"):
         return cut(told)
     host = cut(instance.address or instance.node_address)
     return f"{host}:{instance.port}" if instance.port else host

@@ -35,6 +35,7 @@ from coord.consul import (
     TxnResult,
 )
 from coord.election.reasons import WhyNot
+from coord.election.states import State
 from coord.members import (
     LeaderInstance,
     Listing,
@@ -82,6 +83,7 @@ __all__ = [
     "Unavailable",
     "node_status",
     "read_status",
+    "state_of",
     "to_dict",
     "to_json",
     "watch_status",
@@ -313,12 +315,23 @@ def node_status(status: ClusterStatus, node: str) -> NodeStatus:
         seen=_worst_seen(status),
         leads=leads,
         roles=tuple(role for role, member in by_role.items() if member is not None),
-        state=main.state if main else "",
+        state=state_of(main, status.leader_node) if main else "",
         why_not=None if leads else _why_not(main),
         told=main.why_not if main else "",
         held_by=None if leads else status.leader_node,
         instances=instances,
     )
+
+
+def state_of(member: Member, leader: str | None) -> str:
+    """The member's state, given who leads.
+
+    A node tells a state only once it has lasted some seconds, so what the leader told may still be
+    that it waits: then the lock on the leader key says it better.
+    """
+    before = (State.JOINING, State.STANDBY, State.WAITING, State.ACQUIRING, State.COOLING)
+    leads = member.role is Role.CANDIDATE and member.passing and member.node == leader
+    return State.LEADING.value if leads and member.state in before else member.state
 
 
 def _why_not(main: Member | None) -> WhyNot | None:

@@ -23,6 +23,7 @@ from coord.status import (
     NodeStatus,
     Oddity,
     TermCondition,
+    state_of,
 )
 
 NARROW = 80
@@ -214,7 +215,7 @@ def _members(
     for item in listing.items:
         row = [
             foreign(item.node, "bold green" if item.node == leader else ""),
-            foreign(item.state),
+            foreign(state_of(item, leader)),
             foreign(_why_not(item, leader)),
             Text(item.status.value, _STYLES[item.status]),
         ]

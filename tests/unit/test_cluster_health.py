@@ -86,6 +86,12 @@ def test_a_leader_that_discovery_does_not_show(leaders: tuple[ServiceInstance, .
     assert findings.reasons == (HealthReason.LEADER_NOT_LISTED,)
 
 
+def test_a_new_leader_is_given_time_to_be_listed() -> None:
+    found = membership((instance("core-1"),), leaders=(instance("core-2", term="6"),))
+    findings = judge(found, leader="core-1", term=7, min_nodes=1, listing_due=False)
+    assert findings.verdict is Verdict.HEALTHY
+
+
 def test_two_leaders_in_discovery() -> None:
     leaders = (instance("core-1", term="7"), instance("core-2", term="6"))
     findings = judged(membership((instance("core-1"),), leaders=leaders))

@@ -251,6 +251,13 @@ def test_a_lost_host_makes_its_nodes_critical() -> None:
     assert item.reason is WhyNot.CHECK_CRITICAL
 
 
+def test_the_meta_comes_before_the_note_which_may_be_old() -> None:
+    item = member(Role.CANDIDATE, instance(state="waiting", why_not="lock_delay"))
+    assert (item.state, item.why_not) == ("waiting", "lock_delay")
+    item = member(Role.CANDIDATE, instance(state="leading", why_not=""))
+    assert (item.state, item.why_not) == ("leading", "")
+
+
 def test_a_word_of_a_newer_version_is_kept_as_a_word() -> None:
     item = member(Role.CANDIDATE, instance(note="standby on_holiday"))
     assert (item.why_not, item.reason) == ("on_holiday", None)
@@ -295,6 +302,16 @@ def cluster(
 def test_the_leader_has_no_why_not() -> None:
     view = node_status(cluster(instance(note="leading")), "core-1")
     assert (view.leads, view.why_not, view.held_by, view.found) == (True, None, None, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown_as"),
+    [("waiting", "leading"), ("leading", "leading"), ("suspended", "suspended")],
+)
+def test_a_new_leader_that_last_told_to_wait_is_shown_to_lead(told: str, shown_as: str) -> None:
+    status = cluster(instance(note=told), instance("core-2", note=told))
+    assert node_status(status, "core-1").state == shown_as
+    assert node_status(status, "core-2").state == told
 
 
 @pytest.mark.parametrize("why", list(WhyNot))
