@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -167,10 +166,6 @@ class Book:
         )
         self.results[job.schedule] = result
         return result
-
-    def jobs_by_state(self) -> dict[JobState, int]:
-        """How many jobs are open, by state."""
-        return dict(Counter(job.state for job in self.open.values()))
 
 
 def _result(job: JobRecord, outcome: PollReply | PollError, wall_ms: int) -> ResultRecord:

@@ -42,7 +42,10 @@ class PollFailed(Exception):  # noqa: N818 - an outcome that every caller has to
 class PollSender:
     """An HTTP client for pollers; close it. The token, if there is one, goes as a bearer token."""
 
-    def __init__(self, token: SecretStr | None, *, max_connections: int) -> None:
+    def __init__(
+        self, token: SecretStr | None, *, max_connections: int, margin_s: float = MARGIN_S
+    ) -> None:
+        self._margin_s = margin_s
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
@@ -59,12 +62,12 @@ class PollSender:
         await self._http.aclose()
 
     async def send(self, target: PollerTarget, request: PollRequest) -> PollReply:
-        """Ask, and wait for the answer for as long as the checks may take and `MARGIN_S`.
+        """Ask, and wait for the answer for as long as the checks may take and a margin.
 
         Raises:
             PollFailed: there is no answer; the poller may have run the checks all the same.
         """
-        limit_s = request.timeout + MARGIN_S
+        limit_s = request.timeout_ms / 1000 + self._margin_s
         try:
             async with asyncio.timeout(limit_s):
                 status, body = await self._post(target, request)

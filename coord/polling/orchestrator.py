@@ -12,9 +12,7 @@ what finds no room stays due until its slot is over; then it is counted as misse
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
 from typing import TypeVar
 
 from coord.consul import (
@@ -25,8 +23,6 @@ from coord.consul import (
     Reply,
     ServiceInstance,
     TxnOp,
-    WatchError,
-    watch,
 )
 from coord.lasting_fault import LastingFault
 from coord.leadership import FencedWriteFailed, Leadership, LeadershipLost
@@ -34,11 +30,11 @@ from coord.logs import log_fault
 from coord.polling.book import Book, DueRun
 from coord.polling.dispatch import PollFailed, PollSender
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
+from coord.polling.follow import WATCH_WAIT_S, follow
 from coord.polling.jobs import JobEvent, advance, may_retry
 from coord.polling.pollers import Pollers, PollerTarget, poller_targets
 from coord.polling.records import (
     JobRecord,
-    JobState,
     PollError,
     PollReply,
     PollRequest,
@@ -62,8 +58,6 @@ TICK_S = 1.0
 """The loop looks at least this often what is due, and reports progress."""
 
 _PAUSE_S = 0.02
-_WATCH_PAUSE_S = 0.1
-_WATCH_WAIT_S = 60.0
 _READ_RETRY_S = 0.25
 _NO_POLLER_GRACE_S = 10.0
 _SHOWN_UNREADABLE = 20
@@ -116,6 +110,7 @@ class _Run:
         self._book = Book(leadership.term)
         self._wake = asyncio.Event()
         self._since_ms = context.clock.wall_ms()
+        self._no_poller_since_ms: int | None = self._since_ms
         self._swept = (0, 0)
         self._state: PollStateRecord | None = None
 
@@ -208,42 +203,31 @@ class _Run:
         prefix = self._keys.schedules
 
         async def query(index: int | None) -> Reply[tuple[KVEntry, ...]]:
-            wait_s = None if index is None else _WATCH_WAIT_S
+            wait_s = None if index is None else WATCH_WAIT_S
             return await self._context.consul.kv_list(prefix, index=index, wait_s=wait_s)
 
         async def take(entries: tuple[KVEntry, ...]) -> None:
             await self._take_schedules(load_schedules(entries, prefix))
+            self._wake.set()
 
-        await self._follow(query, take, "poll_schedules_not_followed")
+        await follow(query, take, self._faults, "poll_schedules_not_followed")
 
     async def _follow_pollers(self) -> None:
         async def query(index: int | None) -> Reply[tuple[ServiceInstance, ...]]:
-            wait_s = None if index is None else _WATCH_WAIT_S
+            wait_s = None if index is None else WATCH_WAIT_S
             return await self._context.consul.health_service(
                 POLLER_SERVICE, passing=True, index=index, wait_s=wait_s
             )
 
         async def take(instances: tuple[ServiceInstance, ...]) -> None:
             self._pollers.update(poller_targets(instances, self._leadership.election))
+            if self._pollers.known:
+                self._no_poller_since_ms = None
+            elif self._no_poller_since_ms is None:
+                self._no_poller_since_ms = self._context.clock.wall_ms()
+            self._wake.set()
 
-        await self._follow(query, take, "pollers_not_followed")
-
-    async def _follow(
-        self,
-        query: Callable[[int | None], Awaitable[Reply[T]]],
-        take: Callable[[T], Awaitable[None]],
-        fault: str,
-    ) -> None:
-        """While Consul does not answer, what was known last stays in force."""
-        async with aclosing(watch(query, jitter=random.random)) as replies:
-            async for reply in replies:
-                if isinstance(reply, WatchError):
-                    self._faults.happened(fault, str(reply.error))
-                    continue
-                self._faults.over(fault)
-                await take(reply.value)
-                self._wake.set()
-                await asyncio.sleep(_WATCH_PAUSE_S)
+        await follow(query, take, self._faults, "pollers_not_followed")
 
     async def _take_schedules(self, loaded: Loaded[ScheduleRecord]) -> None:
         self._tell_unreadable(self._keys.schedules, loaded.unreadable)
@@ -286,9 +270,8 @@ class _Run:
             self._leadership.progress()
             wall_ms = self._context.clock.wall_ms()
             await self._write_all(self._end_ops(job) for job in self._book.expire(wall_ms))
-            self._start_due(group, wall_ms)
-            next_ms = self._book.next_due_ms(wall_ms)
-            delay_s = TICK_S if next_ms is None else min(TICK_S, (next_ms - wall_ms) / 1000)
+            looks = [self._start_due(group, wall_ms), self._book.next_due_ms(wall_ms)]
+            delay_s = min((TICK_S, *((ms - wall_ms) / 1000 for ms in looks if ms is not None)))
             # Things that come in quick succession are looked at together.
             await asyncio.sleep(_PAUSE_S)
             try:
@@ -299,20 +282,29 @@ class _Run:
             finally:
                 self._wake.clear()
 
-    def _start_due(self, group: asyncio.TaskGroup, wall_ms: int) -> None:
+    def _start_due(self, group: asyncio.TaskGroup, wall_ms: int) -> int | None:
+        """Start what is due and finds room; gives when to look again, None if at nothing special.
+
+        With no poller there at all it waits for one, but says so well before the next run is due.
+        """
+        look_again_ms: int | None = None
         for run in self._book.due(wall_ms):
             if len(self._book.open) >= MAX_OPEN:
-                return
+                break
             target = self._pollers.take()
-            if target is None and (self._pollers.known or self._may_wait(run, wall_ms)):
+            if target is None and self._pollers.known:
+                break
+            patient_until_ms = self._patient_until_ms(run)
+            if target is None and wall_ms < patient_until_ms:
+                look_again_ms = min(look_again_ms or patient_until_ms, patient_until_ms)
                 continue
             self._book.start(run)
             group.create_task(self._run_job(run, target), name=f"poll {run.job.id}")
+        return look_again_ms
 
-    def _may_wait(self, run: DueRun, wall_ms: int) -> bool:
-        """With no poller there at all, wait for one, but say so well before the next run is due."""
-        grace_ms = min(_NO_POLLER_GRACE_S * 1000, run.schedule.interval_ms / 2)
-        return wall_ms < run.job.due_ms + grace_ms
+    def _patient_until_ms(self, run: DueRun) -> int:
+        grace_ms = round(min(_NO_POLLER_GRACE_S * 1000, run.schedule.interval_ms / 2))
+        return max(run.job.due_ms, self._no_poller_since_ms or 0) + grace_ms
 
     # --- one job ---
 
@@ -327,18 +319,19 @@ class _Run:
         job, poller, outcome = await self._attempts(run, target)
         wall_ms = self._context.clock.wall_ms()
         result = self._book.end(job, outcome, wall_ms)
-        await self._write(*self._end_ops(job))
-        self._book.close(job)
-        self._wake.set()
-        up = {True: "up", False: "down"}.get(result.ok) if result.ok is not None else None
+        # It came back, whether or not we still lead when it is written down.
+        verdict = None if result.ok is None else "up" if result.ok else "down"
         self._context.telemetry.emit(
             PollFinished,
             term=self._leadership.term,
             schedule=run.schedule.id,
             poller=poller,
-            outcome=up or (result.error or result.state).value,
+            outcome=verdict or (result.error or result.state).value,
             took_ms=result.took_ms,
         )
+        await self._write(*self._end_ops(job))
+        self._book.close(job)
+        self._wake.set()
 
     async def _attempts(
         self, run: DueRun, target: PollerTarget | None
@@ -380,14 +373,10 @@ class _Run:
             election=self._leadership.election,
             job=job.id,
             attempt=job.attempt,
-            timeout=schedule.timeout_s,
+            timeout_ms=schedule.timeout_ms,
             checks=schedule.checks,
         )
         try:
             return job, await self._sender.send(target, request)
         except PollFailed as failed:
             return job, failed
-
-    def jobs_by_state(self) -> dict[JobState, int]:
-        """How many jobs are open, by state."""
-        return self._book.jobs_by_state()

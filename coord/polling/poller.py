@@ -32,7 +32,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from coord.config import Settings
+from coord.config import Problem, Settings, SettingsError
 from coord.consul import ConsulError
 from coord.lasting_fault import LastingFault
 from coord.logs import log_fault
@@ -40,7 +40,6 @@ from coord.polling.answers import Answers, Attempt
 from coord.polling.checks import CheckRunner
 from coord.polling.records import PollReply, PollRequest, clip
 from coord.records import RecordError, decode_term
-from coord.settings_sources import Problem, SettingsError
 from coord.workloads import WorkContext
 
 MAX_BODY_BYTES = 64 * 1024
@@ -82,7 +81,8 @@ class Poller:
         polls, shed, refused: how many requests it ran, shed as busy, and refused for their term.
     """
 
-    def __init__(self, context: WorkContext) -> None:
+    def __init__(self, context: WorkContext, *, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self._body_timeout_s = body_timeout_s
         token = context.settings.poller_token
         self._token = None if token is None else token.get_secret_value().encode()
         self._capacity = context.settings.poller_capacity
@@ -145,7 +145,7 @@ class Poller:
 
     async def _poll(self, request: Request) -> PollReply:
         self._check_token(request)
-        asked = _parse(await _read_body(request))
+        asked = _parse(await _read_body(request, self._body_timeout_s))
         if asked.election != self._election:
             raise Refusal(409, "other_election", f"this poller serves election {self._election}")
         await self._check_term(asked.term)
@@ -167,7 +167,7 @@ class Poller:
         started = self._clock.now()
         self._answers.begin(attempt)
         try:
-            results = await self._runner.run_all(asked.checks, asked.timeout)
+            results = await self._runner.run_all(asked.checks, asked.timeout_ms / 1000)
             if self._closed:
                 # Our own end may have cut the checks: that says nothing about their targets.
                 raise Refusal(503, "stopping", "this poller ended while it ran the checks")
@@ -232,7 +232,7 @@ def routes(poller: Poller) -> list[Route]:
     ]
 
 
-async def _read_body(request: Request) -> bytes:
+async def _read_body(request: Request, timeout_s: float) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         # Also keeps a web page from sending one: browsers ask first for this type.
@@ -242,13 +242,13 @@ async def _read_body(request: Request) -> bytes:
         raise Refusal(413, "too_large", f"at most {MAX_BODY_BYTES} bytes")
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
                     raise Refusal(413, "too_large", f"at most {MAX_BODY_BYTES} bytes")
     except TimeoutError:
-        raise Refusal(408, "too_slow", f"the body took over {BODY_TIMEOUT_S:g} s") from None
+        raise Refusal(408, "too_slow", f"the body took over {timeout_s:g} s") from None
     except ClientDisconnect:
         raise Refusal(400, "bad_json", "the request ended early") from None
     return bytes(body)

@@ -6,8 +6,6 @@ It has no server of its own: the node's one server mounts `PollerService.routes`
 from __future__ import annotations
 
 import asyncio
-import random
-from contextlib import aclosing
 
 from starlette.routing import Route
 
@@ -17,11 +15,10 @@ from coord.consul import (
     Reply,
     ServiceRegistration,
     TtlCheck,
-    WatchError,
-    watch,
 )
 from coord.lasting_fault import LastingFault
 from coord.logs import log_fault
+from coord.polling.follow import WATCH_WAIT_S, follow
 from coord.polling.poller import Poller, check_listen, routes
 from coord.records import POLLER_SERVICE
 from coord.settings_values import parse_host_port
@@ -34,7 +31,6 @@ FORGET_AFTER_S = 3600.0
 """The agent forgets a poller that was not seen for this long, in seconds."""
 
 _DEREGISTER_S = 2.0
-_TERM_WAIT_S = 60.0
 _NOTE = "takes polls"  # always the same: a changed note would cost a raft entry each time
 
 
@@ -121,17 +117,13 @@ class PollerService:
         consul, key = self._context.consul, self._context.paths.term
 
         async def query(index: int | None) -> Reply[KVEntry | None]:
-            return await consul.kv_get(
-                key, index=index, wait_s=None if index is None else _TERM_WAIT_S
-            )
+            wait_s = None if index is None else WATCH_WAIT_S
+            return await consul.kv_get(key, index=index, wait_s=wait_s)
 
-        async with aclosing(watch(query, jitter=random.random)) as replies:
-            async for reply in replies:
-                if isinstance(reply, WatchError):
-                    self._faults.happened("term_not_followed", str(reply.error))
-                    continue
-                self._faults.over("term_not_followed")
-                self.poller.take_term(None if reply.value is None else reply.value.value)
+        async def take(entry: KVEntry | None) -> None:
+            self.poller.take_term(None if entry is None else entry.value)
+
+        await follow(query, take, self._faults, "term_not_followed")
 
     async def _deregister(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 All are versioned JSON records: readers take what they know and ignore the rest. In records,
 durations are written as in settings (`10s`, `500ms`, a bare number is milliseconds); in Python they
-are seconds, like the settings' own.
+are seconds, like the settings' own. Constructors read what records hold: write `interval="10s"`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import httpx
 from pydantic import (
+    AnyHttpUrl,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
+    TypeAdapter,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -39,6 +41,7 @@ MAX_INTERVAL_S = 7 * 86_400.0
 MAX_TIMEOUT_S = 60.0
 MAX_DETAIL = 200
 
+_URL = TypeAdapter(AnyHttpUrl)
 _MAX_SCHEDULE_ID = 100  # a job's id adds a slot to it and must still be a name
 _MAX_WALL_MS = 2**53
 
@@ -48,6 +51,7 @@ Duration = Annotated[
 Timeout = Annotated[Duration, Field(ge=0.05, le=MAX_TIMEOUT_S)]
 WallMs = Annotated[int, Field(ge=0, le=_MAX_WALL_MS, strict=True)]
 Count = Annotated[int, Field(ge=0, le=2**62, strict=True)]
+SetName = Annotated[Name, Field(min_length=1)]
 Attempt = Annotated[int, Field(ge=1, le=1000, strict=True)]
 
 
@@ -104,12 +108,10 @@ class HttpCheck(_Check):
     def _is_url(cls, value: str) -> str:
         fix = "write a URL like http://host:port/path"
         try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL as error:
-            raise ValueError(f"it is not a URL ({error}); {fix}") from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError(f"it is not an http or https URL; {fix}")
-        if url.userinfo:
+            url = _URL.validate_python(value)
+        except ValidationError:
+            raise ValueError(f"it is not an http or https URL; {fix}") from None
+        if url.username or url.password:
             # Targets are shown in results, logs and the Consul UI.
             raise ValueError(f"it holds a user name or password; {fix}, without them")
         return value
@@ -178,9 +180,9 @@ class ScheduleRecord(Record):
         return round(self.interval * 1000)
 
     @property
-    def timeout_s(self) -> float:
-        """The longest that its checks take together, in seconds: they run at the same time."""
-        return max(check.timeout for check in self.checks)
+    def timeout_ms(self) -> int:
+        """The longest that its checks take together: they run at the same time."""
+        return round(max(check.timeout for check in self.checks) * 1000)
 
 
 class JobState(StrEnum):
@@ -235,7 +237,7 @@ class JobRecord(Record):
 
     KIND: ClassVar[str] = "job"
 
-    id: Name
+    id: SetName
     schedule: ScheduleId
     state: JobState = JobState.PENDING
     attempt: Attempt = 1
@@ -282,7 +284,7 @@ class ResultRecord(Record):
     KIND: ClassVar[str] = "result"
 
     schedule: ScheduleId
-    job: Name
+    job: SetName
     attempt: Attempt
     term: Term
     state: JobState
@@ -330,15 +332,15 @@ class PollStateRecord(Record):
 
 
 class PollRequest(Record):
-    """What the leader asks of a poller. `timeout` is for all checks together, in seconds."""
+    """What the leader asks of a poller. timeout_ms: for all checks together, in milliseconds."""
 
     KIND: ClassVar[str] = "poll request"
 
     term: Annotated[Term, Field(ge=1)]
-    election: Name
-    job: Name
+    election: SetName
+    job: SetName
     attempt: Attempt
-    timeout: Timeout
+    timeout_ms: Annotated[int, Field(ge=50, le=round(MAX_TIMEOUT_S * 1000), strict=True)]
     checks: Checks
 
 
@@ -347,7 +349,7 @@ class PollReply(Record):
 
     KIND: ClassVar[str] = "poll reply"
 
-    job: Name
+    job: SetName
     attempt: Attempt
     term: Term
     poller: str = Field(max_length=256)

@@ -1,0 +1,610 @@
+"""PollOrchestrator and the poller, on a real Consul and over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from coord.clock import SystemClock
+from coord.config import Settings
+from coord.consul import (
+    ConsulApi,
+    ConsulClient,
+    ConsulRefused,
+    ServiceRegistration,
+    TtlCheck,
+    TxnOp,
+)
+from coord.identity import Identity, new_boot_id
+from coord.lasting_fault import LastingFault
+from coord.leadership import Leadership, LeadershipLost, Lease
+from coord.node_type import EligibleWhy, NodeType
+from coord.polling.dispatch import PollFailed, PollSender
+from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
+from coord.polling.orchestrator import PollOrchestrator
+from coord.polling.poller_service import PollerService
+from coord.polling.pollers import poller_targets
+from coord.polling.records import (
+    CheckError,
+    JobRecord,
+    JobState,
+    PollError,
+    PollRequest,
+    PollStateRecord,
+    ResultRecord,
+    ScheduleRecord,
+)
+from coord.polling.schedules import phase_ms, slot_start_ms
+from coord.polling.store import PollPaths, put_schedule
+from coord.polling.writer import FencedWriter
+from coord.records import Paths
+from coord.telemetry import Event, PollFinished, Telemetry
+from coord.workloads import WorkContext
+
+HOUR = 3_600_000
+LONG_S = 3600.0
+
+
+@dataclass
+class Held:
+    """A leadership as the acquiring transaction left it; its lease runs for long."""
+
+    leadership: Leadership
+    lease: Lease
+    session: str
+    consul: ConsulApi
+    paths: Paths
+
+    async def release(self) -> None:
+        """Give the lock back, so that another may take it at once."""
+        result = await self.consul.txn([TxnOp.kv_unlock(self.paths.leader, b"", self.session)])
+        assert result.ok, result.errors
+
+
+async def take_lead(consul: ConsulApi, election: str) -> Held:
+    """Take the vacant leader key and raise the term, by the design's transaction."""
+    paths = Paths(election)
+    await consul.kv_put(paths.leader, b"", cas=0)
+    vacancy = (await consul.kv_get(paths.leader)).value
+    former = (await consul.kv_get(paths.term)).value
+    assert vacancy is not None
+    term = 1 if former is None else int(former.value) + 1
+    session = await consul.session_create(name="test", checks=["serfHealth"], lock_delay_s=1.0)
+    taken = await consul.txn(
+        [
+            TxnOp.kv_check_index(paths.leader, vacancy.modify_index),
+            TxnOp.kv_lock(paths.leader, b"held", session),
+            TxnOp.kv_cas(paths.term, str(term).encode(), former.modify_index if former else 0),
+            TxnOp.kv_get(paths.term),
+        ]
+    )
+    assert taken.ok, taken.errors
+    term_entry = taken.entry(paths.term)
+    assert term_entry is not None
+    clock = SystemClock()
+    lease = Lease(clock)
+    lease.extend(clock.now() + LONG_S)
+    leadership = Leadership(
+        term=term,
+        term_index=term_entry.modify_index,
+        session=session,
+        node="test",
+        election=election,
+        leader_key=paths.leader,
+        term_key=paths.term,
+        consul=consul,
+        lease=lease,
+        clock=clock,
+    )
+    return Held(leadership, lease, session, consul, paths)
+
+
+@dataclass
+class Bench:
+    """A node's context, and the events that it told."""
+
+    context: WorkContext
+    events: list[Event] = field(default_factory=list)
+
+    def told(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if type(event) is kind]
+
+
+def make_bench(
+    consul: ConsulApi,
+    election: str,
+    *,
+    node: str = "core-1",
+    advertise: str = "127.0.0.1:1",
+    **flags: Any,
+) -> Bench:
+    """A context on a real Consul."""
+    identity = Identity(
+        node=node,
+        node_type=NodeType.CORE,
+        election=election,
+        eligible=True,
+        eligible_why=EligibleWhy.NODE_TYPE_MAY_LEAD,
+        boot_id=new_boot_id(),
+        advertise=advertise,
+    )
+    clock = SystemClock()
+    bench = Bench(
+        WorkContext(
+            settings=Settings(node=node, election=election, environ={}, **flags),
+            identity=identity,
+            consul=consul,
+            telemetry=Telemetry(identity, clock),
+            clock=clock,
+            paths=Paths(election),
+        )
+    )
+    bench.context.telemetry.attach(bench.events.append)
+    return bench
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def running_poller(
+    consul: ConsulApi, election: str, node: str = "poller-1", **flags: Any
+) -> AsyncIterator[PollerService]:
+    """A registered poller behind a real server on a port of its own."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    port = sock.getsockname()[1]
+    bench = make_bench(consul, election, node=node, advertise=f"127.0.0.1:{port}", **flags)
+    service = PollerService(bench.context)
+    server = _Server(uvicorn.Config(Starlette(routes=service.routes()), log_config=None))
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    registered = asyncio.create_task(service.run())
+    try:
+        await until_passing(consul, service.service_id)
+        yield service
+    finally:
+        registered.cancel()
+        await asyncio.wait((registered,))
+        server.should_exit = True
+        await serving
+
+
+async def until_passing(consul: ConsulApi, service_id: str, timeout_s: float = 20.0) -> None:
+    """Wait until this instance of `poller` passes."""
+    index: int | None = None
+    async with asyncio.timeout(timeout_s):
+        while True:
+            reply = await consul.health_service("poller", passing=True, index=index, wait_s=5.0)
+            if any(instance.id == service_id for instance in reply.value):
+                return
+            index = reply.index
+
+
+async def until_key(
+    consul: ConsulApi, key: str, wanted: Callable[[bytes | None], bool], timeout_s: float = 20.0
+) -> bytes | None:
+    """Wait until the value of a key is as wanted."""
+    index: int | None = None
+    async with asyncio.timeout(timeout_s):
+        while True:
+            reply = await consul.kv_get(key, index=index, wait_s=5.0)
+            value = None if reply.value is None else reply.value.value
+            if wanted(value):
+                return value
+            index = reply.index
+
+
+class Target:
+    """An HTTP server that counts its connections, and answers when `go` is set."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.reached = asyncio.Event()
+        self.go = asyncio.Event()
+        self.go.set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Target]:
+        server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            self.go.set()
+            server.close()
+            await server.wait_closed()
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.reached.set()
+        await self.go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[Target]:
+    async with Target().serving() as serving:
+        yield serving
+
+
+@asynccontextmanager
+async def polling(bench: Bench, held: Held) -> AsyncIterator[asyncio.Task[None]]:
+    """The orchestrator at work; at the end it is cancelled and nothing of it is left."""
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(PollOrchestrator(bench.context).run(held.leadership))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        left = {t for t in asyncio.all_tasks() - before if t.get_name().startswith("poll")}
+        assert not left
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, LeadershipLost):
+            raise error
+
+
+def schedule(schedule_id: str, *checks: dict[str, Any], **changes: Any) -> ScheduleRecord:
+    return ScheduleRecord.model_validate(
+        {"id": schedule_id, "interval": HOUR, "checks": checks, **changes}
+    )
+
+
+def http(target: Target, **changes: Any) -> dict[str, Any]:
+    return {"kind": "http", "target": target.url, **changes}
+
+
+async def until_result(
+    consul: ConsulApi, keys: PollPaths, schedule_id: str, wanted: Callable[[ResultRecord], bool]
+) -> ResultRecord:
+    def fits(raw: bytes | None) -> bool:
+        return raw is not None and wanted(ResultRecord.decode(raw))
+
+    raw = await until_key(consul, keys.result(schedule_id), fits)
+    assert raw is not None
+    return ResultRecord.decode(raw)
+
+
+async def test_due_schedules_are_polled_and_their_results_written(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    tcp = {"kind": "tcp", "target": f"127.0.0.1:{target.port}"}
+    nobody = {"kind": "tcp", "target": "127.0.0.1:1"}
+    await put_schedule(consul, Paths(name), schedule("up", http(target), tcp))
+    await put_schedule(consul, Paths(name), schedule("down", tcp, nobody))
+    await put_schedule(consul, Paths(name), schedule("off", tcp, enabled=False))
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name) as service, polling(bench, held):
+        up = await until_result(consul, keys, "up", lambda r: r.runs == 1)
+        down = await until_result(consul, keys, "down", lambda r: r.runs == 1)
+        assert (up.state, up.ok, up.term, up.attempt) == (JobState.COMPLETED, True, 1, 1)
+        assert [c.ok for c in up.checks] == [True, True]
+        assert (up.poller, up.missed) == (service.service_id, 0)
+        assert (down.state, down.ok) == (JobState.COMPLETED, False)
+        assert [c.error for c in down.checks] == [None, CheckError.REFUSED]
+        # Written while it runs, due from the moment it was written.
+        await put_schedule(consul, Paths(name), schedule("new", http(target)))
+        await until_result(consul, keys, "new", lambda r: r.ok is True)
+    assert (await consul.kv_list(keys.jobs)).value == ()
+    assert (await consul.kv_get(keys.result("off"))).value is None
+    finished = {e.schedule: (e.outcome, e.poller, e.term) for e in bench.told(PollFinished)}
+    assert finished == {
+        "up": ("up", "poller-1", 1),
+        "down": ("down", "poller-1", 1),
+        "new": ("up", "poller-1", 1),
+    }
+
+
+async def test_a_schedule_runs_once_in_each_of_its_slots(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    held = await take_lead(consul, name)
+    await put_schedule(consul, Paths(name), schedule("often", http(target), interval="500ms"))
+    async with running_poller(consul, name), polling(bench, held):
+        result = await until_result(consul, keys, "often", lambda r: r.runs >= 5)
+    assert result.due_ms % 500 == phase_ms("often", 500)
+    assert target.connections in (result.runs, result.runs + 1)
+
+
+async def test_a_token_is_used_and_a_wrong_one_shows(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target), interval="500ms"))
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name, poller_token="right-token"):
+        async with polling(make_bench(consul, name, poller_token="wrong-token"), held):
+            result = await until_result(consul, keys, "web", lambda r: True)
+            assert (result.state, result.error) == (JobState.FAILED, PollError.NOT_PERMITTED)
+        assert target.connections == 0
+        async with polling(make_bench(consul, name, poller_token="right-token"), held):
+            await until_result(consul, keys, "web", lambda r: r.ok is True)
+
+
+async def test_an_older_term_is_refused_also_by_a_poller_that_never_heard_of_the_newer(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    old = await take_lead(consul, name)
+    await old.release()
+    new = await take_lead(consul, name)
+    sender = PollSender(None, max_connections=2)
+
+    def request(term: int) -> PollRequest:
+        checks = [http(target)]
+        return PollRequest.model_validate(
+            {
+                "term": term,
+                "election": name,
+                "job": "j",
+                "attempt": 1,
+                "timeout_ms": 5000,
+                "checks": checks,
+            }
+        )
+
+    async with running_poller(consul, name) as service:
+        instances = (await consul.health_service("poller", passing=True)).value
+        (where,) = [t for t in poller_targets(instances, name) if t.id == service.service_id]
+        for term in (old.leadership.term, new.leadership.term + 7):
+            with pytest.raises(PollFailed) as caught:
+                await sender.send(where, request(term))
+            assert caught.value.error is PollError.OLDER_TERM
+        assert (target.connections, service.poller.refused) == (0, 2)
+        reply = await sender.send(where, request(new.leadership.term))
+        assert reply.results[0].ok
+        await new.release()
+        third = await take_lead(consul, name)
+        # The watch on the term key tells it, before any leader of that term has asked.
+        async with asyncio.timeout(20):
+            # The poller has no event for this, and needs none but here.
+            while service.poller.seen_term < third.leadership.term:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        with pytest.raises(PollFailed):
+            await sender.send(where, request(new.leadership.term))
+    await sender.aclose()
+
+
+async def test_what_the_old_leader_left_running_is_tried_again_by_the_new_one(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target, timeout="30s")))
+    target.go.clear()
+    old = await take_lead(consul, name)
+    async with running_poller(consul, name):
+        async with polling(make_bench(consul, name), old):
+            await asyncio.wait_for(target.reached.wait(), 20)
+        (left,) = (await consul.kv_list(keys.jobs)).value
+        assert JobRecord.decode(left.value).attempt == 1
+        target.go.set()
+        await old.release()
+        new = await take_lead(consul, name)
+        bench = make_bench(consul, name)
+        async with polling(bench, new):
+            result = await until_result(consul, keys, "web", lambda r: True)
+    assert (result.state, result.ok, result.attempt, result.term) == (
+        JobState.COMPLETED,
+        True,
+        2,
+        new.leadership.term,
+    )
+    assert (result.job, result.runs, result.retried) == (JobRecord.decode(left.value).id, 1, 1)
+    assert target.connections == 2
+    (swept,) = bench.told(PollsSwept)
+    assert (swept.retried, swept.timed_out, swept.term) == (1, 0, new.leadership.term)
+    assert (await consul.kv_list(keys.jobs)).value == ()
+
+
+async def test_what_is_too_old_or_unreadable_is_given_up_and_counted(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    interval = 10_000
+    wall_ms = bench.context.clock.wall_ms()
+    due_ms = slot_start_ms(wall_ms, interval, phase_ms("web", interval)) - 6 * interval
+    record = schedule("web", http(target), interval=interval, since_ms=due_ms)
+    await put_schedule(consul, Paths(name), record)
+    old = await take_lead(consul, name)
+    for schedule_id in ("web", "gone"):
+        job = JobRecord(
+            id=f"{schedule_id}.1",
+            schedule=schedule_id,
+            state=JobState.RUNNING,
+            term=1,
+            due_ms=due_ms,
+            missed=3,
+        )
+        await old.leadership.put(keys.job(job.id), job.encode())
+    await old.leadership.put(keys.job("broken"), b"\x00")
+    await old.release()
+    new = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, new):
+        result = await until_result(consul, keys, "web", lambda r: r.ok is True)
+        raw = await until_key(consul, keys.state, lambda value: value is not None)
+    assert raw is not None
+    # Six slots passed, or seven if one ended meanwhile; the present one is run, once.
+    assert result.missed in (3 + 5, 3 + 6)
+    assert (result.runs, result.timed_out, result.retried) == (2, 1, 0)
+    assert target.connections == 1
+    (swept,) = bench.told(PollsSwept)
+    assert (swept.retried, swept.timed_out, swept.unreadable) == (0, 2, 1)
+    assert [e.runs for e in bench.told(RunsMissed)] == [result.missed - 3]
+    assert PollStateRecord.decode(raw).swept_timed_out == 2
+    assert (await consul.kv_list(keys.jobs)).value == ()
+    assert (await consul.kv_get(keys.result("gone"))).value is None
+
+
+async def test_a_deposed_leader_ends_and_its_result_does_not_land(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target, timeout="30s")))
+    target.go.clear()
+    old = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(make_bench(consul, name), old) as task:
+        await asyncio.wait_for(target.reached.wait(), 20)
+        await old.release()
+        await take_lead(consul, name)
+        # Its lease still runs: only the fence holds it back.
+        target.go.set()
+        await asyncio.wait((task,), timeout=20)
+        assert isinstance(task.exception(), LeadershipLost)
+    assert (await consul.kv_get(keys.result("web"))).value is None
+
+
+async def test_hostile_schedules_are_skipped_told_once_and_stop_nothing(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    good = json.loads(schedule("bad", http(target)).encode())
+    hostile: dict[str, bytes] = {
+        "json": b"{",
+        "list": b"[]",
+        "empty": b"",
+        "bytes": b"\xff\xfe\x00",
+        "nested": b"[" * 100_000,
+        "large": json.dumps({**good, "id": "large", "name": "x" * 500_000}).encode(),
+        "zero": json.dumps({**good, "id": "zero", "interval": 0}).encode(),
+        "types": json.dumps({**good, "id": "types", "checks": "all of them"}).encode(),
+        "id": json.dumps({**good, "id": "another"}).encode(),
+        "..%2fleader": json.dumps({**good, "id": "../leader"}).encode(),
+    }
+    for key, value in hostile.items():
+        await consul.kv_put(keys.schedules + key, value)
+    with pytest.raises(ConsulRefused):
+        await consul.kv_put(keys.schedules + "mega", b"x" * 1_000_000)
+    await put_schedule(consul, Paths(name), schedule("web", http(target), interval="500ms"))
+    held = await take_lead(consul, name)
+
+    def told() -> list[str]:
+        return [event.key.removeprefix(keys.schedules) for event in bench.told(RecordUnreadable)]
+
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "web", lambda r: r.runs >= 2 and r.ok is True)
+        assert sorted(told()) == sorted(hostile)
+        # Another version of one is told again, that one alone; and one that is mended runs.
+        await consul.kv_put(keys.schedules + "json", b"}")
+        zero = json.dumps({**good, "id": "zero"}).encode()
+        await consul.kv_put(keys.schedules + "zero", zero)
+        await until_result(consul, keys, "zero", lambda r: r.ok is True)
+        assert sorted(told()) == sorted([*hostile, "json"])
+        raw = await until_key(
+            consul,
+            keys.state,
+            lambda value: value is not None and PollStateRecord.decode(value).schedules == 2,
+        )
+    assert raw is not None
+    assert len(PollStateRecord.decode(raw).unreadable) == len(hostile) - 1
+
+
+async def test_without_a_poller_it_says_so_and_goes_on_when_one_comes(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    await put_schedule(consul, Paths(name), schedule("web", http(target), interval="500ms"))
+    held = await take_lead(consul, name)
+    async with polling(bench, held):
+        result = await until_result(consul, keys, "web", lambda r: True)
+        assert (result.state, result.ok, result.error) == (
+            JobState.FAILED,
+            None,
+            PollError.NO_POLLER,
+        )
+        async with running_poller(consul, name):
+            await until_result(consul, keys, "web", lambda r: r.ok is True)
+
+
+async def test_a_poller_that_is_gone_costs_an_attempt_not_the_run(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    dead = ServiceRegistration(
+        id=f"a-dead-{name}",
+        name="poller",
+        address="127.0.0.1",
+        port=1,
+        meta={"election": name, "capacity": "100"},
+        checks=(TtlCheck(id=f"dead-{name}", name="poller", ttl_s=600),),
+    )
+    await consul.service_register(dead)
+    await consul.check_pass(f"dead-{name}")
+    await until_passing(consul, dead.id)
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name, "zzz"), polling(bench, held):
+        names = [f"web{n}" for n in range(4)]
+        for schedule_id in names:
+            await put_schedule(consul, Paths(name), schedule(schedule_id, http(target)))
+        results = [await until_result(consul, keys, n, lambda r: True) for n in names]
+    await consul.service_deregister(dead.id)
+    assert all(r.ok for r in results)
+    assert {r.attempt for r in results} == {1, 2}
+    assert sum(r.retried for r in results) >= 1
+
+
+async def test_a_poller_is_registered_while_it_runs_and_comes_back_when_forgotten(
+    consul: ConsulClient, name: str
+) -> None:
+    async with running_poller(consul, name, poller_capacity=3) as service:
+        services = await consul.agent_services()
+        assert services[service.service_id].meta["capacity"] == "3"
+        await consul.service_deregister(service.service_id)
+        await until_passing(consul, service.service_id)
+    assert service.service_id not in await consul.agent_services()
+
+
+async def test_writes_go_in_batches_and_a_refused_one_goes_alone(
+    consul: ConsulClient, name: str
+) -> None:
+    held = await take_lead(consul, name)
+    clock = make_bench(consul, name).context.clock
+    writer = FencedWriter(held.leadership, LastingFault(clock, lambda notice: None))
+    prefix = PollPaths(Paths(name)).results
+    running = asyncio.create_task(writer.run())
+    too_large = TxnOp.kv_set(prefix + "large", b"x" * 700_000)
+    async with asyncio.TaskGroup() as group:
+        large = group.create_task(_refused(writer, too_large))
+        for n in range(300):
+            group.create_task(writer.write(TxnOp.kv_set(f"{prefix}{n}", b"v")))
+    assert large.result()
+    assert len((await consul.kv_keys(prefix)).value) == 300
+    assert writer.transactions <= 20
+    await held.release()
+    late = asyncio.create_task(writer.write(TxnOp.kv_set(prefix + "late", b"v")))
+    await asyncio.wait((running,), timeout=20)
+    assert isinstance(running.exception(), LeadershipLost)
+    assert not late.done()
+    late.cancel()
+    await asyncio.wait((late,))
+    assert (await consul.kv_get(prefix + "late")).value is None
+
+
+async def _refused(writer: FencedWriter, op: TxnOp) -> bool:
+    try:
+        await writer.write(op)
+    except ConsulRefused:
+        return True
+    return False

@@ -1,0 +1,215 @@
+"""What the leader makes of schedules, results and jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coord.consul import CheckStatus, HealthCheck, ServiceInstance
+from coord.polling.book import Book
+from coord.polling.jobs import JobEvent, advance
+from coord.polling.pollers import Pollers, PollerTarget, poller_targets
+from coord.polling.records import (
+    CheckResult,
+    JobRecord,
+    JobState,
+    PollError,
+    PollReply,
+    ScheduleRecord,
+)
+from coord.polling.schedules import phase_ms
+
+INTERVAL = 10_000
+NOW = 1_000_000_000_000 + phase_ms("web", INTERVAL)
+"""A moment at which a slot of the schedule begins."""
+
+
+def schedule(schedule_id: str = "web", **changes: Any) -> ScheduleRecord:
+    checks = [{"kind": "tcp", "target": "127.0.0.1:9"}]
+    return ScheduleRecord.model_validate(
+        {"id": schedule_id, "interval": INTERVAL, "checks": checks, **changes}
+    )
+
+
+def job(due_ms: int, *, attempt: int = 1, term: int = 1, missed: int = 0) -> JobRecord:
+    return JobRecord(
+        id=f"web.{due_ms // INTERVAL}",
+        schedule="web",
+        state=JobState.DISPATCHING,
+        attempt=attempt,
+        term=term,
+        due_ms=due_ms,
+        dispatched_ms=due_ms + 5,
+        missed=missed,
+    )
+
+
+def book(*schedules: ScheduleRecord, term: int = 2) -> Book:
+    made = Book(term)
+    made.schedules = {s.id: s for s in schedules or (schedule(),)}
+    return made
+
+
+def answered(of: JobRecord, ok: bool = True) -> tuple[JobRecord, PollReply]:
+    done = of.model_copy(update={"state": JobState.COMPLETED, "dispatched_ms": of.due_ms + 5})
+    result = CheckResult.model_validate(
+        {"kind": "tcp", "target": "127.0.0.1:9", "ok": ok, "latency_ms": 1.5}
+    )
+    reply = PollReply(
+        job=of.id, attempt=of.attempt, term=of.term, poller="p", took_ms=2, results=(result,)
+    )
+    return done, reply
+
+
+def test_a_run_is_due_once_and_counted() -> None:
+    leader = book()
+    (run,) = leader.due(NOW)
+    leader.start(run)
+    assert leader.due(NOW + INTERVAL) == []
+    done, reply = answered(run.job)
+    result = leader.end(done, reply, NOW + 30)
+    leader.close(done)
+    assert (result.ok, result.runs, result.lag_ms, result.took_ms) == (True, 1, 5, 25)
+    assert leader.due(NOW + INTERVAL - 1) == []
+    (later,) = leader.due(NOW + 3 * INTERVAL)
+    assert later.job.missed == 2
+    assert later.job.id != run.job.id
+
+
+def test_a_disabled_schedule_is_not_due() -> None:
+    assert book(schedule(enabled=False)).due(NOW) == []
+
+
+def test_the_longest_due_comes_first() -> None:
+    leader = book(*(schedule(f"s{n}") for n in range(30)))
+    runs = leader.due(NOW)
+    assert [r.job.due_ms for r in runs] == sorted(r.job.due_ms for r in runs)
+    assert len(runs) == 30
+
+
+def test_a_new_leader_tries_the_present_run_again_and_gives_up_the_older() -> None:
+    leader = book()
+    assert leader.sweep([job(NOW)], NOW + 100) == []
+    (run,) = leader.due(NOW + 100)
+    assert (run.job.attempt, run.job.term, run.job.id) == (2, 2, job(NOW).id)
+
+    late = book()
+    (given_up,) = late.sweep([job(NOW, missed=4)], NOW + 2 * INTERVAL)
+    assert given_up.state is JobState.TIMED_OUT
+    result = late.results["web"]
+    assert (result.error, result.timed_out, result.missed) == (PollError.LEADER_LOST, 1, 4)
+    (run,) = late.due(NOW + 2 * INTERVAL)
+    assert (run.job.attempt, run.job.missed) == (1, 1)
+
+
+def test_a_run_that_finds_no_room_after_the_sweep_is_given_up_with_its_slot() -> None:
+    leader = book()
+    leader.sweep([job(NOW)], NOW)
+    assert leader.expire(NOW + INTERVAL - 1) == []
+    (late,) = leader.expire(NOW + INTERVAL)
+    assert late.state is JobState.TIMED_OUT
+    result = leader.results["web"]
+    assert (result.timed_out, result.retried, result.runs) == (1, 0, 1)
+    assert leader.expire(NOW + INTERVAL) == []
+    (run,) = leader.due(NOW + INTERVAL)
+    assert run.job.attempt == 1
+
+
+def test_two_jobs_of_one_schedule_are_tried_again_once() -> None:
+    leader = book()
+    second = job(NOW).model_copy(update={"id": "web.edited"})
+    (given_up,) = leader.sweep([job(NOW), second], NOW)
+    assert given_up.id == "web.edited"
+    assert len(leader.due(NOW)) == 1
+
+
+def test_an_older_run_given_up_does_not_hide_a_newer_result() -> None:
+    leader = book(term=1)
+    done, reply = answered(job(NOW))
+    newer = leader.end(done, reply, NOW + 30)
+    successor = book(term=2)
+    successor.results = {"web": newer}
+    successor.sweep([job(NOW - INTERVAL)], NOW + 50)
+    result = successor.results["web"]
+    assert (result.job, result.ok) == (newer.job, True)
+    assert (result.runs, result.timed_out) == (2, 1)
+
+
+def test_counters_go_on_from_leader_to_leader() -> None:
+    leader = book()
+    leader.sweep([job(NOW)], NOW)
+    (run,) = leader.due(NOW)
+    failed = advance(run.job, JobEvent.FAIL)
+    result = leader.end(failed, PollError.NO_POLLER, NOW + 10)
+    assert (result.ok, result.error, result.failed, result.retried) == (
+        None,
+        PollError.NO_POLLER,
+        1,
+        1,
+    )
+    successor = book(term=3)
+    successor.results = dict(leader.results)
+    (run,) = successor.due(NOW + INTERVAL)
+    done, reply = answered(run.job, ok=False)
+    result = successor.end(done, reply, NOW + INTERVAL + 30)
+    assert (result.ok, result.runs, result.failed, result.retried) == (False, 2, 1, 1)
+
+
+def instance(**changes: Any) -> ServiceInstance:
+    fields: dict[str, Any] = {
+        "node": "agent",
+        "node_address": "10.0.0.1",
+        "id": "poller-1",
+        "name": "poller",
+        "address": "127.0.0.1",
+        "port": 8610,
+        "meta": {"election": "e", "capacity": "2", "node": "poller-1"},
+    }
+    return ServiceInstance(**{**fields, **changes})
+
+
+def test_pollers_that_make_no_sense_are_left_out() -> None:
+    critical = HealthCheck("agent", "c", "c", CheckStatus.CRITICAL)
+    instances = [
+        instance(),
+        instance(id="v6", address="::1"),
+        instance(id="bare", address="", meta={}),
+        instance(id="other", meta={"election": "f"}),
+        instance(id="down", checks=(critical,)),
+        instance(id="port", port=0),
+        instance(id="odd", address="evil/path@host"),
+        instance(id="lies", meta={"capacity": "-4"}),
+    ]
+    found = {t.id: (t.url, t.capacity) for t in poller_targets(instances, "e")}
+    assert found == {
+        "poller-1": ("http://127.0.0.1:8610", 2),
+        "v6": ("http://[::1]:8610", 2),
+        "bare": ("http://10.0.0.1:8610", 8),
+        "lies": ("http://127.0.0.1:8610", 8),
+    }
+
+
+def test_polls_are_spread_and_no_poller_gets_more_than_it_takes() -> None:
+    pollers = Pollers()
+    targets = [PollerTarget(name, name, "", 2) for name in ("a", "b")]
+    pollers.update(targets)
+    taken = [pollers.take() for _ in range(5)]
+    assert [t.id if t else None for t in taken] == ["a", "b", "a", "b", None]
+    assert pollers.room == 0
+    pollers.release(targets[1])
+    assert pollers.take(exclude={"b"}) is None
+    again = pollers.take()
+    assert again is not None
+    assert again.id == "b"
+
+
+def test_a_poller_that_left_and_came_back_keeps_its_count() -> None:
+    pollers = Pollers()
+    target = PollerTarget("a", "a", "", 1)
+    pollers.update([target])
+    assert pollers.take() == target
+    pollers.update([])
+    assert pollers.take() is None
+    pollers.update([target])
+    assert pollers.take() is None
+    pollers.release(target)
+    assert pollers.take() == target
