@@ -1,0 +1,81 @@
+"""Fleets of real nodes on a real Consul, each with a witness of its work.
+
+`bench` is an election of the test's own on the shared agent: led before and handed over, so that
+the first to come need not wait, with the default timing and `demo.work:Pulse` as its work.
+
+    async def test_…(bench: Bench) -> None:
+        await bench.fleet.start("core-1", "core-2")
+        leader, term = await bench.working_leader()
+
+`make_bench` makes others: with settings (`env=`; `FAST` is quicker timing), with an agent of the
+test's own (`agent=`, from `make_agent`), with `led_before=False`.
+
+Whatever a test was about, at its end the witness is asked whether two ever worked at once, and no
+node outlives it. Where a test failed, the end of each node's log is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+from acceptance import PULSE, Bench, MakeBench, hand_over_once
+from consul_agents import ConsulAgent, client_of
+
+from demo.fleet import Fleet
+from demo.witness import Witness
+
+
+@pytest.fixture
+async def make_bench(
+    consul_agent: ConsulAgent, name: str, tmp_path: Path
+) -> AsyncIterator[MakeBench]:
+    """Makes a `Bench`; at most one in each test, as the election is named after the test."""
+    made: list[Bench] = []
+
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(
+            *,
+            agent: ConsulAgent = consul_agent,
+            env: Mapping[str, str] | None = None,
+            workloads: str = PULSE,
+            led_before: bool = True,
+        ) -> Bench:
+            witness = await stack.enter_async_context(Witness())
+            consul = await stack.enter_async_context(client_of(agent))
+            fleet = Fleet(
+                agent.http_addr,
+                tmp_path / "fleet",
+                witness=witness,
+                env=env,
+                workloads=workloads,
+                election=name,
+            )
+            stack.callback(_close, fleet)
+            stack.push_async_callback(fleet.stop, grace_s=0.0)
+            bench = Bench(fleet, witness, consul, agent.ports.dns)
+            made.append(bench)
+            if led_before:
+                await hand_over_once(consul, bench.paths)
+            return bench
+
+        yield make
+        reports = [await bench.report() for bench in made]
+    for report in reports:
+        assert not report.overlapped, (report.stale, report.doubles)
+        assert report.unreadable == 0
+
+
+def _close(fleet: Fleet) -> None:
+    for node in fleet.nodes.values():
+        node.close()
+        print(f"--- the log of {node.name} ends with\n{node.log_tail(60)}")
+
+
+@pytest.fixture
+async def bench(make_bench: MakeBench) -> Bench:
+    """An election that was led before, on the shared agent, with the default timing."""
+    return await make_bench()
