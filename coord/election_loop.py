@@ -40,6 +40,9 @@ WATCH_WAIT_S = 300.0
 
 TICK_LEAST_S = 0.001
 
+EVENTS_BEFORE_TICK = 16
+"""How many events may go before a tick that is due."""
+
 
 def why_of(error: ConsulError) -> WhyNot:
     """What an error of Consul means for an election."""
@@ -84,6 +87,7 @@ class ElectionLoop:
         self._random = random
         self._events: deque[ev.Event] = deque()
         self._woken = asyncio.Event()
+        self._since_tick = 0
         self._finished = False
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -143,21 +147,27 @@ class ElectionLoop:
         return self._tasks.create_task(work)
 
     async def _next(self) -> ev.Event:
-        """The next event; a `Tick` when the election wants to be woken before there is one."""
-        while not self._events:
-            self._woken.clear()
+        """The next event; a `Tick` when the election wants to be woken.
+
+        Answers that are already there come before a tick that is due, so that a confirmation is
+        not overtaken by the end of the lease that it extends; but only so many of them.
+        """
+        while True:
             wake_at = self.election.wake_at
             wait_s = None if wake_at is None else wake_at - self._clock.now()
-            if wait_s is not None and wait_s <= 0:
-                # Let answers that are already there come first, and nothing spin.
+            due = wait_s is not None and wait_s <= 0
+            if due and not self._events:
                 await asyncio.sleep(0)
-                if not self._events:
-                    return ev.Tick()
-                break
+            if due and (not self._events or self._since_tick >= EVENTS_BEFORE_TICK):
+                self._since_tick = 0
+                return ev.Tick()
+            if self._events:
+                self._since_tick += 1
+                return self._events.popleft()
+            self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wait_s is None else max(wait_s, TICK_LEAST_S)):
                     await self._woken.wait()
-        return self._events.popleft()
 
     # -- commands --------------------------------------------------------------------------
 
