@@ -1,4 +1,4 @@
-"""What the acceptance tests stand on: elections led before, who is found, and how to wait for it."""
+"""What the acceptance tests stand on: elections led before, who is found, what is waited for."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Bench:
     async def working_leader(
         self, *, after_term: int | None = None, timeout_s: float = 30.0
     ) -> tuple[Node, int]:
-        """The node that holds the key in a term after that one, once its work was heard; its term."""
+        """Who holds the key, in which term after that one, once its work in it was heard."""
         record = await self.fleet.leader_record(after_term=after_term, timeout_s=timeout_s)
         await self.witness.work(after=0.0, term=record.term, timeout_s=timeout_s)
         return self.fleet[record.node], record.term
@@ -131,6 +131,12 @@ class Bench:
         """The Consul sessions of that node's candidate."""
         name = f"{self.paths.election} candidate {node.name}"
         return [each for each in await self.consul.session_list() if each.name == name]
+
+    async def index_of(self, key: str) -> int:
+        """The ModifyIndex of that key, which must be there."""
+        entry = (await self.consul.kv_get(key, consistency=_CONSISTENT)).value
+        assert entry is not None, f"there is no {key}"
+        return entry.modify_index
 
     # -- discovery -------------------------------------------------------------------------
 

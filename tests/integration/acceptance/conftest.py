@@ -17,6 +17,7 @@ node outlives it. Where a test failed, the end of each node's log is shown.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -24,8 +25,12 @@ import pytest
 from acceptance import PULSE, Bench, MakeBench, hand_over_once
 from consul_agents import ConsulAgent, client_of
 
+from demo import REPO
 from demo.fleet import Fleet
 from demo.witness import Witness
+
+WORK_PATH = os.pathsep.join((str(REPO), str(REPO / "tests" / "support")))
+"""Where nodes find `demo.work` and `acceptance_work`."""
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ async def make_bench(
                 agent.http_addr,
                 tmp_path / "fleet",
                 witness=witness,
-                env=env,
+                env={"PYTHONPATH": WORK_PATH, **(env or {})},
                 workloads=workloads,
                 election=name,
             )
