@@ -268,6 +268,7 @@ class CoordinatorCandidate(ElectionLoop):
             self._met(error)
 
     async def _release(self, asked: cmd.Release) -> None:
+        await self._work.hidden()  # whoever takes over passes at once
         try:
             await self._key.release(asked, self._successors)
         except ConsulError as error:

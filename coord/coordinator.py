@@ -74,6 +74,7 @@ class Coordinator:
         self._until = float("-inf")
         self._service: LeaderService | None = None
         self._passing: asyncio.Task[None] | None = None
+        self._hiding: asyncio.Task[None] | None = None
 
     # -- what can be seen of it ------------------------------------------------------------
 
@@ -120,6 +121,7 @@ class Coordinator:
             LeadershipLost: the lease is over already; nothing was started.
         """
         self._run = asked.run
+        self._stop_hiding()
         if asked.term != self._term or self._lease is None:
             self._lease = Lease(self._clock)
             self._term = asked.term
@@ -161,21 +163,36 @@ class Coordinator:
         while not report.complete:
             report = await self._supervisor.stop()
         self._metrics.working(False)
-        await self._hide()
+        await self._stop_passing()
+        if self._hiding is None:
+            # Beside, since the work has ended even if the agent does not answer just now.
+            self._hiding = asyncio.create_task(self._hide())
+
+    async def hidden(self) -> None:
+        """Wait until discovery was told that the work has stopped, or that could not be done."""
+        if self._hiding is not None:
+            await asyncio.wait({self._hiding})
+
+    async def _stop_passing(self) -> None:
+        passing, self._passing = self._passing, None
+        if passing is not None:
+            passing.cancel()
+            await asyncio.wait({passing})
 
     async def _hide(self) -> None:
         """Be passing in discovery no longer, before anybody else may be."""
-        if self._passing is not None:
-            self._passing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._passing
-            self._passing = None
         if self._service is not None:
             with contextlib.suppress(ConsulError):
                 await self._service.fail_check("the work has stopped")
 
+    def _stop_hiding(self) -> None:
+        hiding, self._hiding = self._hiding, None
+        if hiding is not None:
+            hiding.cancel()
+
     async def retire(self) -> None:
         """This term is given back: take the service off the agent."""
+        self._stop_hiding()
         service, self._service, self._lease, self._term = self._service, None, None, None
         if service is not None:
             with contextlib.suppress(ConsulError):
