@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Writes the parts of the documentation that follow from the code: `make docs`.
+
+A generated part stands between `<!-- NAME: … -->` and `<!-- /NAME -->`; everything else is left as
+it is. `--check` writes nothing, and ends with 1 if a part is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coord.cli.options import CONSUL_FIELDS, default_text
+from coord.config import TIMING_FIELDS, Settings, env_name
+
+REPO = Path(__file__).resolve().parent.parent
+
+NODE_FIELDS = ("node", "node_type", "eligible", "election", "listen", "advertise", "session_checks")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One generated part: `render` gives what belongs between the marks `name` in `file`."""
+
+    file: str
+    name: str
+    render: Callable[[], str]
+
+
+def replaced(text: str, name: str, body: str) -> str:
+    """The text with `body` between the marks of that name.
+
+    Raises:
+        ValueError: the marks are not there, or more than once.
+    """
+    marks = re.compile(
+        rf"^(<!-- {re.escape(name)}: [^\n]*-->\n).*?^(<!-- /{re.escape(name)} -->)$", re.S | re.M
+    )
+    found = len(marks.findall(text))
+    if found != 1:
+        raise ValueError(
+            f"the marks `<!-- {name}: … -->` and `<!-- /{name} -->` must be there once, "
+            f"each on a line of its own; they are there {found} times"
+        )
+    return marks.sub(lambda match: f"{match[1]}{body.strip()}\n{match[2]}", text)
+
+
+# --- the settings --------------------------------------------------------------------------------
+
+
+def settings_table() -> str:
+    """Every setting in one table: what it is called, its default, what it means."""
+    work = [
+        name
+        for name in Settings.model_fields
+        if name not in (*TIMING_FIELDS, *NODE_FIELDS, *CONSUL_FIELDS)
+    ]
+    groups: dict[str, Sequence[str]] = {
+        "Timing": TIMING_FIELDS,
+        "Node": NODE_FIELDS,
+        "Consul": CONSUL_FIELDS,
+        "Work and logs": work,
+    }
+    lines = ["| setting | environment variable | default | meaning |", "|---|---|---|---|"]
+    for title, names in groups.items():
+        lines.append(f"| **{title}** | | | |")
+        lines += (_row(name) for name in names)
+    return "\n".join(lines)
+
+
+def _row(name: str) -> str:
+    info = Settings.model_fields[name]
+    has_default = info.default_factory is None and info.default not in (None, ())
+    default = f"`{default_text(name, info.default)}`" if has_default else ""
+    meaning = (info.description or "").replace("|", "\\|")
+    return f"| `{name}` | `{env_name(name)}` | {default} | {meaning} |"
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+PARTS: tuple[Part, ...] = (Part("README.md", "settings", settings_table),)
+
+
+def stale(root: Path = REPO) -> Iterator[tuple[Part, str]]:
+    """The parts that are not what the code says, each with its whole file as it should be."""
+    for part in PARTS:
+        text = (root / part.file).read_text(encoding="utf-8")
+        fresh = replaced(text, part.name, part.render())
+        if fresh != text:
+            yield part, fresh
+
+
+def main() -> int:
+    """Write what is stale, or with `--check` only name it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a part is stale")
+    check = parser.parse_args().check
+    found = False
+    for part, fresh in stale():
+        found = True
+        if not check:
+            (REPO / part.file).write_text(fresh, encoding="utf-8")
+        print(f"{part.file}: {part.name} {'is stale: run `make docs`' if check else 'written'}")
+    return 1 if check and found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
