@@ -9,7 +9,7 @@ PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__in
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint bench requirements consul consul-agent setup clean
+.PHONY: help demo test test-all lint bench docs requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -44,6 +44,9 @@ test-all: $(READY) ## the long suites
 bench: $(READY) ## measure; ARGS go to the benchmark
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.venv/bin/python -m bench $(ARGS)
+
+docs: $(READY) ## write the generated parts of the documentation; ARGS=--check only looks
+	@.venv/bin/python docs/generate.py $(ARGS)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones
 	@.ci/compile-requirements $(ARGS)
