@@ -117,6 +117,9 @@ class CandidateService(TtlService):
         }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
+        # Whether the agent knows the check is asked, and mended, by one at a time: otherwise an
+        # answer from before a registration would be taken for its loss.
+        self._asking = asyncio.Lock()
 
     def say(self, state: str, why_not: str, now: float) -> None:
         """What this node is and why it does not lead, for the catalog to tell."""
@@ -125,9 +128,16 @@ class CandidateService(TtlService):
 
     async def ensure(self) -> None:
         """Be registered with a passing check, whatever the agent remembers."""
-        if not await self.pass_check(NOTE):
+        async with self._asking:
+            await self._ensure()
+
+    async def _ensure(self) -> bool:
+        """As `ensure`; False: the agent did not know the check."""
+        known = await self.pass_check(NOTE)
+        if not known:
             await self._tell()
             await self.pass_check(NOTE)
+        return known
 
     async def known(self) -> None:
         """Wait until the servers have our passing check: an agent tells them a moment later.
@@ -167,18 +177,19 @@ class CandidateService(TtlService):
     ) -> None:
         """Pass the check every quarter of its TTL, for ever.
 
-        `on_forgotten`: the agent did not know the check; it is registered again by then. `on_lag`
-        is told how late, in seconds, the event loop came round to it.
+        `on_forgotten`: the agent did not know the check; it is registered again by then, and no
+        session hangs on the new one yet. `on_lag` is told how late, in seconds, the event loop
+        came round to it.
         """
         due = clock.now()
         while True:
             on_lag(max(0.0, clock.now() - due))
             try:
-                if not await self.pass_check(NOTE):
-                    await self.ensure()
-                    on_forgotten()
-                elif self._worth_telling(clock.now()):
-                    await self._tell()
+                async with self._asking:
+                    if not await self._ensure():
+                        on_forgotten()
+                    elif self._worth_telling(clock.now()):
+                        await self._tell()
             except ConsulError as error:
                 on_error(error)
             due = clock.now() + self._timing.heartbeat_interval

@@ -92,9 +92,14 @@ def _known(error: Exception) -> CliError | None:
     # Here, because only now it matters what they are.
     from coord.config import SettingsError
     from coord.consul.errors import ConsulError, ConsulNotPermitted, ConsulUnavailable
+    from coord.workloads import WorkloadError
 
     if isinstance(error, SettingsError):
         return BadSettings(str(error))
+    if isinstance(error, WorkloadError):
+        return BadSettings(
+            f"{_one_line(error)}; correct --workloads (COORDINATOR_WORKLOADS) or what it names"
+        )
     if isinstance(error, ConsulNotPermitted):
         return NotPermitted(
             f"not permitted: {_one_line(error)}; give a token that may, in CONSUL_HTTP_TOKEN_FILE"
