@@ -117,6 +117,7 @@ class Node:
         return self
 
     def _spawn(self) -> None:
+        guard = Guard.mine()  # before the process: no moment without it
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "coord", "node", "--node", self.name],
@@ -126,19 +127,18 @@ class Node:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is the owner's to answer
             )
-        Guard.mine().add(self._process.pid)
+        guard.add(self._process.pid)
 
     async def _until_answering(self, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
         while True:
             if not self.running:
                 raise self._error(f"ended at once ({self.returncode})")
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection(*self._port.getsockname())
-                writer.close()
+            with contextlib.suppress(httpx.HTTPError):
+                await self.get("/api/health/live", timeout_s=timeout_s)
                 return
             if time.monotonic() > end:
-                raise self._error(f"does not listen on {self.address} after {timeout_s:g} s")
+                raise self._error(f"does not answer on {self.address} after {timeout_s:g} s")
             await asyncio.sleep(LOOK_S)
 
     async def restart(self, *, timeout_s: float = GENEROUS_S) -> Self:

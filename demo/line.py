@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import socket
@@ -17,14 +16,14 @@ WITNESS_VARIABLE = "COORD_WITNESS"
 class Line:
     """Numbers and sends this process's messages; nothing waits for an answer.
 
-    Without an address, messages are only numbered.
+    Without an address, messages go nowhere.
 
     Raises:
         ValueError: the address is not ``host:port``.
     """
 
     def __init__(self, address: str | None) -> None:
-        self._numbers = itertools.count()
+        self._sent = 0
         self._socket: socket.socket | None = None
         if not address:
             return
@@ -42,23 +41,24 @@ class Line:
         return cls(environ.get(WITNESS_VARIABLE))
 
     def message(self, kind: str, node: str, term: int, **more: object) -> bytes:
-        """A message as it is sent.
+        """A message, to be sent before the next is made, or not at all.
 
-        `seq` counts this process's messages from 0; `sent` is CLOCK_MONOTONIC in seconds, which is
-        the same for all processes of a machine.
+        `seq` counts this process's sent messages from 0; `sent` is CLOCK_MONOTONIC in seconds,
+        which is the same for all processes of a machine.
         """
         said = {
             "kind": kind,
             "node": node,
             "term": term,
             "pid": os.getpid(),
-            "seq": next(self._numbers),
+            "seq": self._sent,
             "sent": time.monotonic(),
         }
         return json.dumps(said | more).encode()
 
     def send(self, message: bytes) -> None:
         """Send it; a witness that is gone, or too slow, does not keep anybody from working."""
+        self._sent += 1  # also if it does not get through: the hole shows it
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.send(message)

@@ -76,7 +76,9 @@ class _Desk:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        # Cancelled only when the process ends; asyncio would complain of a cancelled connection.
+        ended = (ConnectionError, asyncio.CancelledError)
+        with contextlib.closing(writer), contextlib.suppress(*ended):
             while line := await reader.readline():
                 answer = await self._answer(json.loads(line))
                 writer.write(json.dumps(answer).encode() + b"\n")
