@@ -45,6 +45,7 @@ from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, Re
 from coord.server import bind, serving
 from coord.settings_values import HostPort
 from coord.status import ClusterStatus, read_status
+from coord.supervisor import CoordinatorSupervisor
 from coord.telemetry import LostLeadership, Telemetry
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads
@@ -165,6 +166,11 @@ class Application:
             consul=election.contact or "ok",
             work=self._work.status() if self._work else (),
         )
+
+    @property
+    def supervisor(self) -> CoordinatorSupervisor | None:
+        """For starting and stopping children while this node leads; None if it may not lead."""
+        return self._work.supervisor if self._work is not None else None
 
     async def cluster_status(self) -> ClusterStatus:
         """Read the cluster from Consul."""

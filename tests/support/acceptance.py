@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,11 @@ from typing import Any
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
-from consul_agents import eventually
+from consul_agents import ConsulAgent, eventually
 
+from coord.application import Application
 from coord.clock import SystemClock
+from coord.config import Settings
 from coord.consul import CheckStatus, Consistency, ConsulApi, ServiceInstance, Session
 from coord.election.commands import Acquire, Release
 from coord.election.reasons import Cause
@@ -24,7 +29,7 @@ from coord.records import LeaderRecord, LeaderState, Paths
 from demo.fleet import Fleet, Node
 from demo.witness import Witness, WitnessReport
 
-__all__ = ["FAST", "PULSE", "Bench", "MakeBench", "hand_over_once"]
+__all__ = ["FAST", "PULSE", "Bench", "MakeBench", "hand_over_once", "running_here"]
 
 PULSE = "demo.work:Pulse"
 
@@ -75,6 +80,25 @@ async def hand_over_once(consul: ConsulApi, paths: Paths) -> int:
     assert await key.release(Release(session, 1, taken.view.term_index, Cause.HANDED_OVER), ())
     await consul.session_destroy(session)
     return 1
+
+
+@contextlib.asynccontextmanager
+async def running_here(
+    consul: ConsulApi, agent: ConsulAgent, election: str
+) -> AsyncIterator[Application]:
+    """A node without work of its own in this very process, for what only a program can do."""
+    settings = Settings(
+        environ={}, node="core-1", election=election, consul_addr=agent.http_addr, workloads=""
+    )
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setblocking(False)
+        node = Application(settings, sock, consul, SystemClock())
+        running = asyncio.create_task(node.run())
+        try:
+            yield node
+        finally:
+            node.stop()
+            assert await running == 0
 
 
 @dataclass

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from acceptance import PULSE, MakeBench
+import asyncio
 
+import pytest
+from acceptance import PULSE, MakeBench, hand_over_once, running_here
+from consul_agents import ConsulAgent, eventually
+
+from coord.application import Application
+from coord.consul import ConsulClient
+from coord.leadership import Leadership
+from coord.records import Paths
+from coord.supervisor import ChildSpec, ChildState
 from demo.misbehaviour import CRASH_FILE
 
 
@@ -55,3 +64,48 @@ async def test_over_the_restart_limit_the_leader_steps_down_and_stays_back_while
     assert [e["term"] for e in first.events("takeover_attempted")] == [term]
     health = await first.health()
     assert (health["why_not_leader"], health["leader_node"]) == ("cooling_down", third.name)
+
+
+async def test_children_are_started_and_stopped_while_leading(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str
+) -> None:
+    """By a program that runs a node; only while it leads, and under its term."""
+    key = f"{Paths(name).root}work/dynamic"
+    ended = asyncio.Event()
+
+    async def work(leadership: Leadership) -> None:
+        try:
+            await leadership.put(key, str(leadership.term))
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    await hand_over_once(consul, Paths(name))
+    async with running_here(consul, consul_agent, name) as node:
+        supervisor = node.supervisor
+        assert supervisor is not None
+        with pytest.raises(RuntimeError):
+            await supervisor.start_child(ChildSpec("dynamic", work))
+
+        async def children() -> dict[str, ChildState]:
+            return {child.id: child.state for child in supervisor.status()}
+
+        await eventually(lambda: _leads(node))
+        await supervisor.start_child(ChildSpec("other", _waits))
+        await supervisor.start_child(ChildSpec("dynamic", work))
+        written = await eventually(lambda: consul.kv_get(key), until=lambda r: r.value is not None)
+        assert written.value is not None
+        assert int(written.value.value) == node.election_view().term
+        assert await children() == {"other": ChildState.RUNNING, "dynamic": ChildState.RUNNING}
+        assert await supervisor.stop_child("dynamic")
+        assert ended.is_set()
+        assert await children() == {"other": ChildState.RUNNING}
+    assert await children() == {"other": ChildState.ENDED}
+
+
+async def _waits(leadership: Leadership) -> None:
+    await asyncio.Event().wait()
+
+
+async def _leads(node: Application) -> bool:
+    return node.supervisor is not None and node.supervisor.running
