@@ -144,6 +144,8 @@ def run(given: Arguments) -> int:
             version = consul_version(agent.binary)
             tell.say(f"Consul {version} answers on {agent.http_addr}")
             outcome = asyncio.run(tell_story(agent, directory, given, tell))
+        except BrokenPipeError:
+            raise
         except Exception:
             keep_logs.append(True)
             raise

@@ -62,6 +62,13 @@ def _target(text: str) -> Check:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _directory(text: str) -> Path:
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file: name a directory, or a new one")
+    return path
+
+
 def parse(arguments: Sequence[str] | None = None) -> Arguments:
     """Read the command line; what is wrong ends the process with status 2 and the reason."""
     parser = argparse.ArgumentParser(
@@ -85,7 +92,9 @@ def parse(arguments: Sequence[str] | None = None) -> Arguments:
         "--json", action="store_true", help="a report in JSON on stdout; the story goes to stderr"
     )
     parser.add_argument(
-        "--dir", type=Path, help="where logs go, and stay; else they are removed when all held"
+        "--dir",
+        type=_directory,
+        help="where logs stay; else they are removed when all held",
     )
     given = parser.parse_args(arguments)
     return Arguments(tuple(given.target), given.keep, given.json, given.dir)

@@ -19,11 +19,18 @@ _LABEL = 22
 _NODE = r"\b(core|web|poller)-\d+\b"
 
 
+class _Console(Console):
+    """Leaves it to the caller what to do when nobody reads any more: there is more to end."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console_for(stream: TextIO) -> Console:
     """A console on that stream; colours only on a terminal without NO_COLOR (rich sees to it)."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")  # a name must not break the story on odd terminals
-    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+    console = _Console(file=stream, highlight=False, emoji=False, markup=False)
     console.width = min(console.width, WIDTH) if stream.isatty() else WIDTH
     return console
 

@@ -125,3 +125,21 @@ def test_a_bad_target_is_told_before_anything_is_started(tmp_path: Path) -> None
     assert told.returncode == 2
     assert "ftp://x" in told.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(consul_binary: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(tmp_path / "run"),
+        cwd=REPO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert processes_of(tmp_path) == []

@@ -46,7 +46,7 @@ def test_targets_may_be_given_more_than_once() -> None:
     assert not given.as_json
 
 
-@pytest.mark.parametrize("wrong", [["--target", "nonsense"], ["--targets"], ["more"]])
+@pytest.mark.parametrize("wrong", [["--target", "nonsense"], ["--targets"], ["--dir", __file__]])
 def test_a_bad_command_line_ends_with_2_and_the_reason(
     wrong: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
