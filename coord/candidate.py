@@ -25,7 +25,7 @@ from coord.coordinator import Coordinator
 from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, WhyNot
-from coord.election_loop import WATCH_WAIT_S, ElectionLoop, why_of
+from coord.election_loop import WATCH_WAIT_S, ElectionLoop, Fault, why_of
 from coord.leader_key import Taken
 from coord.leadership import LeadershipLost
 from coord.records import MAX_DELAY_MS
@@ -106,7 +106,9 @@ class CoordinatorCandidate(ElectionLoop):
                 if await self._consul.session_renew(session) is None:
                     self.post(ev.SessionLost(session, LostReason.SESSION_GONE))
             except ConsulError as error:
-                self._met(error)
+                self._met(error, Fault.RENEWAL)
+            else:
+                self._faults.over(Fault.RENEWAL)
 
     async def _watch_others(self) -> None:
         """Follow the other candidates: who could follow us, and how late they stop."""
@@ -119,8 +121,9 @@ class CoordinatorCandidate(ElectionLoop):
         async with contextlib.aclosing(watch(query, jitter=self._random)) as replies:
             async for reply in replies:
                 if isinstance(reply, WatchError):
-                    self._met(reply.error)
+                    self._met(reply.error, Fault.CANDIDATES)
                 else:
+                    self._faults.over(Fault.CANDIDATES)
                     self.post(self._others(reply.value))
 
     def _others(self, candidates: Sequence[ServiceInstance]) -> ev.OthersSeen:
@@ -184,12 +187,13 @@ class CoordinatorCandidate(ElectionLoop):
                 ttl_s=timing.session_ttl,
             )
         except ConsulRefused as error:
-            self._met(error)
+            self._met(error, Fault.SESSION)
             self.post(ev.SessionFailed(attempt, WhyNot.CHECK_CRITICAL))
         except ConsulError as error:
-            self._met(error)
+            self._met(error, Fault.SESSION)
             self.post(ev.SessionFailed(attempt, why_of(error)))
         else:
+            self._faults.over(Fault.SESSION)
             self._former_sessions.add(session)
             self.post(ev.SessionCreated(attempt, session))
 
@@ -205,9 +209,10 @@ class CoordinatorCandidate(ElectionLoop):
             while True:
                 try:
                     await self._consul.session_destroy(session)
+                    self._faults.over(Fault.LEFTOVER)
                     break
                 except ConsulError as error:
-                    self._met(error)
+                    self._met(error, Fault.LEFTOVER)
                     if not reported:
                         self._given_back(session)
                         reported = True
@@ -226,8 +231,9 @@ class CoordinatorCandidate(ElectionLoop):
     async def _create_key(self, asked: cmd.CreateLeaderKey) -> None:
         try:
             await self._key.create(asked.why, asked.deadline)
+            self._faults.over(Fault.LOCK)
         except ConsulError as error:
-            self._met(error)
+            self._met(error, Fault.LOCK)
             self.post(ev.ObserveFailed(why_of(error)))
             return
         await self._observe(asked.deadline)
@@ -239,17 +245,18 @@ class CoordinatorCandidate(ElectionLoop):
         try:
             outcome = await self._key.acquire(asked)
         except ConsulUnavailable as error:
-            self._met(error)
+            self._met(error, Fault.LOCK)
             if error.outcome_unknown:
                 self.post(ev.AcquireUnknown(asked.attempt))
             else:
                 self.post(ev.AcquireRefused(asked.attempt, TakeoverOutcome.UNAVAILABLE))
         except ConsulError as error:
-            self._met(error)
+            self._met(error, Fault.LOCK)
             refused = why_of(error) is WhyNot.NOT_PERMITTED
             outcome = TakeoverOutcome.NOT_PERMITTED if refused else TakeoverOutcome.REFUSED
             self.post(ev.AcquireRefused(asked.attempt, outcome))
         else:
+            self._faults.over(Fault.LOCK)
             if isinstance(outcome, Taken):
                 self.post(ev.Acquired(asked.attempt, outcome.view, sent_at))
             else:
@@ -264,15 +271,17 @@ class CoordinatorCandidate(ElectionLoop):
         self._successors = asked.successors
         try:
             await self._key.update(asked.session, asked.term, asked.successors)
+            self._faults.over(Fault.LOCK)
         except ConsulError as error:
-            self._met(error)
+            self._met(error, Fault.LOCK)
 
     async def _release(self, asked: cmd.Release) -> None:
         await self._work.hidden()  # whoever takes over passes at once
         try:
             await self._key.release(asked, self._successors)
+            self._faults.over(Fault.LOCK)
         except ConsulError as error:
-            self._met(error)
+            self._met(error, Fault.LOCK)
         self.post(ev.Released(asked.session))
 
     # -- the work --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
+from enum import StrEnum
 from typing import Any
 
 from coord.clock import Clock
@@ -18,6 +19,7 @@ from coord.consul import (
     ConsulApi,
     ConsulError,
     ConsulNotPermitted,
+    ConsulRefused,
     ConsulUnavailable,
     KVEntry,
     Reply,
@@ -42,6 +44,21 @@ TICK_LEAST_S = 0.001
 
 EVENTS_BEFORE_TICK = 16
 """How many events may go before a tick that is due."""
+
+
+class Fault(StrEnum):
+    """What cannot be done, as it is told: each is over when that very thing succeeds."""
+
+    CONSUL = "consul"
+    """Nothing can: there is no answer, or none that helps."""
+    KEYS = "keys_not_read"
+    WATCH = "leader_key_not_watched"
+    LOCK = "lock_not_written"
+    SESSION = "no_session"
+    RENEWAL = "session_not_renewed"
+    LEFTOVER = "session_not_destroyed"
+    CHECK = "check_not_passed"
+    CANDIDATES = "candidates_not_followed"
 
 
 def why_of(error: ConsulError) -> WhyNot:
@@ -124,7 +141,8 @@ class ElectionLoop:
         """What runs beside the loop, for as long as it does."""
         keep_alive = self._service.keep_alive(
             on_forgotten=self._forgotten,
-            on_error=self._met,
+            on_passed=lambda: self._faults.over(Fault.CHECK),
+            on_error=lambda error: self._met(error, Fault.CHECK),
             on_lag=self._metrics.loop_lag,
             clock=self._clock,
         )
@@ -187,10 +205,11 @@ class ElectionLoop:
         try:
             view = await self._key.observe(deadline)
         except ConsulError as error:
-            self._met(error)
+            self._met(error, Fault.KEYS)
             self.post(ev.ObserveFailed(why_of(error)))
             return
-        self._faults.over("consul")
+        self._faults.over(Fault.CONSUL)
+        self._faults.over(Fault.KEYS)
         if self.election.tenure is not None:
             self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
         self.post(ev.Observed(view, sent_at))
@@ -203,11 +222,15 @@ class ElectionLoop:
         async with contextlib.aclosing(watch(query, jitter=self._random)) as replies:
             async for reply in replies:
                 if isinstance(reply, WatchError):
-                    self._met(reply.error)
+                    self._met(reply.error, Fault.WATCH)
                 else:
+                    self._faults.over(Fault.WATCH)
                     self.post(ev.Watched(view_of(reply.value)))
 
-    def _met(self, error: ConsulError) -> None:
+    def _met(self, error: ConsulError, fault: Fault) -> None:
         """Tell of a fault of Consul's: once, and every 30 s while it lasts."""
         self._metrics.consul_error(error)
-        self._faults.happened("consul", f"{why_of(error).value}: {error}")
+        if isinstance(error, ConsulUnavailable):
+            fault = Fault.CONSUL  # whatever was being done: it is one fault, and told as one
+        why = "refused" if isinstance(error, ConsulRefused) else why_of(error).value
+        self._faults.happened(fault.value, f"{why}: {error}")

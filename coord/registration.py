@@ -171,6 +171,7 @@ class CandidateService(TtlService):
         self,
         *,
         on_forgotten: Callable[[], None],
+        on_passed: Callable[[], None],
         on_error: Callable[[ConsulError], None],
         on_lag: Callable[[float], None],
         clock: Clock,
@@ -192,6 +193,8 @@ class CandidateService(TtlService):
                         await self._tell()
             except ConsulError as error:
                 on_error(error)
+            else:
+                on_passed()
             due = clock.now() + self._timing.heartbeat_interval
             await asyncio.sleep(self._timing.heartbeat_interval)
 

@@ -20,6 +20,9 @@ LOOK_S = 0.05
 SWEEP_S = 1.5
 """How long a new leader may take, on a busy machine, to clear away what another left passing."""
 
+NOTICE_S = 1.5
+"""For how long the present leader may not have noticed yet that it is one no longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passing:
@@ -118,9 +121,13 @@ def _violations(look: Look, report: WitnessReport, *, stale_s: float) -> list[st
         if seen is None or seen.node != passing.node or look.ended < seen.first_at - SWEEP_S:
             found.append(f"{passing} never worked, or had not begun to")
             continue
-        newer = [t for t in report.terms if t.term > passing.term and t.first_at < look.began]
-        if any(look.began - term.first_at > SWEEP_S for term in newer):
-            found.append(f"{passing} while {newer[-1].node} works in term {newer[-1].term}")
+        found += [
+            f"{passing} while {newer.node} works in term {newer.term}"
+            for newer in report.terms
+            if newer.term > passing.term
+            and newer.first_at + SWEEP_S < look.began
+            and look.began + NOTICE_S < newer.last_at
+        ]
         if _silent_for(look.began, passing.term, report) > stale_s:
             found.append(f"{passing} long after it stopped working")
     return found
