@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agents import AgentError
 from bench import failover, idle
-from bench.machine import this_machine
+from bench.machine import load, this_machine
 from bench.report import failover_text, idle_text, measured, to_json
 from coord.election.timing import Timing, budget
 from demo import REPO
@@ -90,18 +90,18 @@ def _say(text: str) -> None:
 async def _measure(given: argparse.Namespace, command: str, directory: Path) -> int:
     consul = Path(get_consul())
     machine, limits = this_machine(consul), budget(Timing())
-    about, parts = measured(machine, command), {}
+    parts: dict[str, str] = {}
     runs: list[failover.Run] = []
     at_rest: idle.Idle | None = None
     print(machine.line(), end="\n\n", flush=True)
     if given.what in ("failover", "all"):
         runs = await _failovers(directory / "failover", consul, given.faults, given.runs)
-        parts["failover"] = failover_text(runs, limits)
+        parts["failover"] = f"{failover_text(runs, limits)}\n\n{measured(machine, command, load())}"
         print(parts["failover"], end="\n\n", flush=True)
     if given.what in ("idle", "all"):
-        _say(f"idle: twice {given.seconds} s, without nodes and with them")
+        _say(f"idle: twice {given.seconds} s, with nodes and without")
         at_rest = await idle.measure(directory / "idle", consul, given.seconds)
-        parts["idle"] = idle_text(at_rest)
+        parts["idle"] = f"{idle_text(at_rest)}\n\n{measured(machine, command, load())}"
         print(parts["idle"], end="\n\n", flush=True)
     if given.json:
         figures = to_json(machine, command, limits, runs, at_rest)
@@ -109,7 +109,7 @@ async def _measure(given: argparse.Namespace, command: str, directory: Path) -> 
     if given.write_docs:
         text = DOCUMENT.read_text(encoding="utf-8")
         for name, part in parts.items():
-            text = replaced(text, name, f"\n{part}\n\n{about}\n")
+            text = replaced(text, name, f"\n{part}\n")
         DOCUMENT.write_text(text, encoding="utf-8")
     return OVERLAP if any(run.overlapped for run in runs) else OK
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents import ConsulAgent
+from agents import AgentError, ConsulAgent
 from bench.stage import settle, wait_for
 from cluster import Cluster, ClusterConfig
 from demo.fleet import Fleet
@@ -136,7 +136,7 @@ async def _count(agents: Mapping[str, ConsulAgent]) -> dict[str, Counter[str]]:
         path = "/v1/agent/metrics?format=prometheus"
         status, body = await asyncio.to_thread(agent.request, "GET", path)
         if status != 200:
-            raise RuntimeError(f"{agent.name} does not tell its telemetry: {status}")
+            raise AgentError(f"{agent.name} does not tell its telemetry: {status}")
         return counts(body.decode())
 
     found = await asyncio.gather(*(one(agent) for agent in agents.values()))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo import REPO
 from get_consul import consul_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The machine and the moment. `load` is the load average of the last minute before it began."""
+    """The machine and the moment.
+
+    load: the load average of the last minute before it began.
+    commit: of this repository, with a plus where files differ from it; "" if git does not tell.
+    """
 
     date: str
     cpu: str
@@ -22,12 +28,14 @@ class Machine:
     python: str
     consul: str
     load: float
+    commit: str
 
     def line(self) -> str:
         """All of it in a sentence."""
         return (
             f"{self.date}; {self.cpu}, {self.cores} cores, load {self.load:.1f} before; "
-            f"{self.kernel}; Python {self.python}; Consul {self.consul}"
+            f"{self.kernel}; Python {self.python}; Consul {self.consul}; "
+            f"commit {self.commit or 'unknown'}"
         )
 
 
@@ -40,8 +48,28 @@ def this_machine(consul: Path) -> Machine:
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         consul=consul_version(consul),
-        load=os.getloadavg()[0],
+        load=load(),
+        commit=_commit(),
     )
+
+
+def load() -> float:
+    """The load average of the last minute."""
+    return os.getloadavg()[0]
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(REPO), *words], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "--short", "HEAD")
+        return commit + ("+" if git("status", "--porcelain", "--", ".", ":!docs") else "")
+    except OSError:
+        return ""
 
 
 def _cores() -> int:

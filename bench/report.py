@@ -130,9 +130,9 @@ def _number(value: float | None) -> str:
 # --- all -----------------------------------------------------------------------------------------
 
 
-def measured(machine: Machine, command: str) -> str:
+def measured(machine: Machine, command: str, load_after: float) -> str:
     """On what and how it was measured."""
-    return f"Measured with `{command}` on {machine.line()}."
+    return f"Measured with `{command}` on {machine.line()}; load {load_after:.1f} after."
 
 
 def to_json(
