@@ -22,8 +22,9 @@ BUDGET_WORDS: dict[str, str] = {
     "hang": "worst gap, process hung",
     "host_loss": "worst gap, host lost",
     "outage_unnoticed": "Consul away, not noticed",
-    "outage_ridden_out": "Consul away, suspended and resumed",
-    "agent_outage_ridden_out": "own agent not answering this node",
+    "outage_ridden_out": "Consul's servers away, ridden out",
+    "cut_off_ridden_out": "host cut off, ridden out",
+    "agent_outage_ridden_out": "own agent silent, ridden out",
     "overlap_margin": "overlap margin",
 }
 
@@ -38,17 +39,8 @@ WHY_WORDS: dict[EligibleWhy, str] = {
 
 
 def budget_s(timing: Timing) -> dict[str, float]:
-    """The budget in seconds, with the outages that it does not tell apart by itself.
-
-    An outage goes unnoticed if a confirmation sent just before it, at most confirm_interval old,
-    and the first one after it both fall into the lease. An agent that does not answer is lost for
-    the check sooner: the last pass before it may be a heartbeat old.
-    """
-    return {
-        "outage_unnoticed": max(0.0, timing.lease - 2 * timing.confirm_interval),
-        "agent_outage_ridden_out": timing.check_ttl - timing.heartbeat_interval,
-        **asdict(budget(timing)),
-    }
+    """The budget in seconds, by its fields' names."""
+    return asdict(budget(timing))
 
 
 def config_report(settings: Settings) -> dict[str, Any]:

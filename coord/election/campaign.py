@@ -29,6 +29,9 @@ _PUT_OFF = {
 A refusal for the lock-delay costs Consul no write, so it may be repeated soon.
 """
 
+_PUT_OFF_LEAST_S = 0.1
+"""After any other refusal: what is refused again and again must not be tried without a pause."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
@@ -42,8 +45,11 @@ class Attempt:
     sent_at: float
     unknown_since: float | None = None
 
-    def is_on(self, view: KeyView) -> bool:
-        """Whether that read saw this attempt succeeded: its session and its term."""
+    def settled_by(self, view: KeyView, sent_at: float) -> bool | None:
+        """What a consistent read says of it: whether it took the lock, its session and its term;
+        None where the outcome is not in doubt, or the read was sent before it was."""
+        if self.unknown_since is None or sent_at < self.unknown_since:
+            return None
         return view.session == self.session and view.term == self.term
 
     def taken(self, now: float) -> cmd.VacancyTaken:
@@ -152,7 +158,7 @@ class Campaign:
         """The attempt failed: look again before the next, and perhaps wait."""
         self.attempt = None
         self.look_first = True
-        wait, self._put_off_by = _PUT_OFF.get(outcome, (0.0, None))
+        wait, self._put_off_by = _PUT_OFF.get(outcome, (_PUT_OFF_LEAST_S, None))
         self._put_off_until = now + wait
 
     def why_not(self, vacancy: Vacancy, now: float) -> WhyNot:

@@ -121,7 +121,8 @@ class StartWork(Command):
 @dataclass(frozen=True, slots=True)
 class StopWork(Command):
     """Stop the work, in any case by `deadline`. Answered by `WorkStopped` once it has ended, and
-    by nothing else: what does not stop is ended with the process."""
+    by nothing else: what does not stop is ended with the process. Asked again for the same run
+    with an earlier deadline where the lease is lost while the work takes its time to stop."""
 
     run: int
     deadline: float

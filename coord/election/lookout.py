@@ -47,8 +47,8 @@ class Lookout:
         self.leader = ""
         self.leader_term: int | None = None
         self.restored = False
-        """The last accepted sighting showed that Consul went back to an earlier state."""
-        self.catalog_fenced_within: float | None = None
+        """The last consistent read showed that Consul went back to an earlier state."""
+        self._catalog_fenced_within: float | None = None
         self._highest_leader_index = 0
         self._highest_term_index = 0
         self._highest_term = 0
@@ -84,7 +84,9 @@ class Lookout:
             or 0 < view.term_index < self._highest_term_index
         )
         if self.restored:
-            self._distrusted_index = max(self._highest_leader_index, self._highest_term_index)
+            self._distrusted_index = max(
+                self._highest_leader_index, self._highest_term_index, view.leader_index
+            )
             self._highest_leader_index = self._highest_term_index = 0
         return self._accept(view, now)
 
@@ -114,8 +116,9 @@ class Lookout:
         if self.vacant_since is None:
             self.vacant_since = now
         same = self.vacancy if self.vacancy and self.vacancy.index == view.leader_index else None
-        handed_over = view.handed_over and view.leader_index > self._distrusted_index
-        cause = self._cause(view, handed_over, first)
+        distrusted = 0 < view.leader_index <= self._distrusted_index
+        handed_over = view.handed_over and not distrusted
+        cause = Cause.RESTORED if distrusted else self._cause(view, handed_over, first)
         self.vacancy = Vacancy(
             index=view.leader_index,
             seen_at=same.seen_at if same and not self.restored else now,
@@ -133,8 +136,6 @@ class Lookout:
         return [LeaderGone(former, cause)] if former else []
 
     def _cause(self, view: KeyView, handed_over: bool, first: bool) -> Cause:
-        if self.restored:
-            return Cause.RESTORED
         if view.missing:
             return Cause.FIRST_START if first or not self._highest_term else Cause.DELETED
         if not view.readable:
@@ -147,11 +148,19 @@ class Lookout:
         created = said in (Cause.FIRST_START, Cause.DELETED)
         return said if said and created else Cause.UNKNOWN
 
+    def catalog_says(self, fenced_within: float | None) -> None:
+        """Take in the largest fenced_within in the catalog; a vacancy may be waited for longer."""
+        self._catalog_fenced_within = fenced_within
+        vacancy, view = self.vacancy, self.view
+        if vacancy is not None and view is not None and not vacancy.handed_over:
+            quarantine = self._timing.quarantine(self._fenced_within(view))
+            self.vacancy = replace(vacancy, quarantine=quarantine)
+
     def _fenced_within(self, view: KeyView) -> float | None:
         """How late the last leader may still have been at work after its last confirmation."""
         said = [view.record_fenced_within, view.term_fenced_within]
         if all(value is None for value in said):
-            said.append(self.catalog_fenced_within)
+            said.append(self._catalog_fenced_within)
         said.append(self._holder_fenced_within)
         return max((value for value in said if value is not None), default=None)
 

@@ -8,7 +8,11 @@ from coord.election.reasons import WhyNot
 
 RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 5.0
-"""How long before a session is asked for again: doubling between these."""
+"""How long before a session is asked for again: doubling between these.
+
+Also where none was refused, so that a session that is lost as soon as it exists is not asked for
+as fast as Consul can answer.
+"""
 
 
 class Sessions:
@@ -22,11 +26,20 @@ class Sessions:
         self.asked = False
         """A request for one is under way."""
         self.attempt = 0
-        self.retry_at = 0.0
+        self.retry_at: float | None = None
+        """When to ask again; None if nothing asks for a session yet."""
+        self._ask_from = float("-inf")
         self._retry_s = RETRY_FIRST_S
 
-    def ask(self) -> int:
-        """The number of a new request."""
+    def want(self, now: float) -> None:
+        """Let a session be asked for, unless a request is under way: now, or not too soon."""
+        self.retry_at = max(now, self._ask_from)
+
+    def ask(self, now: float) -> int | None:
+        """The number of a new request, if its time has come."""
+        if self.wake_at is None or now < self.wake_at:
+            return None
+        self._ask_from = now + RETRY_FIRST_S
         self.attempt += 1
         self.asked = True
         return self.attempt

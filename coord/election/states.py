@@ -123,14 +123,14 @@ _JOINING: Mapping[type[ev.Event], Row] = {
     ev.Tick: to(_S.JOINING),
 }
 
-_STANDING_BY: Mapping[type[ev.Event], Row] = {
+_STANDBY: Mapping[type[ev.Event], Row] = {
     ev.Started: STARTS_ONCE,
     ev.SessionCreated: NOT_ASKED,
     ev.SessionFailed: NOT_ASKED,
-    ev.SessionLost: to(*_CAMPAIGN, _S.JOINING),
-    ev.Observed: to(*_CAMPAIGN),
+    ev.SessionLost: to(_S.STANDBY, _S.JOINING),
+    ev.Observed: to(*_CAMPAIGN, _S.JOINING),
     ev.Watched: to(*_CAMPAIGN),
-    ev.ObserveFailed: to(*_CAMPAIGN),
+    ev.ObserveFailed: to(_S.STANDBY),
     ev.Acquired: GIVEN_UP,
     ev.AcquireRefused: GIVEN_UP,
     ev.AcquireUnknown: GIVEN_UP,
@@ -138,10 +138,18 @@ _STANDING_BY: Mapping[type[ev.Event], Row] = {
     ev.WorkFailed: NO_WORK,
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
-    ev.OthersSeen: to(*_CAMPAIGN),
+    ev.OthersSeen: to(_S.STANDBY),
     ev.StepDown: LEADS_NOTHING,
     ev.Shutdown: to(_S.STEPPING_DOWN),
-    ev.Tick: to(*_CAMPAIGN),
+    ev.Tick: to(_S.STANDBY),
+}
+
+_WAITING: Mapping[type[ev.Event], Row] = {
+    **_STANDBY,
+    ev.SessionLost: to(_S.WAITING, _S.JOINING),
+    ev.ObserveFailed: to(_S.WAITING),
+    ev.OthersSeen: to(_S.WAITING, _S.ACQUIRING),
+    ev.Tick: to(_S.WAITING, _S.ACQUIRING),
 }
 
 _ACQUIRING: Mapping[type[ev.Event], Row] = {
@@ -151,7 +159,7 @@ _ACQUIRING: Mapping[type[ev.Event], Row] = {
     ev.SessionLost: to(_S.ACQUIRING, _S.JOINING, _S.STEPPING_DOWN),
     ev.Observed: to(_S.ACQUIRING, _S.LEADING, _S.STEPPING_DOWN, _S.JOINING),
     ev.Watched: to(_S.ACQUIRING),
-    ev.ObserveFailed: to(_S.ACQUIRING),
+    ev.ObserveFailed: to(_S.ACQUIRING, _S.STEPPING_DOWN),
     ev.Acquired: to(_S.ACQUIRING, _S.LEADING, _S.STEPPING_DOWN),
     ev.AcquireRefused: to(*_CAMPAIGN, _S.JOINING, _S.STEPPING_DOWN),
     ev.AcquireUnknown: to(_S.ACQUIRING),
@@ -259,8 +267,8 @@ _OBSERVER: Mapping[type[ev.Event], Row] = {
 
 TABLE: Mapping[State, Mapping[type[ev.Event], Row]] = {
     State.JOINING: _JOINING,
-    State.STANDBY: _STANDING_BY,
-    State.WAITING: _STANDING_BY,
+    State.STANDBY: _STANDBY,
+    State.WAITING: _WAITING,
     State.ACQUIRING: _ACQUIRING,
     State.LEADING: _LEADING,
     State.SUSPENDED: _SUSPENDED,

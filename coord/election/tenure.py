@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from coord.election import commands as cmd
 from coord.election.events import KeyView
-from coord.election.reasons import Cause, LostReason, SuspendReason, WhyNot
+from coord.election.reasons import Cause, LostReason, StepDownReason, SuspendReason, WhyNot
 from coord.election.states import State
 from coord.election.timing import Timing
 
@@ -20,6 +20,15 @@ _SUSPENDED_BY = {
     WhyNot.NO_CONSUL_LEADER: SuspendReason.NO_CONSUL_LEADER,
     WhyNot.NOT_PERMITTED: SuspendReason.NOT_PERMITTED,
 }
+
+
+_VACANCY_SAYS = {
+    StepDownReason.REQUESTED: Cause.STEPPED_DOWN,
+    StepDownReason.DRAINED: Cause.STEPPED_DOWN,
+    StepDownReason.SHUTDOWN: Cause.HANDED_OVER,
+    StepDownReason.TRANSFER: Cause.TRANSFERRED,
+}
+"""What the vacancy will give as its cause; any other reason is a failure of our own."""
 
 
 class Work(Enum):
@@ -65,6 +74,8 @@ class Tenure:
         """The work has ended and the release is answered, or there is nothing to release."""
         self._suspended_at = now
         self._stop_asked_at = now
+        self._stop_told = now
+        """By when the work was last told to have stopped."""
         self._closed = False
         """No confirmation counts any more."""
         self._told_lost = False
@@ -95,7 +106,7 @@ class Tenure:
     def wake_at(self) -> float | None:
         """When `tick` has something to do."""
         if self.work is Work.STOPPING:
-            return self._stop_by
+            return self.lease_until if self._stop_told > self._stop_by else self._stop_by
         if self.state is State.LEADING:
             return self.lease_until
         return self._give_up_at if self.state is State.SUSPENDED else None
@@ -133,9 +144,9 @@ class Tenure:
         if reason is not None:
             return self.lose(reason, now)
         self.confirmed_sent_at = sent_at
-        out = [self._extension()]
-        if self.state is State.SUSPENDED:
+        if self.state is State.SUSPENDED and self.work is Work.NONE:
             return self._resume(now, run)
+        out = [self._extension()]
         if self.state is State.LEADING and not self._is_ours(view, successors):
             out.append(self.update(successors))
         return out
@@ -173,9 +184,16 @@ class Tenure:
             out += self._suspend(now, contact)
         if self.work is Work.STOPPING and now >= self._stop_by:
             out.append(cmd.EndProcess(self.term))
+        elif self._stopping_without_lease(now):
+            out += [cmd.EndLease(suspended=True), *self._stop(now)]
         elif self.state is State.SUSPENDED and now >= self._give_up_at:
             out += self.lose(LostReason.SUSPENDED_TOO_LONG, now)
         return out
+
+    def _stopping_without_lease(self, now: float) -> bool:
+        """Whether work that was given its time to stop has lost the lease meanwhile."""
+        stopping = self.state is State.STEPPING_DOWN and self.work is Work.STOPPING
+        return stopping and now >= self.lease_until and self._stop_told > self._stop_by
 
     # -- suspended -------------------------------------------------------------------------
 
@@ -192,8 +210,8 @@ class Tenure:
         ]
 
     def _resume(self, now: float, run: int) -> list[cmd.Command]:
-        """Go on under the same term, once the work has ended and the lease is good again."""
-        if self.work is not Work.NONE or now >= self.lease_until:
+        """Go on under the same term, if the lease is good again. The work has ended."""
+        if now >= self.lease_until:
             return []
         self.state = State.LEADING
         return [
@@ -204,19 +222,39 @@ class Tenure:
 
     # -- giving back -----------------------------------------------------------------------
 
-    def _stop(self, now: float) -> list[cmd.Command]:
-        if self.work is not Work.RUNNING:
+    def _stop(self, now: float, *, lease_goes_on: bool = False) -> list[cmd.Command]:
+        """Stop the work, or hasten it if it is being stopped and has been given longer."""
+        if self.work is Work.NONE:
             return []
-        self.work = Work.STOPPING
-        self._stop_asked_at = now
-        return [cmd.StopWork(self.run, self._stop_by)]
+        if self.work is Work.RUNNING:
+            self.work = Work.STOPPING
+            self._stop_asked_at = now
+        elif lease_goes_on or self._stop_told <= self._stop_by:
+            return []
+        at_leisure = self._stop_asked_at + self.timing.shutdown_timeout
+        self._stop_told = at_leisure if lease_goes_on else self._stop_by
+        return [cmd.StopWork(self.run, self._stop_told)]
 
     def step_down(self, reason: LostReason, why: Cause, now: float) -> list[cmd.Command]:
         """Give the leadership back cleanly. The work may take its time to stop; the lease is
         confirmed meanwhile, so that it can still write."""
         self._release_why = why
         self.state = State.STEPPING_DOWN
-        return [*self._tell_lost(reason), *self._stop(now), *self._go_on()]
+        stop = self._stop(now, lease_goes_on=True)
+        return [*self._tell_lost(reason), *stop, *self._go_on()]
+
+    def asked_down(self, reason: StepDownReason, now: float) -> list[cmd.Command]:
+        """Step down because somebody asks for it."""
+        lost = LostReason.STEPPED_DOWN
+        if reason is StepDownReason.SHUTDOWN:
+            lost = LostReason.SHUTDOWN
+        why = _VACANCY_SAYS.get(reason, Cause.FAILED)
+        return [cmd.SteppingDown(self.term, reason), *self.step_down(lost, why, now)]
+
+    def abandon(self, now: float) -> list[cmd.Command]:
+        """Give back at once what was won and is not wanted any more; it never began."""
+        self._told_lost = True
+        return self.step_down(LostReason.SHUTDOWN, Cause.HANDED_OVER, now)
 
     def lose(
         self, reason: LostReason, now: float, release_why: Cause | None = None

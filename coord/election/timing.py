@@ -106,6 +106,11 @@ class Timing:
         return self.lock_delay + self.takeover_delay - self.fenced_within * CLOCK_TOLERANCE
 
     @property
+    def read_deadline(self) -> float:
+        """How long a consistent read may take: a leader can miss one and still confirm."""
+        return self.lease / 2
+
+    @property
     def heartbeat_interval(self) -> float:
         """How often a candidate passes its own check."""
         return self.check_ttl / 4
@@ -130,40 +135,77 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a `Timing` costs and buys, in seconds: the worst that is to be expected of each fault.
+    """What a `Timing` costs and buys, in seconds.
 
-    `host_loss` counts on Consul's default gossip in a fleet of tens of agents.
+    The first four are the worst gaps that are to be expected, from the fault to the next leader's
+    work, on a sound network, one fault at a time, where the leader had named its successor.
     """
 
     clean_end: float
+    """The leader stops, or steps down."""
     kill: float
+    """Its process dies; nobody speaks for it, its check fails."""
     hang: float
+    """Its process stands still; its check fails just so."""
     host_loss: float
+    """Its host is gone; found out by gossip."""
+    outage_unnoticed: float
+    """Consul away for no longer than this: the work goes on."""
     outage_ridden_out: float
+    """Consul's servers without a leader for no longer than this, the agents well: the work is
+    suspended, and goes on under the same term."""
+    cut_off_ridden_out: float
+    """The leader's host cut off from every other for no longer than this: likewise."""
+    agent_outage_ridden_out: float
+    """The leader's own agent not answering for no longer than this: likewise."""
     overlap_margin: float
+    """What is left of the wait after the slowest stop on the worst clocks."""
 
 
 ROUND_TRIPS_S = 0.25
 """Allowance for the requests of a takeover and the start of the work on a sound network."""
 
-GOSSIP_DETECTION_S = 7.3
-"""The slowest time seen from a host's loss to its serfHealth check failing, default gossip."""
+READ_S = 0.05
+"""Allowance for one consistent read on a sound network."""
+
+GOSSIP_DETECTION_S = (5.7, 7.3)
+"""The fastest and the slowest that serfHealth was seen to fail after a host was lost, with
+Consul's default gossip in a fleet of tens of agents."""
 
 
 def budget(timing: Timing) -> Budget:
     """The failover budget that `coord config` prints.
 
-    A killed or hung leader is noticed by its check (`check_ttl`), a lost host by gossip; then the
-    quarantine passes. An outage of Consul shorter than `lease`, less the age that a confirmation
-    may have when it starts, is not even noticed; one shorter than `suspend_limit` suspends the
-    work and resumes it under the same term, if the check's agent kept the session alive.
+    A killed or hung leader is noticed by its check, a lost host by gossip; then the quarantine
+    passes.
+
+    An outage is not noticed if, at its worst moment, a confirmation sent before it and one sent
+    after it are less than a lease apart. It may begin a whole confirm interval after the one. It
+    may end just after the last refused read, so that the next is sent another interval later; or
+    just after a hanging one has begun, but the first to hang is given up after its deadline.
+
+    An outage that is noticed suspends the work. Where the agents go on and the servers alone are
+    away, nothing ends the session but ourselves, after the suspend limit: Consul starts every
+    session's TTL anew when it has a leader again. A host that is cut off loses its session when
+    gossip, or else the TTL (which runs out at twice its length, counted from the last renewal),
+    finds it missing; a node whose own agent does not answer, when its check is not passed.
     """
+    fastest, slowest = GOSSIP_DETECTION_S
     vanished = timing.quarantine() + ROUND_TRIPS_S
+    refused = timing.lease - 2 * timing.confirm_interval
+    hanging = timing.read_deadline
+    if hanging + READ_S > timing.lease - timing.confirm_interval:
+        hanging = 0.0
+    ttl_lasts = 2 * timing.session_ttl - timing.renew_interval
+    check_lasts = timing.check_ttl - timing.heartbeat_interval
     return Budget(
         clean_end=ROUND_TRIPS_S,
         kill=timing.check_ttl + vanished,
         hang=timing.check_ttl + vanished,
-        host_loss=GOSSIP_DETECTION_S + vanished,
+        host_loss=slowest + vanished,
+        outage_unnoticed=max(0.0, min(refused, hanging) - READ_S),
         outage_ridden_out=timing.suspend_limit,
+        cut_off_ridden_out=min(timing.suspend_limit, fastest, ttl_lasts),
+        agent_outage_ridden_out=min(timing.suspend_limit, check_lasts),
         overlap_margin=timing.overlap_margin,
     )
