@@ -127,13 +127,17 @@ class _CrashingElection(Election):
 
 
 def faulty_candidate(context: WorkContext) -> ChildSpec:
-    """No work to speak of: where it is loaded, the candidate can be ordered to crash.
+    """Work that only waits: where it is loaded, the candidate can be ordered to crash.
 
     Workloads are loaded before the candidate is made, which then gets the faulty election.
     """
     setattr(coord.application, "Election", _CrashingElection)  # noqa: B010 - a name it imports
 
     async def run(leadership: Leadership) -> None:
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)  # ending takes a moment
+            _log.info("work has ended", term=leadership.term)
 
     return ChildSpec("faulty-candidate", run)

@@ -24,6 +24,8 @@ async def test_a_candidate_that_crashes_stops_its_work_and_is_restarted(
     bench.file("crash").touch()
     lost = await bench.event(node, "lost_leadership")
     assert (lost["reason"], lost["term"]) == ("crashed", term)
+    (ended,) = (line for line in node.log() if line["event"] == "work has ended")
+    assert ended["timestamp"] < lost["timestamp"], "the work is stopped first"
     new, new_term = await bench.working_leader(after_term=term)
     assert new_term > term
     await node.state("leading" if new is node else "standby")
@@ -42,5 +44,6 @@ async def test_a_candidate_that_crashes_again_and_again_ends_the_node_and_anothe
     await bench.fleet.start("core-2")
     bench.file("crash").write_text("100")
     assert await node.wait_exit() == EXIT_FATAL
+    assert [line["term"] for line in node.log() if line["event"] == "work has ended"] == [term]
     new, _ = await bench.working_leader(after_term=term)
     assert new.name == "core-2"
