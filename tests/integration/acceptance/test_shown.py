@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Callable
 
 from acceptance import FAST, PULSE, Bench, MakeBench
 from acceptance_work import CLOSING_S
-from consul_agents import eventually
+from consul_agents import ConsulAgent, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
 from demo.fleet import Node, NodeError
@@ -148,6 +149,26 @@ async def test_the_health_endpoints_answer_by_state(make_bench: MakeBench) -> No
     await core.state("stepping_down")
     assert await answers(core) == NOT_READY
     assert await core.wait_exit() == 0
+
+
+async def test_a_leader_that_cannot_confirm_its_lease_answers_as_suspended(
+    make_bench: MakeBench, make_agent: Callable[..., ConsulAgent]
+) -> None:
+    agent = make_agent()
+    bench = await make_bench(agent=agent, env=FAST)
+    (node,) = await bench.fleet.start("core-1")
+    _, term = await bench.working_leader()
+    agent.send(signal.SIGSTOP)
+    try:
+        await node.state("suspended")
+        assert await answers(node) == NOT_READY
+        health = await node.health()
+        assert (health["consul"], health["term"]) == ("consul_unreachable", None)
+        assert health["why_not_leader"] == "consul_unreachable"
+        assert {child["state"] for child in health["work"]} == {"ended"}
+    finally:
+        agent.send(signal.SIGCONT)
+    await bench.event(node, "suspended", term=term, reason="consul_unreachable")
 
 
 async def test_metrics_tell_who_leads_and_what_it_took(bench: Bench) -> None:
