@@ -188,9 +188,12 @@ async def bench_on(
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    # Again and again: the resolver's timeouts may swallow a cancellation that comes with an answer.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
+    if not task.cancelled():
+        task.result()
 
 
 async def said(

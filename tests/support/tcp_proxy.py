@@ -223,14 +223,14 @@ class TcpProxy:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             trap = next((t for t in self._traps if up and t.wants(data)), None)
+            await self._may_pass(up)
             if trap is not None:
-                trap.spring()
                 self._traps.remove(trap)
+                trap.spring()
                 if trap.then is None:
                     await trap.released()
                 else:
-                    self._switch(trap.then)
-            await self._may_pass(up)
+                    self._switch(trap.then)  # for what comes after these bytes
             writer.write(data)
             await writer.drain()
             if trap is not None:
