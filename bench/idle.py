@@ -68,8 +68,9 @@ class NodeCost:
 class Idle:
     """A fleet at rest, over `seconds`.
 
-    raft_per_s: raft entries of the whole fleet, beyond `raft_alone_per_s`, Consul's own.
-    raft_kinds: the fleet's entries by Consul's name for their kind, per second.
+    raft_per_s: raft entries while the fleet was there, Consul's own among them.
+    raft_alone_per_s: when it had ended.
+    raft_kinds: the former by Consul's name for their kind, per second.
     """
 
     seconds: float
@@ -210,9 +211,9 @@ async def measure(directory: Path, consul: Path, seconds: float) -> Idle:
             _cost(_role(name, leader), found[name], alone[name], cpu[name], memory[name])
             for name in order
         ),
-        raft_per_s=found["server"].get(RAFT, 0.0) - alone["server"].get(RAFT, 0.0),
+        raft_per_s=found["server"].get(RAFT, 0.0),
         raft_alone_per_s=alone["server"].get(RAFT, 0.0),
-        raft_kinds=_kinds(found["server"], alone["server"]),
+        raft_kinds=_kinds(found["server"]),
     )
 
 
@@ -269,10 +270,7 @@ def _cost(
     )
 
 
-def _kinds(found: Mapping[str, float], alone: Mapping[str, float]) -> dict[str, float]:
-    more = {name: rate - alone.get(name, 0.0) for name, rate in found.items()}
+def _kinds(found: Mapping[str, float]) -> dict[str, float]:
     return {
-        name.removeprefix("fsm "): rate
-        for name, rate in more.items()
-        if name.startswith("fsm ") and rate > 0
+        name.removeprefix("fsm "): rate for name, rate in found.items() if name.startswith("fsm ")
     }

@@ -107,8 +107,8 @@ def idle_text(idle: Idle) -> str:
         (
             table(rows),
             _requests(idle.nodes),
-            f"Raft writes of the whole fleet: {max(0.0, idle.raft_per_s):.3f} /s ({kinds}), beside "
-            f"{idle.raft_alone_per_s:.3f} /s that Consul makes by itself. "
+            f"Raft writes of the fleet and Consul together: {idle.raft_per_s:.3f} /s ({kinds}); "
+            f"of Consul alone: {idle.raft_alone_per_s:.3f} /s. "
             f"Measured over {idle.seconds:g} s.",
         )
     )
