@@ -79,6 +79,7 @@ class Tenure:
         self._closed = False
         """No confirmation counts any more."""
         self._told_lost = False
+        self._lost_by_giving_back: LostReason | None = None
         self._release_why: Cause | None = None
         self._release_asked = False
 
@@ -237,11 +238,11 @@ class Tenure:
 
     def step_down(self, reason: LostReason, why: Cause, now: float) -> list[cmd.Command]:
         """Give the leadership back cleanly. The work may take its time to stop; the lease is
-        confirmed meanwhile, so that it can still write."""
+        confirmed meanwhile, so that it can still write. It is lost when it is released."""
         self._release_why = why
+        self._lost_by_giving_back = reason
         self.state = State.STEPPING_DOWN
-        stop = self._stop(now, lease_goes_on=True)
-        return [*self._tell_lost(reason), *stop, *self._go_on()]
+        return [*self._stop(now, lease_goes_on=True), *self._go_on()]
 
     def asked_down(self, reason: StepDownReason, now: float) -> list[cmd.Command]:
         """Step down because somebody asks for it."""
@@ -297,6 +298,8 @@ class Tenure:
         self.work = Work.NONE
         return self._resume(now, run) if self.state is State.SUSPENDED else self._go_on()
 
-    def released(self) -> None:
+    def released(self) -> list[cmd.Command]:
         """The release was answered or given up on."""
         self.over = self.over or self._release_asked
+        reason = self._lost_by_giving_back if self._release_asked else None
+        return [] if reason is None else self._tell_lost(reason)

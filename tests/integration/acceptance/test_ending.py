@@ -13,6 +13,7 @@ from acceptance_work import CLOSING_S
 from consul_agents import eventually
 
 from coord.application import EXIT_FATAL
+from coord.journal import read
 from coord.records import LeaderState
 
 
@@ -42,6 +43,26 @@ async def test_a_signal_ends_nodes_gracefully(bench: Bench, number: signal.Signa
         await eventually(partial(bench.instances, service), until=lambda found: not found)
     for node in (leader, standby):
         assert await bench.sessions_of(node) == []
+
+
+async def test_a_clean_end_is_work_stopped_then_released_then_told(make_bench: MakeBench) -> None:
+    """In the order of Consul's index, and of the node's own log."""
+    env = {CLOSING_S: "1"}
+    bench = await make_bench(env=env, workloads=f"{PULSE},acceptance_work:Closing")
+    (node,) = await bench.fleet.start("core-1")
+    _, term = await bench.working_leader()
+    node.terminate()
+    assert await node.wait_exit() == 0
+    stopped = await bench.index_of(f"{bench.paths.root}work/closed/{term}")
+    released = await bench.index_of(bench.paths.leader)
+    entries = await read(bench.consul, bench.paths)
+    (entry,) = (each for each in entries if each.event.endswith(".lost_leadership"))
+    assert (entry.term, entry.details["reason"]) == (term, "shutdown")
+    assert stopped < released < await bench.index_of(entry.key)
+    (asked,) = node.events("step_down_requested")
+    (closed,) = (line for line in node.log() if line["event"] == "work has closed")
+    (lost,) = node.events("lost_leadership")
+    assert asked["timestamp"] < closed["timestamp"] < lost["timestamp"]
 
 
 async def test_a_second_signal_ends_at_once(make_bench: MakeBench) -> None:
