@@ -335,8 +335,8 @@ class Election(Candidacy):
         self._ask_for_session(now)
 
     def _on_step_down(self, event: ev.StepDown, now: float) -> None:
-        if self.tenure is not None:
-            self._out += self.tenure.asked_down(event.reason, now)
+        assert self.tenure is not None
+        self._out += self.tenure.asked_down(event.reason, now)
 
     # -- the rest --------------------------------------------------------------------------
 
