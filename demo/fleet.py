@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -207,7 +208,9 @@ class Node:
 
     async def get(self, path: str, *, timeout_s: float = 5.0) -> httpx.Response:
         """GET a path of its HTTP API. Raises httpx.HTTPError."""
-        async with httpx.AsyncClient(trust_env=False, timeout=timeout_s) as client:
+        async with httpx.AsyncClient(
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False, timeout=timeout_s
+        ) as client:  # plain http: no CAs to load, again and again
             return await client.get(self.url + path)
 
     async def health(self, *, timeout_s: float = 5.0) -> dict[str, Any]:
