@@ -16,6 +16,7 @@ from pathlib import Path
 
 from coord.cli.options import CONSUL_FIELDS, default_text
 from coord.config import TIMING_FIELDS, Settings, env_name
+from docs.election_table import state_diagram, transition_table
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -82,7 +83,11 @@ def _row(name: str) -> str:
 
 # --- all of them ---------------------------------------------------------------------------------
 
-PARTS: tuple[Part, ...] = (Part("README.md", "settings", settings_table),)
+PARTS: tuple[Part, ...] = (
+    Part("README.md", "settings", settings_table),
+    Part("docs/election.md", "election-diagram", state_diagram),
+    Part("docs/election.md", "election-table", transition_table),
+)
 
 
 def stale(root: Path = REPO) -> Iterator[tuple[Part, str]]:
