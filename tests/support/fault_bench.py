@@ -184,7 +184,14 @@ async def bench_on(
         looking = asyncio.create_task(discovery.run())
         stack.push_async_callback(_end, looking)
         await stack.enter_async_context(fleet)
+        stack.callback(_show_logs, fleet)
         yield Bench(consul, paths, fleet, witness, discovery, ports)
+
+
+def _show_logs(fleet: Fleet) -> None:
+    """Shown where the test has failed."""
+    for node in fleet.nodes.values():
+        print(f"--- the log of {node.name} ends with\n{node.log_tail(40)}")
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ async def test_one_leader_after_the_leaders_agent_was_restarted(
 
     await asyncio.to_thread(how, site.hurt)
     await asyncio.to_thread(site.hurt.wait_ready)
+    await _is_known_to_its_agent(bench, site.hurt, "core-1")
 
     seen = await _leader_for_good(bench)
     assert pair.leader.running
@@ -127,14 +129,30 @@ async def test_one_leader_after_the_leaders_agent_was_restarted(
     await _both_take_part(bench)
 
 
+async def _is_known_to_its_agent(bench: Bench, agent: ConsulAgent, node: str) -> None:
+    """Wait until the node has seen to it that the agent has its check, and the catalog too."""
+
+    async def both() -> bool:
+        services = await asyncio.to_thread(agent.get_json, "/v1/agent/services")
+        catalog = (await bench.consul.health_service(bench.paths.candidate_service)).value
+        return any(
+            each.id in services and each.node == agent.name
+            for each in catalog
+            if each.meta["node"] == node
+        )
+
+    await eventually(both, within_s=60.0)
+
+
 async def _leader_for_good(bench: Bench, steady_s: float = 3.0) -> TermSeen:
-    """The newest term once it has worked for that long since it began, or began anew."""
+    """The newest term once it has worked for that long from now on, or since it began later."""
+    since = time.monotonic()
 
     async def newest() -> TermSeen | None:
         report = await bench.witness.report()
         term = max(report.terms, key=lambda term: term.term)
         paused = [pause.ended_at for pause in report.pauses if pause.term == term.term]
-        steady = term.last_at - max([term.first_at, *paused]) >= steady_s
+        steady = term.last_at - max([since, term.first_at, *paused]) >= steady_s
         return term if steady and report.at - term.last_at < 0.5 else None
 
     term = await eventually(newest, within_s=60.0)
