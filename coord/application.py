@@ -21,20 +21,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from coord.api import ElectionView, create_api
+from coord.api.server import bind, serving
 from coord.candidate import CoordinatorCandidate
 from coord.clock import Clock, SystemClock
 from coord.config import Settings
+from coord.config.values import HostPort
 from coord.consul import ConsulApi, ConsulClient, ConsulError
 from coord.coordinator import Coordinator
 from coord.election.machine import Election
 from coord.election.reasons import LostReason
 from coord.election_loop import ElectionLoop
 from coord.identity import Identity, make_identity
-from coord.journal import Journal
-from coord.lasting_fault import LastingFault
 from coord.leader_key import LeaderKey
-from coord.logs import configure_logging, log_event, log_fault
-from coord.metrics import Metrics
 from coord.node_type import NodeType
 from coord.notices import Notices
 from coord.observer import Observer
@@ -42,11 +40,13 @@ from coord.polling.poller_service import PollerService
 from coord.records import Paths
 from coord.registration import CandidateService
 from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
-from coord.server import bind, serving
-from coord.settings_values import HostPort
 from coord.status import ClusterStatus, read_status
 from coord.supervisor import CoordinatorSupervisor
 from coord.telemetry import LostLeadership, Telemetry
+from coord.telemetry.journal import Journal
+from coord.telemetry.lasting_fault import LastingFault
+from coord.telemetry.logs import configure_logging, log_event, log_fault
+from coord.telemetry.metrics import Metrics
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads
 

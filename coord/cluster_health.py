@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coord.changes import Changes, service_query
 from coord.consul import (
     CheckStatus,
     ConsulApi,
@@ -28,9 +27,8 @@ from coord.consul import (
     ConsulNotPermitted,
     ConsulUnavailable,
 )
-from coord.lasting_fault import LastingFault
+from coord.consul.changes import Changes, service_query
 from coord.leadership import FencedWriteFailed, Leadership
-from coord.logs import log_fault
 from coord.members import (
     LeaderInstance,
     Listing,
@@ -45,6 +43,8 @@ from coord.members import (
 )
 from coord.records import NAME_PATTERN, Name, Paths, Record, RecordError, Term, utc
 from coord.telemetry import ClusterHealthCheck, NodeDown, NodeUp
+from coord.telemetry.lasting_fault import LastingFault
+from coord.telemetry.logs import log_fault
 
 if TYPE_CHECKING:
     from coord.workloads import WorkContext

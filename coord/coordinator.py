@@ -18,12 +18,12 @@ from coord.election.reasons import LostReason
 from coord.election.timing import Timing
 from coord.identity import Identity
 from coord.leadership import Leadership, LeadershipLost, Lease
-from coord.metrics import Metrics
 from coord.records import Paths
 from coord.registration import LeaderService
 from coord.restart_policy import RestartPolicy
 from coord.supervisor import ChildSpec, ChildStatus, CoordinatorSupervisor, FailureReason
 from coord.telemetry import ChildRestarted, Telemetry
+from coord.telemetry.metrics import Metrics
 
 _FAILED = {
     FailureReason.RESTART_LIMIT: LostReason.WORK_FAILED,

@@ -30,12 +30,12 @@ from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.machine import Election
 from coord.election.reasons import WhyNot
-from coord.lasting_fault import LastingFault
 from coord.leader_key import LeaderKey, view_of
-from coord.metrics import Metrics
 from coord.notices import Notices
 from coord.records import Paths
 from coord.registration import CandidateService
+from coord.telemetry.lasting_fault import LastingFault
+from coord.telemetry.metrics import Metrics
 
 WATCH_WAIT_S = 300.0
 """How long a blocking query on the leader key hangs before Consul answers that nothing changed."""

@@ -6,12 +6,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from coord.config.values import parse_name
 from coord.node_type import EligibleWhy, NodeType
-from coord.settings_values import parse_name
 
 if TYPE_CHECKING:
     from coord.config import Settings
-    from coord.settings_values import HostPort
+    from coord.config.values import HostPort
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from coord.config import (
     flag_name,
     format_duration,
 )
-from coord.settings_sources import CONFIG_ENV, CONFIG_FLAG
+from coord.config.sources import CONFIG_ENV, CONFIG_FLAG
 
 DURATION_FIELDS = frozenset({*TIMING_FIELDS, "restart_window", "health_interval"})
 CONSUL_FIELDS = tuple(name for name in Settings.model_fields if name.startswith("consul_"))

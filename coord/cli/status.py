@@ -27,8 +27,8 @@ from coord.status import (
     to_json,
     watch_status,
 )
-from coord.status_model import Condition
-from coord.status_text import render_error, render_node, render_status
+from coord.status.model import Condition
+from coord.status.text import render_error, render_node, render_status
 
 View = ClusterStatus | NodeStatus
 """What is shown: everything, or one node out of it."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from coord.config.values import parse_host_port
 from coord.polling.records import (
     MAX_DETAIL,
     Check,
@@ -26,7 +27,6 @@ from coord.polling.records import (
     TcpCheck,
     clip,
 )
-from coord.settings_values import parse_host_port
 
 USER_AGENT = "coord-poller"
 

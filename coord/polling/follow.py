@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from coord.consul import Reply, WatchError, watch
-from coord.lasting_fault import LastingFault
+from coord.telemetry.lasting_fault import LastingFault
 
 T = TypeVar("T")
 

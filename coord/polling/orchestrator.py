@@ -24,9 +24,7 @@ from coord.consul import (
     ServiceInstance,
     TxnOp,
 )
-from coord.lasting_fault import LastingFault
 from coord.leadership import FencedWriteFailed, Leadership, LeadershipLost
-from coord.logs import log_fault
 from coord.polling.book import Book, DueRun
 from coord.polling.dispatch import PollFailed, PollSender
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
@@ -47,6 +45,8 @@ from coord.polling.store import Loaded, PollPaths, load_jobs, load_results, load
 from coord.polling.writer import FencedWriter
 from coord.records import POLLER_SERVICE
 from coord.telemetry import PollFinished
+from coord.telemetry.lasting_fault import LastingFault
+from coord.telemetry.logs import log_fault
 from coord.workloads import WorkContext
 
 T = TypeVar("T")

@@ -34,12 +34,12 @@ from starlette.routing import Route
 
 from coord.config import Problem, Settings, SettingsError
 from coord.consul import ConsulError
-from coord.lasting_fault import LastingFault
-from coord.logs import log_fault
 from coord.polling.answers import Answers, Attempt
 from coord.polling.checks import CheckRunner
 from coord.polling.records import PollReply, PollRequest, clip
 from coord.records import RecordError, decode_term
+from coord.telemetry.lasting_fault import LastingFault
+from coord.telemetry.logs import log_fault
 from coord.workloads import WorkContext
 
 MAX_BODY_BYTES = 64 * 1024

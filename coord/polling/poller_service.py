@@ -9,6 +9,7 @@ import asyncio
 
 from starlette.routing import Route
 
+from coord.config.values import parse_host_port
 from coord.consul import (
     ConsulError,
     KVEntry,
@@ -16,12 +17,11 @@ from coord.consul import (
     ServiceRegistration,
     TtlCheck,
 )
-from coord.lasting_fault import LastingFault
-from coord.logs import log_fault
 from coord.polling.follow import WATCH_WAIT_S, follow
 from coord.polling.poller import Poller, check_listen, routes
 from coord.records import POLLER_SERVICE
-from coord.settings_values import parse_host_port
+from coord.telemetry.lasting_fault import LastingFault
+from coord.telemetry.logs import log_fault
 from coord.workloads import WorkContext
 
 TTL_S = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from coord.config.values import HostPort
 from coord.consul import CheckStatus, ServiceInstance
 from coord.polling.records import clip
-from coord.settings_values import HostPort
 
 DEFAULT_CAPACITY = 8
 MAX_CAPACITY = 1000

@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from coord.config.values import format_duration, parse_duration, parse_host_port
 from coord.records import Name, Record, Term
-from coord.settings_values import format_duration, parse_duration, parse_host_port
 
 MAX_SCHEDULE_BYTES = 32 * 1024
 """A larger schedule record is not read."""

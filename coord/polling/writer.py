@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coord.consul import ConsulError, ConsulRefused, TxnOp
-from coord.lasting_fault import LastingFault
 from coord.leadership import MAX_OPS, FencedWriteFailed, Leadership
+from coord.telemetry.lasting_fault import LastingFault
 
 MAX_BATCH_BYTES = 128 * 1024
 """Consul refuses requests over 512 KiB, and values grow by a third on their way there."""

@@ -13,8 +13,6 @@ from consul_agents import ROOT_TOKEN, ConsulAgent, Mode, acl_settings, client_of
 from coord.clock import SystemClock
 from coord.consul import Consistency, ConsulApi
 from coord.election.reasons import Cause, LostReason, StepDownReason
-from coord.journal import FAULT, Journal, prune, read
-from coord.lasting_fault import FaultNotice, FaultPhase, LastingFault
 from coord.records import Paths
 from coord.telemetry import (
     BecameLeader,
@@ -24,6 +22,8 @@ from coord.telemetry import (
     NodeUp,
     StepDownRequested,
 )
+from coord.telemetry.journal import FAULT, Journal, prune, read
+from coord.telemetry.lasting_fault import FaultNotice, FaultPhase, LastingFault
 
 GENEROUS_S = 60.0
 FAST_S = (0.05, 0.2)

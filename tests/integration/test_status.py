@@ -18,7 +18,6 @@ from coord.clock import SystemClock
 from coord.consul import CheckStatus, ConsulApi, ConsulClient, ConsulUnavailable
 from coord.election.reasons import WhyNot
 from coord.identity import Identity
-from coord.metrics import Metrics
 from coord.node_type import EligibleWhy, NodeType
 from coord.records import POLLER_SERVICE, LeaderState, Paths
 from coord.status import (
@@ -34,8 +33,9 @@ from coord.status import (
     to_json,
     watch_status,
 )
-from coord.status_text import render_status
+from coord.status.text import render_status
 from coord.telemetry import Telemetry
+from coord.telemetry.metrics import Metrics
 
 GENEROUS_S = 60.0
 

@@ -25,7 +25,7 @@ from coord.consul.errors import (
     ConsulUnavailable,
 )
 from coord.members import Listing, Seen
-from coord.status_model import (
+from coord.status.model import (
     ClusterStatus,
     Condition,
     ConsulStatus,

@@ -23,9 +23,8 @@ from coord.config import (
     flag_name,
     format_duration,
 )
-from coord.election.timing import Timing
-from coord.settings_sources import Problem, nearest
-from coord.settings_values import (
+from coord.config.sources import Problem, nearest
+from coord.config.values import (
     InvalidValueError,
     parse_bool,
     parse_consul_addr,
@@ -35,6 +34,7 @@ from coord.settings_values import (
     parse_list,
     parse_name,
 )
+from coord.election.timing import Timing
 
 TOKEN = "b1gs3cret-0000"
 

@@ -8,9 +8,9 @@ import pytest
 
 from coord.clock import MONOTONIC_CLOCK_ID, Clock, SystemClock
 from coord.config import HostPort, Settings
+from coord.config.values import InvalidValueError
 from coord.identity import Identity, make_identity, new_boot_id
 from coord.node_type import EligibleWhy, NodeType
-from coord.settings_values import InvalidValueError
 
 
 def test_identity_of_settings() -> None:

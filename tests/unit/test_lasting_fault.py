@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coord.lasting_fault import REPEAT_S, FaultNotice, FaultPhase, LastingFault
+from coord.telemetry.lasting_fault import REPEAT_S, FaultNotice, FaultPhase, LastingFault
 
 
 class SetClock:

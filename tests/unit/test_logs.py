@@ -12,8 +12,6 @@ import pytest
 import structlog
 
 from coord.election.reasons import LostReason, TakeoverOutcome
-from coord.lasting_fault import FaultNotice, FaultPhase
-from coord.logs import MASK, Masker, configure_logging, log_event, log_fault
 from coord.telemetry import (
     ElectionCheck,
     LeaderChanged,
@@ -21,6 +19,8 @@ from coord.telemetry import (
     NodeUp,
     TakeoverAttempted,
 )
+from coord.telemetry.lasting_fault import FaultNotice, FaultPhase
+from coord.telemetry.logs import MASK, Masker, configure_logging, log_event, log_fault
 
 SECRET = "6f1c2d34-aaaa-bbbb-cccc-000011112222"
 NAMES = ("", "httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access")

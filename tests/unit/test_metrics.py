@@ -18,7 +18,6 @@ from coord.consul.errors import (
 )
 from coord.election.reasons import Cause, LostReason, SuspendReason, TakeoverOutcome
 from coord.election.states import State
-from coord.metrics import CONSUL_ERROR_KINDS, Metrics
 from coord.telemetry import (
     CATALOGUE,
     BecameLeader,
@@ -31,6 +30,7 @@ from coord.telemetry import (
     Suspended,
     TakeoverAttempted,
 )
+from coord.telemetry.metrics import CONSUL_ERROR_KINDS, Metrics
 
 
 class Rendered:

@@ -30,8 +30,8 @@ from coord.status import (
     node_status,
     to_json,
 )
-from coord.status_model import KeyRead, leader_status, term_status
-from coord.status_text import plain, render_node, render_status
+from coord.status.model import KeyRead, leader_status, term_status
+from coord.status.text import plain, render_node, render_status
 
 HOSTILE = (
     "\x1b[31mred",

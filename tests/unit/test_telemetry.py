@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from coord import telemetry_events
 from coord.election.reasons import (
     Cause,
     LostReason,
@@ -32,6 +31,7 @@ from coord.telemetry import (
     Telemetry,
     to_dict,
 )
+from coord.telemetry import events as telemetry_events
 
 DESIGNED = {
     f"serviceradar.coordinator.{name}"

@@ -15,7 +15,7 @@ from fault_bench import QUICK, Bench, bench_on, said
 from tcp_proxy import Mode, TcpProxy
 
 from cluster import Cluster, ClusterConfig
-from coord.settings_values import parse_duration
+from coord.config.values import parse_duration
 
 LEASE_S = parse_duration(QUICK["COORDINATOR_LEASE"])
 

@@ -13,8 +13,8 @@ from acceptance_work import CLOSING_S
 from consul_agents import eventually
 
 from coord.application import EXIT_FATAL
-from coord.journal import read
 from coord.records import LeaderState
+from coord.telemetry.journal import read
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -26,7 +26,6 @@ from coord.consul import (
     TxnOp,
 )
 from coord.identity import Identity, new_boot_id
-from coord.lasting_fault import LastingFault
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.node_type import EligibleWhy, NodeType
 from coord.polling.dispatch import PollFailed, PollSender
@@ -49,6 +48,7 @@ from coord.polling.store import PollPaths, put_schedule
 from coord.polling.writer import FencedWriter
 from coord.records import Paths
 from coord.telemetry import Event, PollFinished, Telemetry
+from coord.telemetry.lasting_fault import LastingFault
 from coord.workloads import WorkContext
 
 HOUR = 3_600_000

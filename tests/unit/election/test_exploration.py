@@ -13,20 +13,22 @@ from election_model import Action, BrokenError, World
 from election_walk import Walk
 
 STEPS = 150
+WALKS = 60
+"""How many histories each test walks through."""
 
 
 @pytest.mark.parametrize("nodes", [2, 3])
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", range(4))
 def test_no_history_has_two_leaders_and_each_ends_with_one(nodes: int, block: int) -> None:
     led = 0
-    for seed in range(block * 100, (block + 1) * 100):
+    for seed in range(block * WALKS, (block + 1) * WALKS):
         walk = Walk(seed, nodes)
         try:
             led += walk.go(STEPS).led
         except AssertionError as error:
             told = "\n".join(f"  {now:8.3f} {action}" for now, action in walk.log[-40:])
             raise AssertionError(f"seed {seed}, {nodes} nodes: {error}\n{told}") from error
-    assert led > 100, "the walks must see leaders change"
+    assert led > WALKS / 2, "the walks must see leaders change"
 
 
 def test_the_walks_find_two_leaders_on_clocks_that_are_too_far_apart() -> None:
@@ -40,9 +42,7 @@ def test_the_walks_find_two_leaders_on_clocks_that_are_too_far_apart() -> None:
 
 FAULTS: dict[str, Action] = {
     "expire": ("expire", "s1"),
-    "force": ("force",),
-    "delete leader": ("delete", True, False),
-    "delete both": ("delete", True, True),
+    "delete": ("delete", True, True),
     "step down": ("down", 0),
     "edit": ("edit",),
     "freeze": ("freeze", 0),
@@ -50,7 +50,7 @@ FAULTS: dict[str, Action] = {
 TOO_LONG = ("step down", "edit", "freeze")
 """What takes more steps until another leads than can all be tried."""
 
-STATES = 4_000
+STATES = 3_000
 STRIDE_S = 0.8
 
 

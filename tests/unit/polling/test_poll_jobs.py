@@ -72,7 +72,7 @@ def test_an_attempt_number_is_sent_at_most_once(events: list[JobEvent]) -> None:
     assert len(sent) == len(set(sent))
 
 
-@pytest.mark.parametrize("state", OPEN)
+@pytest.mark.parametrize("state", sorted(OPEN))
 def test_an_attempt_left_open_is_tried_again_under_the_new_term(state: JobState) -> None:
     swept = sweep(job(state), term=5, slot_due_ms=7000)
     assert swept.retried

@@ -23,10 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from coord.election.timing import Timing
-from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
-from coord.records import MAX_DELAY_MS
-from coord.settings_fields import (
+from coord.config.fields import (
     TIMING_FIELDS,
     Address,
     AdvertisedAddress,
@@ -46,8 +43,8 @@ from coord.settings_fields import (
     ReadableFile,
     Secret,
 )
-from coord.settings_problems import FieldError, problem_of, set_source
-from coord.settings_sources import (
+from coord.config.problems import FieldError, problem_of, set_source
+from coord.config.sources import (
     Deprecation,
     Layer,
     Layers,
@@ -60,7 +57,10 @@ from coord.settings_sources import (
     flag_name,
     read_layers,
 )
-from coord.settings_values import HostPort, consul_url, format_duration
+from coord.config.values import HostPort, consul_url, format_duration
+from coord.election.timing import Timing
+from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
+from coord.records import MAX_DELAY_MS
 
 if TYPE_CHECKING:
     from coord.consul.address import ConsulAddress

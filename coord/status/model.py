@@ -1,6 +1,6 @@
 """What a snapshot of an election is made of, and how the two keys are understood. Pure.
 
-Texts are as they stand in Consul, only shortened: whoever prints them uses `coord.status_text`.
+Texts are as they stand in Consul, only shortened: whoever prints them uses `coord.status.text`.
 """
 
 from __future__ import annotations

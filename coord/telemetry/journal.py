@@ -21,9 +21,9 @@ from coord.consul.api import ConsulApi
 from coord.consul.errors import ConsulError, ConsulRefused
 from coord.consul.keys import check_key
 from coord.consul.types import Consistency, KVEntry, TxnOp
-from coord.lasting_fault import LastingFault
 from coord.records import MAX_TERM, Paths, check_name
 from coord.telemetry import Event, LeaderChanged, to_dict
+from coord.telemetry.lasting_fault import LastingFault
 
 KEPT_ENTRIES = 200
 """How many entries the leader leaves when it prunes."""

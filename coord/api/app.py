@@ -27,10 +27,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from coord.api.health_table import PROBES, ElectionView, Probes, Row, row_of
 from coord.clock import Clock, SystemClock
 from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
 from coord.election.reasons import WhyNot
-from coord.health_table import PROBES, ElectionView, Probes, Row, row_of
 from coord.identity import Identity
 from coord.status import ClusterStatus, to_dict
 from coord.supervisor import ChildStatus

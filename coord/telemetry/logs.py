@@ -16,8 +16,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from coord.lasting_fault import FaultNotice, FaultPhase
 from coord.telemetry import Event, to_dict
+from coord.telemetry.lasting_fault import FaultNotice, FaultPhase
 
 FORMATS = ("auto", "json", "console")
 """What `configure_logging` knows; auto is console on a terminal, else json."""

@@ -19,7 +19,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from coord.changes import Changes, key_query, service_query
 from coord.clock import Clock
 from coord.cluster_health import ClusterHealthRecord
 from coord.consul import (
@@ -34,6 +33,7 @@ from coord.consul import (
     TxnOp,
     TxnResult,
 )
+from coord.consul.changes import Changes, key_query, service_query
 from coord.election.reasons import WhyNot
 from coord.election.states import State
 from coord.members import (
@@ -50,7 +50,7 @@ from coord.members import (
     role_services,
 )
 from coord.records import Paths, RecordError
-from coord.status_model import (
+from coord.status.model import (
     ClusterStatus,
     Condition,
     ConsulStatus,

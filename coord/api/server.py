@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from coord.settings_values import HostPort
+from coord.config.values import HostPort
 
 BACKLOG = 128
 STOP_S = 2

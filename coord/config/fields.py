@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
-from coord.settings_values import (
+from coord.config.values import (
     HostPort,
     InvalidValueError,
     format_duration,

@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Any, ParamSpec, Protocol, overload
 
 from coord.clock import Clock
-from coord.telemetry_events import (
+from coord.telemetry.events import (
     CATALOGUE,
     BecameLeader,
     ChildRestarted,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from coord.config.fields import TIMING_FIELDS
+from coord.config.sources import Layers, Problem, Source, SourceKind, env_name, flag_name
+from coord.config.values import InvalidValueError
 from coord.election.timing import TimingError
-from coord.settings_fields import TIMING_FIELDS
-from coord.settings_sources import Layers, Problem, Source, SourceKind, env_name, flag_name
-from coord.settings_values import InvalidValueError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -1,0 +1,29 @@
+"""The node's HTTP API, the table its health endpoints answer by, and its server."""
+
+from coord.api.app import (
+    CACHE_S,
+    PROBES,
+    ClusterCache,
+    ElectionView,
+    NodeView,
+    Probes,
+    RendersMetrics,
+    Row,
+    create_api,
+    error_response,
+    row_of,
+)
+
+__all__ = [
+    "CACHE_S",
+    "PROBES",
+    "ClusterCache",
+    "ElectionView",
+    "NodeView",
+    "Probes",
+    "RendersMetrics",
+    "Row",
+    "create_api",
+    "error_response",
+    "row_of",
+]
