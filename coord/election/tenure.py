@@ -46,7 +46,7 @@ class Tenure:
         node: our name in the record.
         session, term, term_index: what the acquiring transaction put into Consul.
         sent_at: when the request was sent that proved it ours, in seconds.
-        now: reads sent before this may show what was before; they prove nothing.
+        now: when that is learnt. A read sent before may show what was before: not for `confirm`.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class Tenure:
         self.work = Work.NONE
         self.run = 0
         self.confirmed_sent_at = sent_at
-        self.counts_from = now
         self.over = False
         """The work has ended and the release is answered, or there is nothing to release."""
         self._suspended_at = now
@@ -139,7 +138,7 @@ class Tenure:
 
         `run` is the number that the work gets if it resumes.
         """
-        if self._closed or self._release_asked or sent_at < self.counts_from:
+        if self._closed or self._release_asked:
             return []
         reason = self._lost_by(view, restored)
         if reason is not None:
