@@ -70,6 +70,7 @@ class CoordinatorCandidate(ElectionLoop):
         self._doomed: dict[str, asyncio.Task[None]] = {}
         self._updating: asyncio.Task[None] | None = None
         self._successors: tuple[str, ...] = ()
+        self._stopping = 0
         work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
         work.on_fenced = lambda session, reason: self.post(ev.SessionLost(session, reason))
 
@@ -172,6 +173,9 @@ class CoordinatorCandidate(ElectionLoop):
             case cmd.StartWork():
                 return self._start_work(command)
             case cmd.StopWork(run, deadline):
+                if run == self._stopping:
+                    return self._work.hasten(deadline)
+                self._stopping = run
                 return self._stop_work(run, deadline)
         return None
 

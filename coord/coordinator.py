@@ -168,6 +168,10 @@ class Coordinator:
             # Beside, since the work has ended even if the agent does not answer just now.
             self._hiding = asyncio.create_task(self._hide())
 
+    async def hasten(self, deadline: float) -> None:
+        """Give the stop that is under way less time."""
+        await self._supervisor.stop(deadline)
+
     async def hidden(self) -> None:
         """Wait until discovery was told that the work has stopped, or that could not be done."""
         if self._hiding is not None:

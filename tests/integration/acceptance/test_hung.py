@@ -49,6 +49,7 @@ async def test_frozen_past_its_lease_and_woken_the_old_leader_writes_nothing_and
     woken_at = old.wake()
 
     await eventually(lambda: _has_given_way(old))
+    await eventually(lambda: bench.consul.kv_get(_key_of(bench, new.name)), until=lambda r: r.value)
     written = await bench.index_of(_key_of(bench, new.name))
     await eventually(
         lambda: bench.index_of(_key_of(bench, new.name)), until=lambda index: index > written
