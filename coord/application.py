@@ -14,7 +14,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn
 
 import structlog
@@ -52,6 +52,10 @@ from coord.workloads import WorkContext, load_workloads
 
 EXIT_FATAL = 70
 """The process ended because it could not go on safely: start it again."""
+
+CRASH_WINDOW_S = 60.0
+"""A candidate that crashes more often than max_restarts in this time ends its node: long enough
+to see one that crashes at each takeover."""
 
 FLUSH_S = 1.0
 """How long the journal may take for its last entries."""
@@ -193,16 +197,18 @@ class Application:
         routes = self._poller.routes() if self._poller else ()
         app = create_api(self, clock=self._clock, routes=routes)
         try:
-            async with serving(app, self._sock) as server, self._beside():
-                server.add_done_callback(lambda task: self.loop.shut_down())
+            async with serving(app, self._sock) as server, self._beside() as beside:
+                parts = (server, *beside)
+                for part in parts:
+                    part.add_done_callback(lambda task: self.loop.shut_down())
                 ended_well = await self._run_supervised()
-                if server.done():
-                    _log.error("the HTTP server ended", error=str(server.exception()))
-                    return EXIT_FATAL
+                broken = [part for part in parts if part.done()]
+                for part in broken:
+                    _log.error("a part of the node broke: the node ends", part=part.get_name())
         finally:
             with contextlib.suppress(ConsulError):
                 await self._service.deregister()
-        return 0 if ended_well else EXIT_FATAL
+        return 0 if ended_well and not broken else EXIT_FATAL
 
     def _greet(self) -> None:
         identity = self.identity
@@ -222,9 +228,14 @@ class Application:
             listens=identity.advertise,
             consul=self.settings.consul_url,
         )
+        if identity.node_type is NodeType.UNKNOWN and not identity.eligible:
+            _log.warning(
+                "this node can never lead, as its type is unknown: "
+                "set COORDINATOR_NODE_TYPE to core or web if it should"
+            )
 
     @contextlib.asynccontextmanager
-    async def _beside(self) -> AsyncIterator[None]:
+    async def _beside(self) -> AsyncIterator[Sequence[asyncio.Task[None]]]:
         """What runs beside the election for as long as it does: the journal, the poller."""
         tasks: list[asyncio.Task[None]] = []
         if self._work is not None:
@@ -232,7 +243,7 @@ class Application:
         if self._poller is not None:
             tasks.append(asyncio.create_task(self._poller.run(), name="poller"))
         try:
-            yield
+            yield tasks
             if self._work is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(FLUSH_S):
@@ -246,8 +257,7 @@ class Application:
 
     async def _run_supervised(self) -> bool:
         """Run the candidate, and run a new one when it crashes; False: it crashed too often."""
-        policy = RestartPolicy(self.settings.max_restarts, self.settings.restart_window)
-        ledger = RestartLedger(policy)
+        ledger = RestartLedger(RestartPolicy(self.settings.max_restarts, CRASH_WINDOW_S))
         while True:
             try:
                 await self.loop.run()

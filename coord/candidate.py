@@ -28,7 +28,7 @@ from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, 
 from coord.election_loop import WATCH_WAIT_S, ElectionLoop, Fault, why_of
 from coord.leader_key import Taken
 from coord.leadership import LeadershipLost
-from coord.records import MAX_DELAY_MS
+from coord.records import MAX_DELAY_MS, is_name
 from coord.registration import CandidateService
 from coord.watchdog import Watchdog
 
@@ -129,13 +129,27 @@ class CoordinatorCandidate(ElectionLoop):
 
     def _others(self, candidates: Sequence[ServiceInstance]) -> ev.OthersSeen:
         names = {
-            each.meta.get("node", each.node)
+            name
             for each in candidates
             if each.id != self._service.id and each.status is CheckStatus.PASSING
+            # Anybody may register a service: what is no node's name is no candidate.
+            if is_name(name := each.meta.get("node", each.node))
         }
+        self._tell_namesakes(candidates)
         fenced = [_fenced_within(each.meta.get("fenced_within_ms", "")) for each in candidates]
         longest = max((value for value in fenced if value is not None), default=None)
         return ev.OthersSeen(tuple(sorted(names - {self.election.node})), longest)
+
+    def _tell_namesakes(self, candidates: Sequence[ServiceInstance]) -> None:
+        """Say so if another living node bears our name; one at our address is who we were."""
+        for each in candidates:
+            where = each.meta.get("api", each.node)
+            other = where != self._service.address and each.status is CheckStatus.PASSING
+            if other and each.meta.get("node") == self.election.node:
+                detail = f"{self.election.node} is at {where} too: give each node its own name"
+                self._faults.happened(Fault.NAMESAKE, detail)
+                return
+        self._faults.over(Fault.NAMESAKE)
 
     # -- commands --------------------------------------------------------------------------
 

@@ -59,6 +59,8 @@ class Fault(StrEnum):
     LEFTOVER = "session_not_destroyed"
     CHECK = "check_not_passed"
     CANDIDATES = "candidates_not_followed"
+    NAMESAKE = "name_taken_twice"
+    """Another living node has our name: nobody can tell the two apart."""
 
 
 def why_of(error: ConsulError) -> WhyNot:

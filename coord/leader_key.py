@@ -37,6 +37,8 @@ from coord.records import (
     utc,
 )
 
+LEAST_DEADLINE_S = 0.05
+
 _CHECK_VACANCY, _LOCK, _CAS_TERM = range(3)
 """The steps of the acquiring transaction that can fail, by their place in it."""
 
@@ -62,11 +64,13 @@ class LeaderKey:
         self._identity = identity
         self._timing = timing
         self._clock = clock
+        self._since = utc(clock.wall_ms())
 
     # -- reading ---------------------------------------------------------------------------
 
     async def observe(self, deadline: float) -> KeyView:
         """A consistent read of both keys at one moment."""
+        until = self._clock.now() + deadline
         ops = (TxnOp.kv_get(self._paths.leader), TxnOp.kv_get(self._paths.term))
         result = await self._consul.txn(
             ops, consistency=Consistency.CONSISTENT, deadline_s=deadline
@@ -79,13 +83,16 @@ class LeaderKey:
             return self._view(result)
         # A missing key fails a read transaction, and tells no more. The term first: it changes
         # only together with the leader key, so what is then read of that key is no older.
-        term = await self._consul.kv_get(
-            self._paths.term, consistency=Consistency.CONSISTENT, deadline_s=deadline
+        term = await self._read(self._paths.term, until)
+        leader = await self._read(self._paths.leader, until)
+        return view_of(leader, term)
+
+    async def _read(self, key: str, until: float) -> KVEntry | None:
+        left_s = max(LEAST_DEADLINE_S, until - self._clock.now())
+        reply = await self._consul.kv_get(
+            key, consistency=Consistency.CONSISTENT, deadline_s=left_s
         )
-        leader = await self._consul.kv_get(
-            self._paths.leader, consistency=Consistency.CONSISTENT, deadline_s=deadline
-        )
-        return view_of(leader.value, term.value)
+        return reply.value
 
     def _view(self, result: TxnResult) -> KeyView:
         return view_of(result.entry(self._paths.leader), result.entry(self._paths.term))
@@ -100,6 +107,7 @@ class LeaderKey:
     async def acquire(self, asked: Acquire) -> Taken | TakeoverOutcome:
         """Take the lock and the next term, or say why Consul refused; then nothing happened."""
         term, leader = self._paths.term, self._paths.leader
+        self._since = utc(self._clock.wall_ms())
         result = await self._consul.txn(
             (
                 TxnOp.kv_check_index(leader, asked.leader_index),
@@ -158,7 +166,7 @@ class LeaderKey:
             node=self._identity.node,
             node_type=self._identity.node_type.value,
             address=self._identity.advertise,
-            since=utc(self._clock.wall_ms()),
+            since=self._since,
             successors=successors,
             lock_delay_ms=round(self._timing.lock_delay * 1000),
             fenced_within_ms=self._fenced_ms,

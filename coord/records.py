@@ -16,6 +16,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from coord.election.lookout import MAX_TERM as MAX_TERM
+
 NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """What elections, nodes and schedules may be called. An unescaped `..` would reach other keys."""
 
@@ -24,8 +26,12 @@ CANDIDATE_SERVICE = "coordinator-candidate"
 OBSERVER_SERVICE = "coordinator-observer"
 POLLER_SERVICE = "poller"
 
-MAX_TERM = 2**62
 MAX_DELAY_MS = 3_600_000
+
+
+def is_name(name: str) -> bool:
+    """Whether an election, a node or a schedule may be called that."""
+    return NAME_PATTERN.fullmatch(name) is not None and name not in (".", "..")
 
 
 def check_name(field: str, name: str) -> str:
@@ -34,7 +40,7 @@ def check_name(field: str, name: str) -> str:
     Raises:
         ValueError: it may not; the message names `field` and what is allowed.
     """
-    if NAME_PATTERN.fullmatch(name) is None or name in (".", ".."):
+    if not is_name(name):
         raise ValueError(
             f"{field} {name!r} is not usable in a key: use 1 to 128 of the characters "
             "A-Z a-z 0-9 . _ - and not '.' or '..'"
@@ -88,8 +94,11 @@ class Paths:
         return self._service(OBSERVER_SERVICE)
 
     def _service(self, name: str) -> str:
-        """The default election owns the plain names; others stand beside it with their own."""
-        return name if self.election == "coordinator" else f"{name}-{self.election}"
+        """The default election owns the plain names; others stand beside it with their own.
+
+        The election comes first: no two elections, whatever their names, share a service.
+        """
+        return name if self.election == "coordinator" else f"{self.election}-{name}"
 
 
 class RecordError(ValueError):

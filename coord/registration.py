@@ -54,6 +54,11 @@ class TtlService:
         self.id = f"{name}-{identity.node}-{identity.boot_id[:8]}"
         self.check_id = f"{self.id}-alive"
 
+    @property
+    def address(self) -> str:
+        """host:port at which others reach this node."""
+        return self._identity.advertise
+
     def _registration(self, meta: Mapping[str, str], status: CheckStatus) -> ServiceRegistration:
         host, _, port = self._identity.advertise.rpartition(":")
         check = TtlCheck(
@@ -244,8 +249,6 @@ class LeaderService(TtlService):
                     announced = True
                 if announced and self._working():
                     announced = await self.pass_check(f"leads, term {self._term}")
-                    if not announced:
-                        continue
             await asyncio.sleep(self._timing.heartbeat_interval)
 
     async def _sweep(self) -> None:
@@ -258,7 +261,8 @@ class LeaderService(TtlService):
             self.name, consistency=Consistency.CONSISTENT, deadline_s=self._timing.lease
         )
         for instance in found.value:
-            if instance.id != self.id and self._working():
+            leads = instance.id.startswith(f"{self.name}-") and "term" in instance.meta
+            if leads and instance.id != self.id and self._working():
                 await self._consul.catalog_deregister(
                     instance.node, instance.id, deadline_s=self._timing.lease
                 )

@@ -13,6 +13,9 @@ from coord.election.events import KeyView
 from coord.election.reasons import Cause
 from coord.election.timing import Timing
 
+MAX_TERM = 2**62
+"""The highest term that there can be; nobody gets there but by editing a key."""
+
 TURN_STEP_S = 0.1
 """How long the second named successor leaves the first alone, the third the second."""
 
@@ -53,6 +56,7 @@ class Lookout:
         self._highest_term_index = 0
         self._highest_term = 0
         self._distrusted_index = 0
+        self._distrusted_until = float("-inf")
         self._holder_fenced_within: float | None = None
         self._holder: str | None = None
         self._last_leader = ""
@@ -88,6 +92,8 @@ class Lookout:
                 self._highest_leader_index, self._highest_term_index, view.leader_index
             )
             self._highest_leader_index = self._highest_term_index = 0
+            # By then a leader that the restored state does not know of has stopped.
+            self._distrusted_until = now + self._timing.quarantine(self._fenced_within(view))
         return self._accept(view, now)
 
     def _accept(self, view: KeyView, now: float) -> list[Notice]:
@@ -116,12 +122,14 @@ class Lookout:
         if self.vacant_since is None:
             self.vacant_since = now
         same = self.vacancy if self.vacancy and self.vacancy.index == view.leader_index else None
-        distrusted = 0 < view.leader_index <= self._distrusted_index
+        seen_at = same.seen_at if same and not self.restored else now
+        old = 0 < view.leader_index <= self._distrusted_index
+        distrusted = old and seen_at < self._distrusted_until
         handed_over = view.handed_over and not distrusted
         cause = Cause.RESTORED if distrusted else self._cause(view, handed_over, first)
         self.vacancy = Vacancy(
             index=view.leader_index,
-            seen_at=same.seen_at if same and not self.restored else now,
+            seen_at=seen_at,
             handed_over=handed_over,
             quarantine=0.0 if handed_over else self._timing.quarantine(self._fenced_within(view)),
             cause=cause,
@@ -173,7 +181,9 @@ class Lookout:
         view = self.view
         missing = view is None or view.term is None
         index = self._highest_leader_index if missing else 0
-        return max(self._highest_term, index) + 1
+        following = max(self._highest_term, index) + 1
+        # Only an edit can have brought it there. Starting over is better than no leader ever.
+        return following if following <= MAX_TERM else self._highest_leader_index + 1
 
     def due_at(self, me: str, jitter: float, alone: bool) -> float:
         """When the vacancy may be taken by `me`: after its quarantine, in turn.

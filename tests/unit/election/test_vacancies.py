@@ -9,6 +9,7 @@ from election_bench import OTHER, TERM, Bench, handed_over, held, vacant
 
 from coord.election import commands as cmd
 from coord.election import events as ev
+from coord.election.lookout import MAX_TERM
 from coord.election.reasons import Cause, WhyNot
 from coord.election.states import State
 from coord.election.timing import Timing
@@ -220,6 +221,28 @@ def test_the_same_index_after_a_restore_is_another_vacancy() -> None:
     assert bench.election.lookout.vacancy.seen_at == bench.now
 
 
+def test_distrust_ends_when_a_leader_from_before_the_restore_must_have_stopped() -> None:
+    bench = Bench().standby()
+    bench.look(handed_over(45))
+    bench.look(held(leader_index=46))
+    bench.wait(QUARANTINE_S)
+    bench.look(handed_over(47))
+    vacancy = bench.election.lookout.vacancy
+    assert vacancy is not None
+    assert vacancy.index < 60, "an index of before the restore"
+    assert vacancy.handed_over
+
+
+def test_a_vacancy_seen_at_the_restore_is_not_believed_later() -> None:
+    bench = Bench().standby()
+    bench.look(handed_over(45))
+    bench.now += QUARANTINE_S
+    bench.look(handed_over(45))
+    vacancy = bench.election.lookout.vacancy
+    assert vacancy is not None
+    assert not vacancy.handed_over
+
+
 # -- the term never goes back ------------------------------------------------------------------
 
 
@@ -232,8 +255,19 @@ def test_the_same_index_after_a_restore_is_another_vacancy() -> None:
         (vacant(60, term=None, term_index=0), 61),
         (vacant(60, term=None, term_index=0, record_term=99), 100),
         (vacant(60, term=None, term_index=44), 61),
+        (vacant(60, term=MAX_TERM), 61),
+        (vacant(60, record_term=MAX_TERM), 61),
     ],
-    ids=["next", "key set back", "record behind", "key gone", "key gone, record high", "nonsense"],
+    ids=[
+        "next",
+        "key set back",
+        "record behind",
+        "key gone",
+        "key gone, record high",
+        "nonsense",
+        "key at the limit",
+        "record at the limit",
+    ],
 )
 def test_the_next_term_is_higher_than_any_that_may_have_been(
     view: ev.KeyView, expected: int
