@@ -106,7 +106,7 @@ class CheckRunner:
             # The answer is judged by its head; its body, however long, is not read.
             async with self._client().stream(check.method, check.target) as response:
                 status = response.status_code
-        except (httpx.TransportError, OSError) as error:
+        except (httpx.TransportError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise _failed(error) from error
         up = status in check.status if check.status else 200 <= status <= 399
         if not up:
@@ -159,7 +159,8 @@ def _failed(error: BaseException) -> CheckFailed:
 
 
 def _code(error: BaseException) -> CheckError | None:
-    if isinstance(error, socket.gaierror | UnicodeError):
+    # Schedules hold URLs only: what httpx finds invalid in one is a name that cannot be encoded.
+    if isinstance(error, socket.gaierror | UnicodeError | httpx.InvalidURL):
         return CheckError.DNS
     if isinstance(error, ssl.SSLError):
         return CheckError.TLS

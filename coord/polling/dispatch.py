@@ -77,7 +77,11 @@ class PollSender:
                 status, body = await self._post(target, request)
         except TimeoutError:
             raise PollFailed(PollError.DEADLINE, f"no answer within {limit_s:g} s") from None
-        except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
+        except PollFailed:
+            raise
+        except Exception as error:
+            # Addresses are foreign text, and httpx lets more kinds of exception through than it
+            # names (of idna, for one). One bad poller must not end the polling of all.
             said = f"{type(error).__name__}: {error}"
             raise PollFailed(PollError.UNREACHABLE, said) from error
         if status != 200:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from coord.config.values import HostPort
+from coord.config.values import HostPort, parse_host_port
 from coord.consul import CheckStatus, ServiceInstance
 from coord.polling.records import clip
 
@@ -34,9 +34,7 @@ def poller_targets(instances: Iterable[ServiceInstance], election: str) -> list[
         if (
             instance.status is CheckStatus.PASSING
             and instance.meta.get("election", election) == election
-            and host
-            and 1 <= instance.port <= 65_535
-            and not any(c.isspace() or c in "/@?#\\" for c in host)
+            and _can_be_dialled(host, instance.port)
         ):
             targets.append(
                 PollerTarget(
@@ -47,6 +45,14 @@ def poller_targets(instances: Iterable[ServiceInstance], election: str) -> list[
                 )
             )
     return targets
+
+
+def _can_be_dialled(host: str, port: int) -> bool:
+    try:
+        parse_host_port(str(HostPort(host, port)))
+    except ValueError:
+        return False
+    return port >= 1
 
 
 def _capacity(text: str) -> int:

@@ -42,6 +42,7 @@ MAX_TIMEOUT_S = 60.0
 MAX_DETAIL = 200
 
 _URL = TypeAdapter(AnyHttpUrl)
+_URL_START = re.compile(r"https?://", re.IGNORECASE)
 _MAX_SCHEDULE_ID = 100  # a job's id adds a slot to it and must still be a name
 _MAX_WALL_MS = 2**53
 
@@ -111,6 +112,9 @@ class HttpCheck(_Check):
             url = _URL.validate_python(value)
         except ValidationError:
             raise ValueError(f"it is not an http or https URL; {fix}") from None
+        if not value.isprintable() or not _URL_START.match(value):
+            # The parser mends these, but it is the text as written that will be asked for.
+            raise ValueError(f"it is not a well-formed URL; {fix}")
         if url.username or url.password:
             # Targets are shown in results, logs and the Consul UI.
             raise ValueError(f"it holds a user name or password; {fix}, without them")

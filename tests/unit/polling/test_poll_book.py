@@ -177,6 +177,8 @@ def test_pollers_that_make_no_sense_are_left_out() -> None:
         instance(id="down", checks=(critical,)),
         instance(id="port", port=0),
         instance(id="odd", address="evil/path@host"),
+        instance(id="no-punycode", address="xn--a"),
+        instance(id="idn", address="xn--mnchen-3ya.test"),
         instance(id="lies", meta={"capacity": "-4"}),
     ]
     found = {t.id: (t.url, t.capacity) for t in poller_targets(instances, "e")}
@@ -184,6 +186,7 @@ def test_pollers_that_make_no_sense_are_left_out() -> None:
         "poller-1": ("http://127.0.0.1:8610", 2),
         "v6": ("http://[::1]:8610", 2),
         "bare": ("http://10.0.0.1:8610", 8),
+        "idn": ("http://xn--mnchen-3ya.test:8610", 2),
         "lies": ("http://127.0.0.1:8610", 8),
     }
 

@@ -121,6 +121,18 @@ async def test_a_name_without_an_address(runner: CheckRunner, kind: str) -> None
     assert (result.ok, result.error) == (False, CheckError.DNS)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://xn--n3h.invalid/",  # the registries know such names, the idna package does not
+        "http://\u2603.invalid/",
+    ],
+)
+async def test_a_name_that_cannot_be_encoded(runner: CheckRunner, target: str) -> None:
+    result = await run(runner, "http", target)
+    assert (result.ok, result.error) == (False, CheckError.DNS)
+
+
 async def test_http_that_never_answers_is_cut_at_its_timeout(
     runner: CheckRunner, serve: Serve
 ) -> None:

@@ -138,7 +138,17 @@ async def test_a_poller_that_never_answers(answering: Answering) -> None:
     await sender.aclose()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://nowhere.invalid:80", "http://[::"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1",
+        "http://nowhere.invalid:80",
+        "http://[::",
+        "http://xn--a:80",  # an idna.InvalidCodepoint, from deep within httpx
+        "http://\ud800:80",
+        "http://127.0.0.1:99999",
+    ],
+)
 async def test_a_poller_that_is_not_there(sender: PollSender, url: str) -> None:
     with pytest.raises(PollFailed) as caught:
         await sender.send(PollerTarget("p", "p", url, 1), REQUEST)

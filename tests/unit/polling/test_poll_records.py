@@ -74,6 +74,9 @@ def test_a_schedule_comes_back_as_it_was_and_shows_durations_as_people_write_the
         ({"checks": [{"kind": "http", "target": "ftp://x/"}]}, "checks.0.http.target"),
         ({"checks": [{"kind": "http", "target": "http://u:p@x/"}]}, "checks.0.http.target"),
         ({"checks": [{"kind": "http", "target": "http://"}]}, "checks.0.http.target"),
+        ({"checks": [{"kind": "http", "target": "http://xn--a/"}]}, "checks.0.http.target"),
+        ({"checks": [{"kind": "http", "target": "http://a\tb/"}]}, "checks.0.http.target"),
+        ({"checks": [{"kind": "http", "target": "http:/a/"}]}, "checks.0.http.target"),
         (
             {"checks": [{"kind": "http", "target": "http://x/", "method": "BREW"}]},
             "checks.0.http.method",
@@ -84,6 +87,7 @@ def test_a_schedule_comes_back_as_it_was_and_shows_durations_as_people_write_the
         ),
         ({"checks": [{"kind": "tcp", "target": "host"}]}, "checks.0.tcp.target"),
         ({"checks": [{"kind": "tcp", "target": "host:0"}]}, "checks.0.tcp.target"),
+        ({"checks": [{"kind": "tcp", "target": "xn--a:1"}]}, "checks.0.tcp.target"),
         (
             {"checks": [{"kind": "tcp", "target": "host:1", "timeout": "2m"}]},
             "checks.0.tcp.timeout",
