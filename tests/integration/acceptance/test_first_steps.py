@@ -1,0 +1,61 @@
+"""docs/first-steps.md is true: what it says is put into files and run, on the test's own ports."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+from acceptance import MakeBench
+from consul_agents import ConsulAgent, eventually
+
+from coord.config import Settings
+from coord.polling.records import ResultRecord
+from demo import REPO
+
+PAGE = (REPO / "docs/first-steps.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def test_the_settings_file_is_accepted_whole(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(block("toml"))
+    settings = Settings(config=path, environ={})
+    assert settings.node == "core-1"
+    written = tomllib.loads(block("toml"))
+    assert settings.takeover_delay == 2.0
+    assert settings.consul_addr == written["consul"]["addr"]
+
+
+async def test_the_work_and_the_schedule_of_the_page_run(
+    make_bench: MakeBench, consul_agent: ConsulAgent, tmp_path: Path
+) -> None:
+    (tmp_path / "reports.py").write_text(block("python"))
+    bench = await make_bench(
+        env={"PYTHONPATH": f"{tmp_path}:{REPO}"},
+        workloads="cluster-health,poll-orchestrator,reports:Reports,demo.work:Pulse",
+    )
+    schedule = re.search(r"--data '(\{.*?\})' http", PAGE, re.DOTALL)
+    assert schedule is not None
+    said = schedule.group(1).replace("127.0.0.1:8500", consul_agent.http_addr)
+    polls = bench.paths.polls
+    assert await bench.consul.kv_put(f"{polls}schedules/{json.loads(said)['id']}", said.encode())
+    await bench.fleet.start("core-1", "poller-1")
+    await bench.working_leader()
+
+    result = await eventually(
+        lambda: bench.consul.kv_get(f"{polls}results/consul-api"), until=lambda reply: reply.value
+    )
+    assert result.value is not None
+    assert ResultRecord.decode(result.value.value).ok
+    count = await eventually(
+        lambda: bench.consul.kv_get("reports/count"), until=lambda reply: reply.value
+    )
+    assert count.value is not None
+    assert int(count.value.value) >= 1
