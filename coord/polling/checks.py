@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import httpx
 
 from coord.config.values import parse_host_port
+from coord.polling.cookies import no_cookies
 from coord.polling.records import (
     MAX_DETAIL,
     Check,
@@ -119,11 +120,18 @@ class CheckRunner:
             self._http = httpx.AsyncClient(
                 trust_env=False,
                 follow_redirects=False,
+                cookies=no_cookies(),
+                event_hooks={"response": [_forget_redirect]},
                 timeout=None,  # each check has a deadline of its own
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 headers={"User-Agent": USER_AGENT},
             )
         return self._http
+
+
+async def _forget_redirect(response: httpx.Response) -> None:
+    # Not followed, and yet httpx would read where it leads, and fail if that makes no sense.
+    response.headers.pop("Location", None)
 
 
 async def _run_tcp(check: TcpCheck) -> None:

@@ -8,6 +8,7 @@ import ssl
 import httpx
 from pydantic import SecretStr
 
+from coord.polling.cookies import no_cookies
 from coord.polling.pollers import PollerTarget
 from coord.polling.records import PollError, PollReply, PollRequest, clip
 from coord.records import RecordError
@@ -56,6 +57,7 @@ class PollSender:
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=False,
             follow_redirects=False,
+            cookies=no_cookies(),
             headers=headers,
             timeout=httpx.Timeout(None, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=max_connections, keepalive_expiry=30.0),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
 
 import pytest
 from pydantic import TypeAdapter
@@ -14,7 +14,13 @@ from coord.clock import SystemClock
 from coord.polling.checks import CheckRunner
 from coord.polling.records import Check, CheckError, CheckResult
 
-Serve = Callable[[bytes | None], Awaitable[int]]
+
+class Serve(Protocol):
+    """Starts a server that gives `answer`, and notes what it `heard`; gives its port."""
+
+    async def __call__(self, answer: bytes | None, heard: list[bytes] | None = None) -> int: ...
+
+
 CHECK: TypeAdapter[Check] = TypeAdapter(Check)
 
 
@@ -31,13 +37,15 @@ async def serve() -> AsyncIterator[Serve]:
     servers: list[asyncio.Server] = []
     over = asyncio.Event()
 
-    async def start(answer: bytes | None) -> int:
+    async def start(answer: bytes | None, heard: list[bytes] | None = None) -> int:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 if answer is None:
                     await over.wait()
                 else:
-                    await reader.read(1)
+                    request = await reader.read(65_536)
+                    if heard is not None:
+                        heard.append(request)
                     writer.write(answer)
                     await writer.drain()
             except ConnectionError:
@@ -100,6 +108,26 @@ async def test_http_judges_by_the_status(
     assert (result.ok, result.status) == (ok, status)
     assert result.error is (None if ok else CheckError.STATUS)
     assert result.latency_ms > 0
+
+
+@pytest.mark.parametrize(
+    "location", ["http://xn--a/", "http://[", "http://u:p@h:99999/", "", "//", "\xff"]
+)
+async def test_wherever_a_redirect_leads_it_is_an_answer(
+    runner: CheckRunner, serve: Serve, location: str
+) -> None:
+    port = await serve(http("302 Found", extra=f"Location: {location}\r\n"))
+    result = await run(runner, "http", f"http://127.0.0.1:{port}/")
+    assert (result.ok, result.status) == (True, 302)
+
+
+async def test_no_cookie_goes_from_one_check_to_another(runner: CheckRunner, serve: Serve) -> None:
+    heard: list[bytes] = []
+    port = await serve(http("200 OK", extra="Set-Cookie: a=b; Path=/\r\n"), heard)
+    for _ in range(2):
+        assert (await run(runner, "http", f"http://127.0.0.1:{port}/")).ok
+    assert len(heard) == 2
+    assert not [request for request in heard if b"cookie" in request.lower()]
 
 
 async def test_http_does_not_read_a_body_without_end(runner: CheckRunner, serve: Serve) -> None:

@@ -97,6 +97,16 @@ async def test_a_good_answer_is_taken_and_the_token_was_sent(
     assert b"authorization: bearer sesame" in heard.requests[0].lower()
 
 
+async def test_no_cookie_of_a_poller_is_kept(
+    sender: PollSender, answering: Answering, heard: Heard
+) -> None:
+    target = await answering(http(200, GOOD, "Set-Cookie: a=b; Path=/\r\n"))
+    for _ in range(2):
+        await sender.send(target, REQUEST)
+    assert len(heard.requests) == 2
+    assert not [request for request in heard.requests if b"cookie" in request.lower()]
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
