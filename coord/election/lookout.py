@@ -156,6 +156,10 @@ class Lookout:
         created = said in (Cause.FIRST_START, Cause.DELETED)
         return said if said and created else Cause.UNKNOWN
 
+    def gave_back(self, why: Cause | None) -> None:
+        """We released the key: a leader that is seen before the vacancy was follows on that."""
+        self._last_cause = why or self._last_cause
+
     def catalog_says(self, fenced_within: float | None) -> None:
         """Take in the largest fenced_within in the catalog; a vacancy may be waited for longer."""
         self._catalog_fenced_within = fenced_within

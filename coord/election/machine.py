@@ -321,6 +321,7 @@ class Election(Candidacy):
     def _on_released(self, event: ev.Released, now: float) -> None:
         if self.tenure is not None and event.session == self.tenure.session:
             self._out += self.tenure.released()
+            self.lookout.gave_back(self.tenure.release_why)
 
     def _on_session_destroyed(self, event: ev.SessionDestroyed, now: float) -> None:
         if self._leaving is None or event.session != self._leaving:

@@ -79,7 +79,7 @@ class Tenure:
         """No confirmation counts any more."""
         self._told_lost = False
         self._lost_by_giving_back: LostReason | None = None
-        self._release_why: Cause | None = None
+        self.release_why: Cause | None = None
         self._release_asked = False
 
     # -- the lease -------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class Tenure:
     def step_down(self, reason: LostReason, why: Cause, now: float) -> list[cmd.Command]:
         """Give the leadership back cleanly. The work may take its time to stop; the lease is
         confirmed meanwhile, so that it can still write. It is lost when it is released."""
-        self._release_why = why
+        self.release_why = why
         self._lost_by_giving_back = reason
         self.state = State.STEPPING_DOWN
         return [*self._stop(now, lease_goes_on=True), *self._go_on()]
@@ -264,7 +264,7 @@ class Tenure:
         `release_why`: the key may still be ours, so try to hand it over, once the work has ended.
         """
         self._closed = True
-        self._release_why = release_why
+        self.release_why = release_why
         self.state = State.STEPPING_DOWN
         return [
             cmd.EndLease(suspended=False),
@@ -281,13 +281,13 @@ class Tenure:
         """The next step of giving back. Nothing is released before the work has ended."""
         if self.work is not Work.NONE:
             return []
-        if self._release_why is None:
+        if self.release_why is None:
             self.over = True
             return []
         self._release_asked = True
         return [
             cmd.EndLease(suspended=False),
-            cmd.Release(self.session, self.term, self.term_index, self._release_why),
+            cmd.Release(self.session, self.term, self.term_index, self.release_why),
         ]
 
     def work_stopped(self, ended_run: int, now: float, run: int) -> list[cmd.Command]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from election_bench import OTHER, TERM, Bench, handed_over, held, vacant
+from election_bench import MINE, OTHER, TERM, Bench, handed_over, held, vacant
 
 from coord.election import commands as cmd
 from coord.election import events as ev
@@ -352,3 +352,13 @@ def test_a_vacancy_that_is_seen_first_tells_whose_it_was() -> None:
     assert bench.one(cmd.ElectionBegun).wait == pytest.approx(QUARANTINE_S)
     bench.look(held(99, session="third", record_node="third"))
     assert bench.one(cmd.LeaderSeen).previous == OTHER
+
+
+def test_one_who_gave_the_lead_back_knows_why_another_leads() -> None:
+    bench = Bench().stepping_down()
+    bench.tell(ev.WorkStopped(bench.run))
+    bench.tell(ev.Released(MINE))
+    bench.tell(ev.SessionDestroyed(MINE))
+    bench.look(held(leader_index=90, record_node="core-3"))
+    seen = bench.ever(cmd.LeaderSeen)[-1]
+    assert (seen.leader, seen.cause) == ("core-3", Cause.STEPPED_DOWN)
