@@ -44,7 +44,7 @@ class Event:
     EVENT: ClassVar[str] = ""
     """The full name, e.g. ``serviceradar.coordinator.became_leader``."""
     LEVEL: ClassVar[str] = "info"
-    """The level at which it is logged: debug, info or warning."""
+    """The level at which it is logged unless `log_level` says better: debug, info or warning."""
     PERIODIC: ClassVar[bool] = False
     """It comes again and again while nothing changes: logged, but not kept."""
     JOURNALED: ClassVar[bool] = False
@@ -55,6 +55,11 @@ class Event:
     election: str = ""
     term: int | None = None
     at_ms: int = 0
+
+    @property
+    def log_level(self) -> str:
+        """The level at which this very event is logged."""
+        return self.LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,7 @@ class BecameLeader(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostLeadership(Event):
-    """This node led under `term` and leads no longer.
+    """This node led under `term` and leads no longer. A clean end is logged at info.
 
     reason: why, as it knows itself.
     """
@@ -97,6 +102,12 @@ class LostLeadership(Event):
     JOURNALED: ClassVar[bool] = True
 
     reason: LostReason
+
+    @property
+    def log_level(self) -> str:
+        """A clean end is nothing to warn of."""
+        clean = self.reason in (LostReason.SHUTDOWN, LostReason.STEPPED_DOWN)
+        return "info" if clean else self.LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +148,8 @@ class LeaderChanged(Event):
 class LeaderDown(Event):
     """The leader is gone and nobody leads; `term` is the one that ended.
 
+    Logged at info where the leader ended cleanly.
+
     former_leader: who led; None if that is not known.
     cause: how it ended.
     """
@@ -148,6 +161,12 @@ class LeaderDown(Event):
 
     former_leader: str | None = None
     cause: Cause = Cause.UNKNOWN
+
+    @property
+    def log_level(self) -> str:
+        """A clean end is nothing to warn of."""
+        clean = self.cause in (Cause.HANDED_OVER, Cause.STEPPED_DOWN, Cause.TRANSFERRED)
+        return "info" if clean else self.LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
