@@ -2,6 +2,9 @@
 
 Secrets never get out: the values of fields that are named like one are masked, and so are the
 strings that are known to be secret, wherever they turn up, tracebacks included.
+
+On a console an event is the time of day (UTC), its level and one sentence (`words`); as JSON it
+is its full name with all of its fields.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from coord.telemetry import Event, to_dict
+from coord.telemetry import Event, to_dict, words
 from coord.telemetry.lasting_fault import FaultNotice, FaultPhase
 
 FORMATS = ("auto", "json", "console")
@@ -39,12 +42,27 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _OF_MANY_LINES = ("exception", "stack")
 
+_SENTENCE = "said_in_words"
+"""The field that holds what a console shows in place of an event's name and fields."""
+
+_KEPT_BESIDE_A_SENTENCE = ("timestamp", "level", "exception", "stack")
+
 _event_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.events")
 _fault_log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.faults")
 
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Ours, told apart from what others put on the root logger."""
+
+    def __init__(self, stream: TextIO, level: int) -> None:
+        super().__init__(stream)
+        self._shown_from = level
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take what uvicorn tells of its own life for debugging: the node tells of its own."""
+        if record.name == "uvicorn.error" and record.levelno == logging.INFO:
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return record.levelno >= self._shown_from and bool(super().filter(record))
 
 
 def configure_logging(
@@ -87,7 +105,7 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = _Handler(out)
+    handler = _Handler(out, logging.getLevelNamesMapping()[level.upper()])
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -105,14 +123,34 @@ def configure_logging(
 
 def _renderer(as_json: bool, *, colors: bool) -> list[Processor]:
     if as_json:
-        return [structlog.processors.JSONRenderer(sort_keys=False)]
+        return [_without_sentence, structlog.processors.JSONRenderer(sort_keys=False)]
     # The plain traceback: the rich one shows local variables, and these may hold anything.
     return [
+        _for_people,
         escape_control_characters,
         structlog.dev.ConsoleRenderer(
-            colors=colors, exception_formatter=structlog.dev.plain_traceback
+            colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
         ),
     ]
+
+
+def _without_sentence(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
+    event_dict.pop(_SENTENCE, None)
+    return event_dict
+
+
+def _for_people(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
+    """What a console shows: the sentence if there is one, no empty fields, the time of day."""
+    sentence = event_dict.pop(_SENTENCE, None)
+    if sentence is not None:
+        event_dict = {k: v for k, v in event_dict.items() if k in _KEPT_BESIDE_A_SENTENCE}
+        event_dict["event"] = sentence
+    shown = {k: v for k, v in event_dict.items() if k == "event" or v not in (None, "")}
+    if str(shown.get("logger", "")).partition(".")[0] == "coord":
+        del shown["logger"]  # the text says what it is about
+    # 2026-01-31T12:34:56.789012Z -> 12:34:56.789Z
+    shown["timestamp"] = re.sub(r"^.*T(.*\.\d{3})\d*", r"\1", str(shown["timestamp"]))
+    return shown
 
 
 def _install(handler: logging.Handler, level: str) -> None:
@@ -183,19 +221,27 @@ def _escaped(key: str, value: Any) -> Any:
 
 
 def log_event(event: Event) -> None:
-    """The log's telemetry handler: one line for each event, at the level of its class."""
+    """The log's telemetry handler: one line for each event, at its `log_level`."""
     said = {k: v for k, v in to_dict(event).items() if v is not None and k != "at_ms"}
     name = said.pop("event")
-    _event_log.log(logging.getLevelNamesMapping()[event.LEVEL.upper()], name, **said)
+    said[_SENTENCE] = words.of_event(event)
+    _event_log.log(logging.getLevelNamesMapping()[event.log_level.upper()], name, **said)
 
 
 def log_fault(notice: FaultNotice) -> None:
     """What `LastingFault` emits to: loud at first and while it lasts, plain when it is over."""
     level = logging.INFO if notice.phase is FaultPhase.OVER else logging.ERROR
+    sentence = words.of_fault(notice)
+    said: dict[str, Any] = {"detail": notice.detail} if notice.detail else {}
+    # What it was is old news when it is over.
+    told = notice.detail if notice.phase is not FaultPhase.OVER else ""
+    said[_SENTENCE] = f"{sentence}: {told}" if told else sentence
     _fault_log.log(
         level,
-        f"{notice.kind} {notice.phase.value}",
-        detail=notice.detail,
+        sentence,
+        fault=str(notice.kind),
+        phase=notice.phase.value,
         duration_s=round(notice.duration_s, 3),
         count=notice.count,
+        **said,
     )
