@@ -304,6 +304,19 @@ def test_a_lost_session_is_released_after_the_work_ended_in_case_it_still_holds(
     assert bench.one(cmd.Release).why is Cause.FAILED
 
 
+def test_a_read_that_still_sees_a_lost_session_on_the_key_confirms_nothing() -> None:
+    """An agent that has forgotten our check: the servers learn of it later, and the lock goes."""
+    bench = Bench().leading()
+    bench.wait(0.5)
+    bench.tell(ev.SessionLost(MINE, LostReason.CHECK_LOST))
+    fenced_at = bench.ever(cmd.ExtendLease)[-1].fenced_at
+    bench.now += 0.1
+    bench.observe(bench.mine, bench.now)
+    assert bench.get(cmd.ExtendLease) == bench.get(cmd.UpdateRecord) == []
+    bench.wait_until(fenced_at)
+    assert bench.ever(cmd.EndProcess), "the work had no longer to stop for it"
+
+
 def test_suspended_steps_down_without_waiting_for_anything() -> None:
     bench = Bench().suspended()
     bench.tell(ev.StepDown(StepDownReason.REQUESTED))
