@@ -23,6 +23,7 @@ from coord.consul import (
     ConsulApi,
     ConsulClient,
     ServiceInstance,
+    ServiceRegistration,
     Session,
     TtlCheck,
     TxnOp,
@@ -144,6 +145,22 @@ def leave_behind(agent: ConsulAgent, node: str, service: str) -> None:
     assert status == 200, answer
 
 
+class AtAnnouncement(ConsulClient):
+    """A real client that looks, before it registers a service, at who is in the catalog for it."""
+
+    def __init__(self, agent: ConsulAgent) -> None:
+        super().__init__(ConsulAddress(agent.http_url), request_timeout_s=10.0)
+        self.found: dict[str, set[str]] = {}
+        """The nodes, by service, before its first registration."""
+
+    async def service_register(
+        self, registration: ServiceRegistration, *, deadline_s: float | None = None
+    ) -> None:
+        if registration.name not in self.found:
+            self.found[registration.name] = set(await instances(self, registration.name))
+        await super().service_register(registration, deadline_s=deadline_s)
+
+
 async def test_a_new_leader_clears_away_what_former_ones_of_its_election_left(
     consul: ConsulClient, consul_agent: ConsulAgent, name: str
 ) -> None:
@@ -154,12 +171,16 @@ async def test_a_new_leader_clears_away_what_former_ones_of_its_election_left(
         leave_behind(consul_agent, ghost, service)
         assert (await instances(consul, service))[ghost].status is CheckStatus.PASSING
     try:
-        async with leading_node(consul, consul_agent, name) as node:
+        async with (
+            AtAnnouncement(consul_agent) as noting,
+            leading_node(noting, consul_agent, name) as node,
+        ):
             found = await eventually(
                 lambda: instances(consul, ours),
                 until=lambda found: host in found and found[host].status is CheckStatus.PASSING,
             )
-            assert found.keys() == {host}, "the former leader's went before ours came"
+            assert found.keys() == {host}
+            assert noting.found[ours] == set(), "two are never found"
             assert found[host].meta["term"] == str(node.election_view().term)
             assert (await instances(consul, others)).keys() == {ghost}
     finally:
@@ -167,9 +188,15 @@ async def test_a_new_leader_clears_away_what_former_ones_of_its_election_left(
 
 
 class AtRelease(ConsulClient):
-    """A real client that looks, before it gives a lock back, at the agent's checks."""
+    """A slow client that looks, before it gives a lock back, at the agent's checks."""
 
     seen: dict[str, CheckStatus] | None = None
+
+    async def check_fail(
+        self, check_id: str, note: str = "", *, deadline_s: float | None = None
+    ) -> bool:
+        await asyncio.sleep(0.3)  # whoever does not wait for the answer is found out
+        return await super().check_fail(check_id, note, deadline_s=deadline_s)
 
     async def txn(
         self,
