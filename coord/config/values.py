@@ -43,6 +43,14 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
+def _shown_address(value: object) -> str:
+    """An address as an error message quotes it: without what may be a password or a token."""
+    if not isinstance(value, str):
+        return f"a {type(value).__name__}"
+    address, mark, _ = value.rpartition("@")[2].partition("?")
+    return shown(f"{address}?…" if mark else address)
+
+
 def parse_duration(value: object) -> float:
     """Seconds, from `5s`, `1500ms`, `1m`, `2h`, a bare number of milliseconds or a timedelta."""
     if isinstance(value, timedelta):
@@ -165,15 +173,16 @@ def parse_host_port(value: object) -> HostPort:
     if isinstance(value, HostPort):
         return value
     text = value.strip() if isinstance(value, str) else ""
-    bad = InvalidValueError(f"{shown(value)} is not host:port", fix)
+    bad = InvalidValueError(f"{_shown_address(value)} is not host:port", fix)
     if "://" in text:
-        raise InvalidValueError(f"{shown(value)} has a scheme", f"leave it out: {fix}")
+        raise InvalidValueError(f"{_shown_address(value)} has a scheme", f"leave it out: {fix}")
     host, colon, port_text = text.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port_text, re.ASCII):
         raise bad
     if host == "":
         raise InvalidValueError(
-            f"{shown(value)} has no host", "write 0.0.0.0:PORT for every address, or name one"
+            f"{_shown_address(value)} has no host",
+            "write 0.0.0.0:PORT for every address, or name one",
         )
     port = int(port_text)
     if port > 65_535:
@@ -189,11 +198,31 @@ def _parse_host(host: str, bad: InvalidValueError) -> str:
             raise bad from None
     if ":" in host:
         raise InvalidValueError(
-            f"{shown(host)} is an IPv6 address without brackets", f"write [{host}]:PORT"
+            f"{_shown_address(host)} is an IPv6 address without brackets", f"write [{host}]:PORT"
         )
     if not _NAME.fullmatch(host) or host in (".", ".."):
         raise bad
+    if not _can_be_looked_up(host):
+        raise InvalidValueError(
+            f"{_shown_address(host)} cannot be the name of a host",
+            "write the name as DNS has it: parts of 1 to 63 characters with a dot between, "
+            "xn-- only before what is encoded so; or write an IP address",
+        )
     return host
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether the resolver and the HTTP client take it: they fail without an error of their own."""
+    if not all(1 <= len(label) <= 63 for label in host.removesuffix(".").split(".")):
+        return False
+    if not host.lower().startswith("xn--"):
+        return True
+    import httpx  # Here: it takes long to load, and such a name is rare.
+
+    try:
+        return bool(httpx.URL(f"http://{host}").host)
+    except (UnicodeError, httpx.InvalidURL):
+        return False
 
 
 def parse_consul_addr(value: object) -> str:
@@ -209,18 +238,21 @@ def parse_consul_addr(value: object) -> str:
     if "@" in rest.split("/", 1)[0]:
         raise InvalidValueError("it holds a user name or password", "use a token file instead")
     if scheme == "unix":
-        if rest.startswith("/") and rest.isprintable():
+        if rest.startswith("/") and rest.isprintable() and not {"?", "#"} & set(rest):
             return text
-        raise InvalidValueError(f"{shown(value)} has no absolute path", "write unix:///path")
+        raise InvalidValueError(
+            f"{_shown_address(value)} is not the absolute path of a socket",
+            "write unix:///path, without ? or # in it",
+        )
     if scheme not in ("", "http", "https") or not rest:
-        raise InvalidValueError(f"{shown(value)} is not an address of Consul", fix)
+        raise InvalidValueError(f"{_shown_address(value)} is not an address of Consul", fix)
     if "/" in rest or "?" in rest or "#" in rest:
-        raise InvalidValueError(f"{shown(value)} has a path", f"{fix}, without a path")
-    bad = InvalidValueError(f"{shown(value)} is not an address of Consul", fix)
+        raise InvalidValueError(f"{_shown_address(value)} has a path", f"{fix}, without a path")
+    bad = InvalidValueError(f"{_shown_address(value)} is not an address of Consul", fix)
     if ":" in re.sub(r"\[.*\]", "", rest):
         where = str(parse_host_port(rest))
         if where.endswith(":0"):
-            raise InvalidValueError(f"{shown(value)} has port 0", fix)
+            raise InvalidValueError(f"{_shown_address(value)} has port 0", fix)
     else:
         host = _parse_host(rest, bad)
         where = f"[{host}]" if ":" in host else host

@@ -51,7 +51,9 @@ class ConsulAddress:
 
     def _check_http(self, host: str | None, path: str, rest: str) -> None:
         try:
-            httpx.URL(self.url)
+            # The host as the client reads it, and as the resolver does: both may fail only then.
+            httpx.URL(self.url).host.encode("idna")
+            (host or "").encode("idna")
             port_ok = urlsplit(self.url).port != 0
         except (httpx.InvalidURL, ValueError):
             port_ok = False

@@ -12,6 +12,7 @@ import asyncio
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -193,7 +194,8 @@ class Transport:
             unknown = not request.read
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as e:
             detail, unknown = f"cannot connect: {_reason(e)}", False
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as e:
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError) as e:
+            # UnicodeError: a host's name that the resolver or the client cannot encode.
             detail, unknown = _reason(e), not request.read
         if token:
             detail = detail.replace(token, "(token)")
@@ -249,8 +251,13 @@ class Transport:
         transport = self._http or httpx.AsyncHTTPTransport(
             verify=self._verify, trust_env=False, limits=limits, uds=self._address.socket
         )
+        # Consul sets no cookies; a proxy's would pin requests to it, and say who we are.
         return httpx.AsyncClient(
-            transport=transport, trust_env=False, follow_redirects=False, timeout=None
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
 

@@ -289,6 +289,12 @@ BAD: list[tuple[str, object]] = [
     ("consul_addr", "http://h/path"),
     ("consul_addr", "unix://relative"),
     ("consul_addr", "http://"),
+    ("consul_addr", "xn--a:8500"),
+    ("consul_addr", "http://XN--A"),
+    ("consul_addr", "a..b:8500"),
+    ("consul_addr", "x" * 64),
+    ("listen", "a..b:1"),
+    ("advertise", "xn--a:1"),
     ("consul_token", "a\nb"),
     ("consul_token_file", "/nonexistent/token"),
     ("consul_ssl", "tls"),
@@ -391,6 +397,41 @@ def test_secrets_are_not_in_errors() -> None:
 def test_credentials_in_the_address_are_refused_unseen() -> None:
     found = problems(consul_addr=f"http://user:{TOKEN}@h:8500")
     assert TOKEN not in str(found["consul_addr"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://h:1?token={}",
+        "h:1?token={}",
+        "http://h:1/?token={}",
+        "http://h:1/v1?token={}",
+        "ftp://h:1?token={}",
+        "unix://relative?token={}",
+        "unix:///run/consul.sock?token={}",
+        "http://user:{}@h:8500",
+        "http:/user:{}@h:8500/",
+        "http:///user:{}@h:8500",
+        "ftp://user:{}@h:8500/p@h",
+        ["http://h:1?token={}"],
+    ],
+)
+@pytest.mark.parametrize("field", ["consul_addr", "listen"])
+def test_no_error_quotes_what_may_be_a_secret_in_an_address(address: object, field: str) -> None:
+    value = [each.format(TOKEN) for each in address] if isinstance(address, list) else address
+    value = value.format(TOKEN) if isinstance(value, str) else value
+    with pytest.raises(SettingsError) as caught:
+        load(**{field: value})
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert TOKEN not in str(error) + repr(error)
+        error = error.__cause__ or error.__context__
+
+
+def test_an_encoded_name_of_a_host_is_taken() -> None:
+    assert (
+        load(consul_addr="xn--bcher-kva.example:1").consul_url == "http://xn--bcher-kva.example:1"
+    )
 
 
 def test_secrets_have_no_flag() -> None:
@@ -584,7 +625,11 @@ def test_any_environment_gives_settings_or_a_settings_error(values: dict[str, st
 
 @given(st.text(alphabet="abc-._0", min_size=1, max_size=20), st.integers(0, 65535))
 def test_host_and_port_round_trip(host: str, port: int) -> None:
-    if host not in (".", ".."):
+    labels = host.removesuffix(".").split(".")
+    if "" in labels:
+        with pytest.raises(InvalidValueError):
+            parse_host_port(f"{host}:{port}")
+    else:
         assert parse_host_port(f"{host}:{port}") == HostPort(host, port)
 
 

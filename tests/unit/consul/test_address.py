@@ -22,6 +22,9 @@ from coord.consul import ConsulAddress, ConsulClient
         "http://host/path",
         "http://host?x=1",
         "http://user:pass@host",
+        "http://xn--a:8500",
+        "http://a..b:8500",
+        f"http://{'x' * 64}:8500",
         "unix://relative/path",
         "unix:",
     ],
@@ -32,7 +35,14 @@ def test_a_url_that_makes_no_sense_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://h:8500", "https://[::1]:8501/", "http://h", "unix:///run/consul.sock"]
+    "url",
+    [
+        "http://h:8500",
+        "https://[::1]:8501/",
+        "http://h",
+        "http://xn--bcher-kva.example",
+        "unix:///run/consul.sock",
+    ],
 )
 def test_a_url_that_makes_sense_is_taken(url: str) -> None:
     assert ConsulAddress(url).url == url

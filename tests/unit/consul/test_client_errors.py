@@ -226,6 +226,7 @@ async def test_an_unanswered_read_leaves_nothing_unknown(call: Call) -> None:
         httpx.DecodingError("bad gzip"),
         httpx.ReadTimeout("slow"),
         OSError(104, "reset"),
+        UnicodeError("label too long"),
     ],
 )
 async def test_an_unanswered_write_may_have_happened(call: Call, problem: Exception) -> None:

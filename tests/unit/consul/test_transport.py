@@ -88,6 +88,24 @@ async def test_a_reply_that_trickles_in_ends_at_the_deadline() -> None:
             await consul.kv_get("a", deadline_s=0.3)
 
 
+async def test_no_cookie_is_kept() -> None:
+    heads: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(
+            b"HTTP/1.1 404 Not Found\r\nSet-Cookie: pinned=1; Path=/\r\n"
+            b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        await writer.drain()
+
+    async with serving(handler) as consul:
+        for _ in range(2):
+            assert (await consul.kv_get("a", deadline_s=30)).value is None
+    assert len(heads) == 2
+    assert not [head for head in heads if b"cookie" in head.lower()]
+
+
 def test_importing_warns_of_nothing() -> None:
     code = "import coord.consul; coord.consul.ConsulClient(coord.consul.ConsulAddress())"
     # A cache of its own: the invalid escapes of python-consul2 warn only when first compiled.
