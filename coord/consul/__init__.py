@@ -11,6 +11,7 @@ from coord.consul.errors import (
     ConsulUnavailable,
 )
 from coord.consul.keys import check_key, check_prefix
+from coord.consul.leaderless import no_leader
 from coord.consul.types import (
     AgentInfo,
     CheckStatus,
@@ -57,5 +58,6 @@ __all__ = [
     "WatchError",
     "check_key",
     "check_prefix",
+    "no_leader",
     "watch",
 ]
