@@ -1,4 +1,4 @@
-"""The bus that hands each event to its subscribers; the events are in `telemetry_events`.
+"""The bus that hands each event to its subscribers; the events are in `coord.telemetry.events`.
 
 One typed event feeds the log, the metrics, the journal and ``/api/events``. Whoever has something
 to tell writes
