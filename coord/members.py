@@ -30,6 +30,9 @@ T = TypeVar("T")
 MAX_TEXT = 256
 """The longest text that is taken over from the catalog, in characters."""
 
+GONE = "gone"
+"""The state of a member whose check fails: its process ended, hangs, or its host is lost."""
+
 UNKNOWN_STATE = "unknown"
 """The state of a member that does not say any, or nothing that can be read."""
 
@@ -106,6 +109,11 @@ class Member:
     def passing(self) -> bool:
         """Whether all its checks pass."""
         return self.status is CheckStatus.PASSING
+
+    @property
+    def gone(self) -> bool:
+        """Whether its check fails: nobody keeps it any more."""
+        return self.status is CheckStatus.CRITICAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

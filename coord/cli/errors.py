@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import enum
+import errno
+import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from coord.consul.errors import ConsulError
 
 
 class ExitCode(enum.IntEnum):
@@ -91,7 +96,7 @@ def cli_errors(*, show_traceback: bool) -> Iterator[None]:
 def _known(error: Exception) -> CliError | None:
     # Here, because only now it matters what they are.
     from coord.config import SettingsError
-    from coord.consul.errors import ConsulError, ConsulNotPermitted, ConsulUnavailable
+    from coord.consul.errors import ConsulError
     from coord.workloads import WorkloadError
 
     if isinstance(error, SettingsError):
@@ -100,21 +105,95 @@ def _known(error: Exception) -> CliError | None:
         return BadSettings(
             f"{_one_line(error)}; correct --workloads (COORDINATOR_WORKLOADS) or what it names"
         )
-    if isinstance(error, ConsulNotPermitted):
-        return NotPermitted(
-            f"not permitted: {_one_line(error)}; give a token that may, in CONSUL_HTTP_TOKEN_FILE"
-        )
-    if isinstance(error, ConsulUnavailable):
-        what = "Consul has no leader" if error.no_leader else "Consul cannot be reached"
-        return ConsulUnreachable(
-            f"{what}: {_one_line(error)}; see that it runs, and that CONSUL_HTTP_ADDR names it"
-        )
     if isinstance(error, ConsulError):
-        return CliError(f"Consul refused: {_one_line(error)}")
+        return consul_failure(error)
     if isinstance(error, ExceptionGroup):
         known = [_known(inner) for inner in error.exceptions]
         return known[0] if all(known) else None
     return None
+
+
+def consul_failure(error: ConsulError) -> CliError:
+    """What Consul's answer, or its absence, means for who asked, and what to do about it."""
+    from coord.consul.errors import ConsulNotPermitted, ConsulUnavailable
+
+    said = _one_line(error)
+    if isinstance(error, ConsulNotPermitted):
+        return NotPermitted(
+            f"not permitted: {said}; give a token that may, in CONSUL_HTTP_TOKEN_FILE"
+        )
+    for mark, advice in _TRANSPORT_ADVICE.items():
+        if mark in error.detail:
+            return ConsulUnreachable(f"Consul cannot be reached: {error.operation}: {advice}")
+    if _unlike_consul(error):
+        return ConsulUnreachable(
+            f"what answers there does not answer like Consul: {said}; give the address of a "
+            "Consul agent's HTTP port (8500 unless changed) in CONSUL_HTTP_ADDR or --consul-addr"
+        )
+    if isinstance(error, ConsulUnavailable):
+        what = "Consul has no leader" if error.no_leader else "Consul cannot be reached"
+        return ConsulUnreachable(
+            f"{what}: {said}; see that it runs, and that CONSUL_HTTP_ADDR names it"
+        )
+    return CliError(f"Consul refused: {said}")
+
+
+# For advice alone: a transport has only words for these, and nothing is decided by them.
+_TRANSPORT_ADVICE = {
+    "HTTP request to an HTTPS server": "this port speaks TLS; write https:// before the address "
+    "(or set CONSUL_HTTP_SSL=true), or name the plain HTTP port (8500 unless changed)",
+    "WRONG_VERSION_NUMBER": "this port does not speak TLS; write http:// before the address (and "
+    "leave CONSUL_HTTP_SSL unset), or name the HTTPS port (8501 unless changed)",
+    "record layer failure": "this port does not speak TLS; write http:// before the address (and "
+    "leave CONSUL_HTTP_SSL unset), or name the HTTPS port (8501 unless changed)",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate cannot be verified; name the authority that "
+    "signed it in CONSUL_CACERT, and the host as the certificate has it in CONSUL_HTTP_ADDR",
+    "illegal status line": "what answers there does not speak HTTP; name the agent's HTTP port "
+    "(8500 unless changed)",
+}
+
+_NEVER_CONSULS = (404, 405, 411, 501)
+
+
+def _unlike_consul(error: ConsulError) -> bool:
+    """Whether no Consul would answer so: pages, redirections, or not knowing Consul's own paths."""
+    from coord.consul.errors import ConsulNotFound
+
+    status = getattr(error, "status", None)
+    if isinstance(error, ConsulNotFound):
+        return True
+    return status is not None and (200 <= status < 400 or status in _NEVER_CONSULS)
+
+
+class CannotListen(CliError):
+    """The address of the node's own server cannot be had."""
+
+    exit_code = ExitCode.NOT_GOOD
+
+
+def cannot_listen(where: str, error: OSError) -> CannotListen:
+    """Why the node cannot listen on `where` (host:port), and what to do about just that."""
+    return CannotListen(f"cannot listen on {where}: {listen_advice(where, error)}")
+
+
+def listen_advice(where: str, error: OSError) -> str:
+    """What went wrong and what helps, for an address (host:port) that cannot be bound."""
+    name = "another with --listen (COORDINATOR_LISTEN)"
+    port = where.rpartition(":")[2]
+    if error.errno in (errno.EACCES, errno.EPERM):
+        if port.isdecimal() and 0 < int(port) < 1024:
+            return (
+                "not permitted: ports below 1024 need rights (CAP_NET_BIND_SERVICE); "
+                "name one from 1024 on with --listen (COORDINATOR_LISTEN)"
+            )
+        return f"not permitted by the system; name {name}"
+    if error.errno == errno.EADDRINUSE:
+        return f"in use: another process listens there; end that one, or name {name}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "not an address of this machine; name one that is, or 0.0.0.0 for all, with --listen"
+    if isinstance(error, socket.gaierror):
+        return f"the host name cannot be resolved; name {name}"
+    return f"{error.strerror or error}; name {name}"
 
 
 def _one_line(error: Exception) -> str:

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing, suppress
 from typing import Any
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
 
 from coord.cli.errors import EPILOG, ExitCode
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
+from coord.cli.screen import Shower, console_here, lines_of, rendered, view_of
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
 from coord.members import Seen
 from coord.records import Paths
-from coord.status import (
-    ClusterStatus,
-    NodeStatus,
-    Unavailable,
-    node_status,
-    read_status,
-    to_json,
-    watch_status,
-)
+from coord.status import ClusterStatus, node_status, read_status, to_json, watch_status
 from coord.status.model import Condition
-from coord.status.text import render_error, render_node, render_status
-
-View = ClusterStatus | NodeStatus
-"""What is shown: everything, or one node out of it."""
-
-PIPED_WIDTH = 120
-"""How many columns to fill where there is no terminal to ask."""
 
 
 @click.command(name="status", cls=SettingsCommand, settings_fields=CONNECTION_FIELDS, epilog=EPILOG)
@@ -45,7 +28,7 @@ PIPED_WIDTH = 120
 def status(
     ctx: click.Context, /, node: str | None, as_json: bool, watch: bool, **params: Any
 ) -> None:
-    """Show the cluster as Consul has it, or one NODE and why it does not lead.
+    """Show the cluster as Consul has it, or one NODE (name or host:port) and why it does not lead.
 
     Exits with 0 if somebody leads, or NODE is there; with 1 if nobody leads, or NODE is not there;
     with 3 if Consul cannot be reached, or has no leader and what is shown may be old; with 4 if
@@ -76,88 +59,26 @@ def status_exit_code(snapshot: ClusterStatus, node: str | None = None) -> ExitCo
 async def _show_once(settings: Settings, node: str | None, as_json: bool) -> ExitCode:
     async with ConsulClient(settings.consul_address) as consul:
         snapshot = await read_status(consul, Paths(settings.election), clock=SystemClock())
-    view = _view(snapshot, node)
+    view = view_of(snapshot, node)
     if as_json:
         click.echo(to_json(view))
     else:
-        console = _console()
-        console.print(_rendered(view, console))
+        console = console_here()
+        for line in lines_of(console, rendered(view, console.width)):
+            console.print(line)
     return status_exit_code(snapshot, node)
 
 
 async def _show_changes(settings: Settings, node: str | None, as_json: bool) -> None:
+    clock = SystemClock()
     async with ConsulClient(settings.consul_address) as consul:
-        changes = watch_status(consul, Paths(settings.election), clock=SystemClock())
+        changes = watch_status(consul, Paths(settings.election), clock=clock, every=True)
         async with aclosing(changes) as snapshots:
-            with _Shower(as_json) as shower:
-                async for snapshot in snapshots:
-                    if isinstance(snapshot, Unavailable):
-                        shower.unavailable(snapshot)
-                    else:
-                        shower.show(_view(snapshot, node))
-
-
-class _Shower:
-    """Shows one view after another: in place on a terminal, else one below the other."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._console = _console()
-        self._live: Live | None = None
-        self._last: View | None = None
-        self._failing = False
-
-    def __enter__(self) -> _Shower:
-        if not self._as_json and self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def show(self, view: View) -> None:
-        """Show a view, unless it says what is shown already."""
-        if view == self._last and not self._failing:
-            return
-        self._last, self._failing = view, False
-        if self._as_json:
-            click.echo(to_json(view, indent=None))
-        else:
-            self._put(_rendered(view, self._console))
-
-    def unavailable(self, what: Unavailable) -> None:
-        """Say that Consul cannot be read; a terminal keeps what was last known below it."""
-        self._failing = True
-        if self._as_json:
-            kind = type(what.error).__name__
-            click.echo(json.dumps({"unavailable": kind, "detail": str(what.error)}))
-            return
-        error = render_error(what.error)
-        if self._live is not None and self._last is not None:
-            self._put(Group(error, "", _rendered(self._last, self._console)))
-        else:
-            self._put(error)
-
-    def _put(self, content: RenderableType) -> None:
-        if self._live is not None:
-            self._live.update(content, refresh=True)
-        else:
-            self._console.print(content)
-            self._console.print()
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
-
-
-def _view(snapshot: ClusterStatus, node: str | None) -> View:
-    return snapshot if node is None else node_status(snapshot, node)
-
-
-def _rendered(view: View, console: Console) -> RenderableType:
-    if isinstance(view, ClusterStatus):
-        return render_status(view, width=console.width)
-    return render_node(view)
+            with Shower(node, clock, as_json=as_json) as shower:
+                ticking = asyncio.create_task(shower.tick(), name="redraw")
+                try:
+                    async for snapshot in snapshots:
+                        shower.show(snapshot)
+                finally:
+                    ticking.cancel()
+                    await asyncio.gather(ticking, return_exceptions=True)

@@ -54,7 +54,9 @@ class LeaderStatus:
 
     locked: a session is on the key. Then somebody leads, also if the record cannot be read.
     node, node_type, address, term, since: of the leader; of the last one if the key is vacant.
+    since: of a vacancy that was written into the record, since when that is.
     why, by: of a vacancy, where it was said.
+    vanished: the key is vacant, but the record still says held: its leader left without a word.
     handed_over: the vacancy was left by a leader that had stopped: nobody needs to wait.
     detail: what is wrong with a record that cannot be read.
     """
@@ -70,6 +72,7 @@ class LeaderStatus:
     why: str = ""
     by: str = ""
     handed_over: bool = False
+    vanished: bool = False
     successors: tuple[str, ...] = ()
     fenced_within_ms: int | None = None
     lock_index: int = 0
@@ -225,6 +228,7 @@ def leader_status(key: KeyRead, term: TermStatus) -> LeaderStatus:
         and says_vacant
         and entry.lock_index > 0
         and record.term == term.value,
+        vanished=not locked and not says_vacant,
         successors=record.successors,
         fenced_within_ms=record.fenced_within_ms,
         oddities=_oddities(entry, record, term),

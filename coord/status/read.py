@@ -1,4 +1,4 @@
-"""The cluster as Consul shows it: reading `ClusterStatus`, watching it, one node's view, JSON.
+"""The cluster as Consul shows it: reading `ClusterStatus`, watching it, JSON.
 
 The leader key and the term key are read in one consistent transaction: what they say is true of
 one moment. The lists of members are each true of a moment just after. Where the token does not
@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -26,6 +26,7 @@ from coord.consul import (
     Consistency,
     ConsulApi,
     ConsulError,
+    ConsulNotFound,
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
@@ -34,15 +35,12 @@ from coord.consul import (
     TxnResult,
 )
 from coord.consul.changes import Changes, key_query, service_query
-from coord.election.reasons import WhyNot
-from coord.election.states import State
 from coord.members import (
     LeaderInstance,
     Listing,
     Member,
     Role,
     Seen,
-    best_by_node,
     cut,
     leader_instances,
     members,
@@ -64,6 +62,8 @@ from coord.status.model import (
     leader_status,
     term_status,
 )
+from coord.status.node import NodeStatus, node_status, state_of
+from coord.status.rows import namesakes
 
 __all__ = [
     "ClusterStatus",
@@ -111,8 +111,8 @@ async def read_status(consul: ConsulApi, paths: Paths, *, clock: Clock) -> Clust
     """Read one snapshot.
 
     Raises:
-        ConsulUnavailable: Consul cannot be reached. Where it is there but has no leader, the
-            snapshot is `stale` instead.
+        ConsulUnavailable: Consul cannot be reached, or what answers is not Consul. Where it is
+            there but has no leader, the snapshot is `stale` instead.
     """
     at_ms = clock.wall_ms()
     consistency = Consistency.DEFAULT
@@ -128,7 +128,7 @@ async def read_status(consul: ConsulApi, paths: Paths, *, clock: Clock) -> Clust
     listed, complete, about, health = await asyncio.gather(
         asyncio.gather(*(read_instances(consul, name, consistency) for name in services)),
         _lists_are_complete(consul),
-        _read_consul(consul),
+        _read_consul(consul, sure=leader_key.entry is not None),
         _read_health(consul, paths, consistency),
     )
     candidates, observers, pollers, leaders = (_settled(found, complete) for found in listed)
@@ -206,10 +206,16 @@ def _settled(found: Listing[ServiceInstance], complete: Seen) -> Listing[Service
     return Listing(complete) if found.seen is Seen.UNKNOWN else found
 
 
-async def _read_consul(consul: ConsulApi) -> ConsulStatus:
+async def _read_consul(consul: ConsulApi, *, sure: bool) -> ConsulStatus:
     leader, agent = "", None
-    with suppress(ConsulError):
+    try:
         leader = await consul.status_leader()
+    except ConsulNotFound as error:
+        # Every Consul has this; a server that knows nothing would look like one without keys.
+        if not sure:
+            raise ConsulUnavailable(error.operation, error.detail, status=404) from None
+    except ConsulError:
+        pass
     with suppress(ConsulError):
         agent = await consul.agent_self()
     return _consul_status(leader, agent)
@@ -242,12 +248,18 @@ async def _read_health(consul: ConsulApi, paths: Paths, consistency: Consistency
 
 
 async def watch_status(
-    consul: ConsulApi, paths: Paths, *, clock: Clock, refresh_s: float = REFRESH_S
+    consul: ConsulApi,
+    paths: Paths,
+    *,
+    clock: Clock,
+    refresh_s: float = REFRESH_S,
+    every: bool = False,
 ) -> AsyncGenerator[ClusterStatus | Unavailable, None]:
     """A snapshot at once, then another whenever the leader key, the term or the members changed.
 
-    It also reads every `refresh_s` seconds, and yields that only if it differs. While Consul cannot
-    be read there is one `Unavailable`, then a snapshot once it can.
+    It also reads every `refresh_s` seconds, and yields that only if it differs, or if `every`
+    reading is asked for. While Consul cannot be read there is one `Unavailable`, then a snapshot
+    once it can. `age_ms` counts from before the reading.
 
     Close it (``contextlib.aclosing``) to end its queries.
     """
@@ -258,6 +270,7 @@ async def watch_status(
     failing = False
     async with Changes(queries) as changes:
         while True:
+            began = clock.now()
             try:
                 status = await read_status(consul, paths, clock=clock)
             except ConsulError as error:
@@ -267,85 +280,11 @@ async def watch_status(
                     yield Unavailable(error)
             else:
                 failing = False
-                if not status.same_as(last):
+                if every or not status.same_as(last):
                     last = status
-                    yield status
+                    yield replace(status, age_ms=round((clock.now() - began) * 1000))
             if await changes.wait(RETRY_S if failing else refresh_s):
                 await changes.settle(SETTLE_S)
-
-
-# --- one node ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStatus:
-    """What one node is, and why it does not lead.
-
-    found: Consul shows it; False with `seen` other than KNOWN means that it may be there.
-    leads: the leader key is locked in its name.
-    why_not: None if it leads, or says nothing that this version knows: then `told` has its word.
-    held_by: who leads instead, where somebody does.
-    instances: everything it registered, old process starts included.
-    """
-
-    node: str
-    found: bool
-    seen: Seen
-    leads: bool
-    roles: tuple[Role, ...]
-    state: str
-    why_not: WhyNot | None
-    told: str
-    held_by: str | None
-    instances: tuple[Member, ...]
-
-
-def node_status(status: ClusterStatus, node: str) -> NodeStatus:
-    """One node, out of a snapshot."""
-    instances = tuple(member for member in status.members if member.node == node)
-    leads = status.leader_node == node
-    # As a candidate if it is one, else whatever it is: that is what answers "why not".
-    by_role = {
-        role: best_by_node(m for m in instances if m.role is role).get(node) for role in Role
-    }
-    main = next((member for member in by_role.values() if member is not None), None)
-    return NodeStatus(
-        node=node,
-        found=main is not None or leads,
-        seen=_worst_seen(status),
-        leads=leads,
-        roles=tuple(role for role, member in by_role.items() if member is not None),
-        state=state_of(main, status.leader_node) if main else "",
-        why_not=None if leads else _why_not(main),
-        told=main.why_not if main else "",
-        held_by=None if leads else status.leader_node,
-        instances=instances,
-    )
-
-
-def state_of(member: Member, leader: str | None) -> str:
-    """The member's state, given who leads.
-
-    A node tells a state only once it has lasted some seconds, so what the leader told may still be
-    that it waits: then the lock on the leader key says it better.
-    """
-    before = (State.JOINING, State.STANDBY, State.WAITING, State.ACQUIRING, State.COOLING)
-    leads = member.role is Role.CANDIDATE and member.passing and member.node == leader
-    return State.LEADING.value if leads and member.state in before else member.state
-
-
-def _why_not(main: Member | None) -> WhyNot | None:
-    if main is None:
-        return None
-    if main.role is not Role.CANDIDATE or main.eligible is False:
-        return WhyNot.NOT_ELIGIBLE
-    return main.reason
-
-
-def _worst_seen(status: ClusterStatus) -> Seen:
-    seen = [listing.seen for listing in (status.candidates, status.observers, status.pollers)]
-    order = (Seen.NOT_PERMITTED, Seen.UNAVAILABLE, Seen.UNKNOWN)
-    return next((one for one in order if one in seen), Seen.KNOWN)
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -354,12 +293,17 @@ def _worst_seen(status: ClusterStatus) -> Seen:
 def to_dict(status: ClusterStatus | NodeStatus) -> dict[str, Any]:
     """As JSON has it: fields by name, enums by value, times as ISO 8601.
 
-    A cluster's begins with who leads and whether anybody does; a list's `seen` says whether it can
+    A cluster's begins with who leads, whether anybody does, and which names several passing nodes
+    have (name -> addresses); a list's `seen` says whether it can
     be relied on.
     """
     data: dict[str, Any] = {}
     if isinstance(status, ClusterStatus):
-        data = {"leader_node": status.leader_node, "election_state": status.leader.condition.value}
+        data = {
+            "leader_node": status.leader_node,
+            "election_state": status.leader.condition.value,
+            "namesakes": _plain(namesakes(status)),
+        }
     return data | dict(_fields(status))
 
 

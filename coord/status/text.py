@@ -1,50 +1,26 @@
-"""A snapshot as text for people: rich renderables that fit narrow terminals.
-
-Everything that comes from Consul goes through `plain` and into `Text`, which rich does not
-interpret: names in there may hold escape sequences, characters that turn the writing direction
-around, or rich's own markup.
-"""
+"""A snapshot as text for people: rich renderables that fit narrow terminals."""
 
 from __future__ import annotations
-
-import unicodedata
-from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coord.consul import CheckStatus
-from coord.members import LeaderInstance, Listing, Member, Role, Seen
-from coord.status import (
+from coord.members import Member, Role, Seen
+from coord.status.model import (
     ClusterStatus,
     Condition,
-    NodeStatus,
+    LeaderStatus,
     Oddity,
     TermCondition,
-    state_of,
 )
+from coord.status.node import NodeStatus
+from coord.status.rows import fold, leading_member, namesakes
+from coord.status.sections import candidates, earlier, instance, leader_service, others
+from coord.status.words import OLD, SEEN, ago, at, duration, foreign, plain, when
 
-NARROW = 80
-"""Fewer columns than this and the tables leave out what is least missed."""
+__all__ = ["plain", "render_node", "render_notice", "render_status"]
 
-_SHOWN = 64
-_STYLES = {
-    CheckStatus.PASSING: "green",
-    CheckStatus.WARNING: "yellow",
-    CheckStatus.CRITICAL: "red",
-}
-_SEEN = {
-    Seen.UNKNOWN: "none seen; whether there are any cannot be told: the token may not see them",
-    Seen.NOT_PERMITTED: "not permitted: the token may not see them (service:read, node:read)",
-    Seen.UNAVAILABLE: "not known: Consul did not answer this",
-}
-_TITLES = {
-    Role.CANDIDATE: "Candidates",
-    Role.OBSERVER: "Observers",
-    Role.POLLER: "Pollers",
-}
 _ODDITIES = {
     Oddity.EDITED: "the leader key was written to by hand",
     Oddity.RECORD_UNREADABLE: "the leader record cannot be read",
@@ -55,65 +31,93 @@ _ODDITIES = {
 }
 
 
-def plain(text: str, limit: int = _SHOWN) -> str:
-    r"""`text` with everything invisible or directing made visible as ``\u202e``, and shortened.
-
-    Letters of any script, marks, numbers, punctuation, symbols and the plain space stay.
-    """
-    shown = "".join(_visible(char) for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def _visible(char: str) -> str:
-    if char == " " or unicodedata.category(char)[0] in "LMNPS":
-        return char
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def foreign(text: str, style: str = "") -> Text:
-    """A text from Consul, as rich shows it untouched; an empty one as a dash."""
-    return Text(plain(text) or "-", style=style if text else "dim", overflow="fold")
-
-
-def render_status(status: ClusterStatus, *, width: int = 100) -> RenderableType:
-    """The whole cluster; `width` is the terminal's, in columns."""
-    parts: list[RenderableType] = [_head(status)]
-    odd = status.leader.oddities
-    parts += [Text(f"! {_ODDITIES[oddity]}", style="yellow") for oddity in odd]
-    for role, listing in (
-        (Role.CANDIDATE, status.candidates),
-        (Role.OBSERVER, status.observers),
-        (Role.POLLER, status.pollers),
-    ):
-        parts += ["", *_members(role, listing, status.leader_node, width)]
-    parts += ["", *_leader_service(status.leader_service)]
+def render_status(status: ClusterStatus, *, width: int = 100, old: bool = False) -> RenderableType:
+    """The whole cluster; `width` is the terminal's, in columns; `old`: read long ago, says so."""
+    old = old or status.stale
+    leading = leading_member(status.candidates.items, status.leader)
+    parts: list[RenderableType] = [_head(status, old)]
+    parts += [_warning(_ODDITIES[oddity]) for oddity in status.leader.oddities]
+    for name, addresses in namesakes(status).items():
+        parts.append(_namesakes(name, addresses, status.leader_node, leading))
+    parts += ["", *candidates(status.candidates, leading, width, old)]
+    parts += ["", *others(status, width, old)]
+    parts += ["", *leader_service(status.leader_service, width, old)]
     return Group(*parts)
 
 
-def render_node(view: NodeStatus) -> RenderableType:
-    """One node: what it is, and why it does not lead."""
+def render_node(view: NodeStatus, *, old: bool = False) -> RenderableType:
+    """One node: what it is, and why it does not lead; `old`: read long ago, says so."""
     if not view.found:
         said = Text.assemble("No node named ", foreign(view.node), " is registered.")
         if view.seen is not Seen.KNOWN:
-            said = Text.assemble("Node ", foreign(view.node), ": ", _SEEN[view.seen])
+            said = Text.assemble("Node ", foreign(view.node), ": ", SEEN[view.seen])
         return said
+    leading = next((item for item in view.instances if view.leads and _at_leader(item, view)), None)
     grid = _grid()
-    grid.add_row("Node", foreign(view.node, "bold"))
+    grid.add_row("Node", foreign(view.node, "bold").append(OLD if old else ""))
     grid.add_row("Takes part as", Text(", ".join(view.roles) or "-"))
     grid.add_row("State", foreign(view.state))
-    grid.add_row("Leads", Text("yes", "green") if view.leads else Text("no"))
+    grid.add_row("Leads", _leads(view))
     if not view.leads:
         grid.add_row("Why not", foreign(view.why_not.value if view.why_not else view.told))
-        grid.add_row("Leader", foreign(view.held_by or ""))
-    for item in view.instances:
-        grid.add_row("Instance", _instance(item))
-    return grid
+        grid.add_row("Leader", _held_by(view))
+    folded = fold(view.instances)
+    for item in (part for process in folded.shown for part in process.parts):
+        grid.add_row("Instance", instance(item, leading))
+    if folded.earlier:
+        grid.add_row("", earlier(sum(folded.earlier.values())))
+    if len(view.addresses) < 2:
+        return grid
+    return Group(grid, _namesakes(view.node, view.addresses, view.held_by or view.node, leading))
 
 
-def render_error(error: Exception) -> RenderableType:
-    """That Consul could not be read, and what it said."""
-    return Text.assemble(("Consul cannot be read: ", "red"), Text(plain(str(error), 300)))
+def _at_leader(item: Member, view: NodeStatus) -> bool:
+    fits = view.leader_address in ("", item.address)
+    return fits and item.role is Role.CANDIDATE and item.passing
+
+
+def _leads(view: NodeStatus) -> Text:
+    if not view.leads:
+        return Text("no")
+    text = Text("yes", "green")
+    if len(view.addresses) > 1 and view.leader_address:
+        text.append_text(Text.assemble(", the one at ", foreign(view.leader_address)))
+    return text
+
+
+def _held_by(view: NodeStatus) -> Text:
+    text = foreign(view.held_by or "")
+    if view.held_by == view.node:
+        text.append_text(Text.assemble(", another of this name, at ", foreign(view.leader_address)))
+    return text
+
+
+def render_notice(text: str, age: str | None = None) -> RenderableType:
+    """What stands above what was last known: why it is not read now, and how old that is.
+
+    age: of what is shown below, in words; None: nothing is.
+    """
+    notice = Text(plain(text, 300), "red")
+    if age is None:
+        return notice
+    return Group(notice, Text(f"Everything below is OLD: last read {age}.", "bold red"), "")
+
+
+def _warning(text: str | Text) -> Text:
+    return Text.assemble("! ", text, style="yellow")
+
+
+def _namesakes(
+    name: str, addresses: tuple[str, ...], leader: str | None, leading: Member | None
+) -> Text:
+    known = leading.address if leading is not None and leader == name else ""
+    if known in addresses:
+        others = ", ".join(plain(each) for each in addresses if each != known)
+        said = f"another passing node is called {plain(name)} ({others})"
+    else:
+        every = ", ".join(plain(each) for each in addresses)
+        said = f"{len(addresses)} passing nodes are called {plain(name)} ({every})"
+    return _warning(f"{said}; give each node a name of its own, with --node")
 
 
 def _grid() -> Table:
@@ -123,26 +127,28 @@ def _grid() -> Table:
     return grid
 
 
-def _head(status: ClusterStatus) -> Table:
+def _head(status: ClusterStatus, old: bool) -> Table:
     leader = status.leader
     grid = _grid()
     grid.add_row("Election", foreign(status.election))
     if status.stale:
         grid.add_row("", Text("Consul has no leader: this may be of any age", "red"))
-    grid.add_row("Leader", _leader(status))
+    grid.add_row("Leader", _leader(status).append(OLD if old else ""))
     if leader.locked:
         grid.add_row("Address", foreign(leader.address))
-        grid.add_row("Since", Text(_when(leader.since)))
+        grid.add_row("Since", Text(when(leader.since)))
     elif leader.condition is Condition.VACANT:
         grid.add_row("Last leader", foreign(leader.node))
-        grid.add_row("Why", foreign(leader.why))
-        grid.add_row("By", foreign(leader.by))
+        grid.add_row("Why", _why_vacant(leader))
+        if leader.successors:
+            names = ", ".join(plain(name) for name in leader.successors)
+            grid.add_row("Next", Text(f"{names} (as the last leader saw it)"))
     if leader.detail:
         grid.add_row("Problem", foreign(leader.detail))
     grid.add_row("Term", _term(status))
     grid.add_row("Consul", _consul(status))
     grid.add_row("Cluster", _health(status))
-    grid.add_row("Read", Text(f"{_at(status.at_ms)}, {status.age_ms / 1000:.1f} s ago"))
+    grid.add_row("Read", Text(f"{at(status.at_ms)}, {ago(status.age_ms / 1000)}"))
     return grid
 
 
@@ -152,7 +158,7 @@ def _leader(status: ClusterStatus) -> Text:
         kind = f" ({plain(leader.node_type)})" if leader.node_type else ""
         return Text.assemble(foreign(leader.node, "bold green"), kind)
     said = {
-        Condition.VACANT: "nobody: vacant" + (", handed over" if leader.handed_over else ""),
+        Condition.VACANT: _vacant(status),
         Condition.MISSING: "nobody: the leader key does not exist",
         Condition.NOT_PERMITTED: "not permitted: the token may not read the leader key",
         Condition.UNREADABLE: "somebody, but the record cannot be read"
@@ -160,6 +166,24 @@ def _leader(status: ClusterStatus) -> Text:
         else "nobody: the record cannot be read",
     }
     return Text(said[leader.condition], "yellow")
+
+
+def _vacant(status: ClusterStatus) -> str:
+    leader = status.leader
+    said = "nobody: vacant"
+    # The record of a leader that vanished has its beginning, not its end.
+    if leader.since is not None and not leader.vanished:
+        said += f" for {duration(status.at_ms / 1000 - leader.since.timestamp())}"
+    if leader.handed_over:
+        said += ", handed over"
+    return said + (", its leader vanished" if leader.vanished else "")
+
+
+def _why_vacant(leader: LeaderStatus) -> Text:
+    if leader.vanished:
+        return Text("its session ended without a hand-over: killed, hung or cut off")
+    text = foreign(leader.why)
+    return text.append_text(Text.assemble(", by ", foreign(leader.by))) if leader.by else text
 
 
 def _term(status: ClusterStatus) -> Text:
@@ -197,79 +221,4 @@ def _health(status: ClusterStatus) -> Text:
     if record.reasons:
         text.append(f" ({plain(', '.join(record.reasons), 200)})")
     text.append(f", nodes {record.nodes.up} up {record.nodes.down} down")
-    return text.append(f", {_when(record.at)}")
-
-
-def _members(
-    role: Role, listing: Listing[Member], leader: str | None, width: int
-) -> Iterable[RenderableType]:
-    yield Text(_TITLES[role], style="bold")
-    if not listing.items:
-        yield Text("  " + _SEEN.get(listing.seen, "none"), style="dim")
-        return
-    wide = width >= NARROW
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    columns = ("Node", "State", "Why not leader", "Check")
-    for title in (*columns, *(("Type", "Eligible", "Address", "Boot") if wide else ())):
-        table.add_column(title, overflow="fold", min_width=4)
-    for item in listing.items:
-        row = [
-            foreign(item.node, "bold green" if item.node == leader else ""),
-            foreign(state_of(item, leader)),
-            foreign(_why_not(item, leader)),
-            Text(item.status.value, _STYLES[item.status]),
-        ]
-        if wide:
-            eligible = {True: "yes", False: "no", None: "-"}[item.eligible]
-            row += [foreign(item.node_type), Text(eligible), foreign(item.address)]
-            row.append(foreign(item.boot_id[:8]))
-        table.add_row(*row)
-    yield table
-
-
-def _why_not(item: Member, leader: str | None) -> str:
-    if item.node == leader and item.passing:
-        return ""
-    if item.role is not Role.CANDIDATE:
-        return "not_eligible" if item.role is Role.OBSERVER else ""
-    return item.reason.value if item.reason else item.why_not
-
-
-def _leader_service(listing: Listing[LeaderInstance]) -> Iterable[RenderableType]:
-    yield Text("Service of the leader", style="bold")
-    if not listing.items:
-        yield Text("  " + _SEEN.get(listing.seen, "none registered"), style="dim")
-    for item in listing.items:
-        yield Text.assemble(
-            "  ",
-            foreign(item.node),
-            f"  term {item.term if item.term is not None else '-'}  ",
-            foreign(item.address),
-            "  ",
-            (item.status.value, _STYLES[item.status]),
-        )
-
-
-def _instance(item: Member) -> Text:
-    return Text.assemble(
-        f"{item.role.value} ",
-        foreign(item.service_id),
-        " at ",
-        foreign(item.address),
-        ", ",
-        (item.status.value, _STYLES[item.status]),
-    )
-
-
-def _when(moment: datetime | None) -> str:
-    if moment is None:
-        return "-"
-    try:
-        moment = moment.astimezone(UTC)
-    except (OverflowError, ValueError):  # year 1 or 9999, in a record that somebody made up
-        return plain(moment.isoformat())
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _at(wall_ms: int) -> str:
-    return _when(datetime.fromtimestamp(wall_ms / 1000, tz=UTC))
+    return text.append(f", {when(record.at)}")

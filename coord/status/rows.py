@@ -1,0 +1,107 @@
+"""Which rows a snapshot has for people: one for each process, the gone ones folded away. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from coord.consul import CheckStatus
+from coord.members import Member, Role
+from coord.status.model import ClusterStatus, LeaderStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process start of a node, by all that it is registered as, in the order of `Role`."""
+
+    parts: tuple[Member, ...]
+
+    @property
+    def main(self) -> Member:
+        """What it is first of all."""
+        return self.parts[0]
+
+    @property
+    def node(self) -> str:
+        """What it calls itself."""
+        return self.main.node
+
+    @property
+    def status(self) -> CheckStatus:
+        """The worst of its parts."""
+        return max((part.status for part in self.parts), key=lambda status: status.severity)
+
+    @property
+    def gone(self) -> bool:
+        """Whether all of it is gone."""
+        return all(part.gone for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The processes that have a row, and by node how many earlier ones, all gone, have none."""
+
+    shown: tuple[Process, ...]
+    earlier: Mapping[str, int]
+
+
+def fold(found: Iterable[Member]) -> Folded:
+    """One row for each process that is there, and for each node one if it is gone altogether."""
+    nodes: dict[str, list[Process]] = {}
+    for process in processes(found):
+        nodes.setdefault(process.node, []).append(process)
+    shown: list[Process] = []
+    earlier: dict[str, int] = {}
+    for node in sorted(nodes):
+        every = nodes[node]
+        kept = [process for process in every if not process.gone] or every[:1]
+        shown.extend(kept)
+        if len(every) > len(kept):
+            earlier[node] = len(every) - len(kept)
+    return Folded(tuple(shown), earlier)
+
+
+def processes(found: Iterable[Member]) -> tuple[Process, ...]:
+    """The members, those of one process put together."""
+    parts: dict[tuple[str, str], list[Member]] = {}
+    for item in found:
+        boot = item.boot_id or item.address or item.service_id
+        parts.setdefault((item.node, boot), []).append(item)
+    order = list(Role)
+    return tuple(
+        Process(tuple(sorted(each, key=lambda item: order.index(item.role))))
+        for each in parts.values()
+    )
+
+
+def leading_member(candidates: Iterable[Member], leader: LeaderStatus) -> Member | None:
+    """The one passing candidate that the leader key means; None: nobody leads, or it is not seen.
+
+    By name and, where the record has one, by address: two nodes may have been given one name.
+    """
+    if not leader.locked or not leader.node:
+        return None
+    fitting = [
+        item
+        for item in candidates
+        if item.role is Role.CANDIDATE
+        and item.passing
+        and item.node == leader.node
+        and leader.address in ("", item.address)
+    ]
+    # After a quick restart the boot before may still pass for a moment, at the same address.
+    said = (item for item in fitting if item.state == "leading")
+    return next(said, fitting[0] if fitting else None)
+
+
+def namesakes(status: ClusterStatus) -> Mapping[str, tuple[str, ...]]:
+    """The names that several passing nodes have, each with their addresses, sorted."""
+    found: dict[str, set[str]] = {}
+    for item in (*status.candidates.items, *status.observers.items):
+        if item.passing:
+            found.setdefault(item.node, set()).add(item.address)
+    return {
+        name: tuple(sorted(addresses))
+        for name, addresses in sorted(found.items())
+        if len(addresses) > 1
+    }
