@@ -224,7 +224,7 @@ async def test_logs_name_the_leader_on_each_change_on_every_node(bench: Bench) -
             term=second_term,
             cause="handed_over",
         )
-        assert (down["level"], changed["level"]) == ("warning", "info")
+        assert (down["level"], changed["level"]) == ("info", "info")
         assert down["timestamp"] < changed["timestamp"]
     for node in (first, second):
         (tried,) = node.events("takeover_attempted")
