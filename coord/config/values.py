@@ -47,8 +47,8 @@ def _shown_address(value: object) -> str:
     """An address as an error message quotes it: without what may be a password or a token."""
     if not isinstance(value, str):
         return f"a {type(value).__name__}"
-    address, mark, _ = value.rpartition("@")[2].partition("?")
-    return shown(f"{address}?…" if mark else address)
+    address, *rest = re.split("[?#]", value.rpartition("@")[2], maxsplit=1)
+    return shown(f"{address}?..." if rest else address)
 
 
 def parse_duration(value: object) -> float:

@@ -36,7 +36,7 @@ class ConsulAddress:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme == "unix":
-            if not parts.path.startswith("/") or parts.netloc:
+            if not parts.path.startswith("/") or parts.netloc or parts.query or parts.fragment:
                 raise ValueError("url: a socket is written unix:///absolute/path")
         elif parts.scheme not in ("http", "https"):
             raise ValueError("url: must start with http://, https:// or unix://")

@@ -406,6 +406,7 @@ def test_credentials_in_the_address_are_refused_unseen() -> None:
         "h:1?token={}",
         "http://h:1/?token={}",
         "http://h:1/v1?token={}",
+        "http://h:1#{}",
         "ftp://h:1?token={}",
         "unix://relative?token={}",
         "unix:///run/consul.sock?token={}",

@@ -27,6 +27,7 @@ from coord.consul import ConsulAddress, ConsulClient
         f"http://{'x' * 64}:8500",
         "unix://relative/path",
         "unix:",
+        "unix:///socket?x=1",
     ],
 )
 def test_a_url_that_makes_no_sense_is_refused(url: str) -> None:
