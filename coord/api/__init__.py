@@ -2,17 +2,13 @@
 
 from coord.api.app import (
     CACHE_S,
-    PROBES,
     ClusterCache,
-    ElectionView,
     NodeView,
-    Probes,
     RendersMetrics,
-    Row,
     create_api,
     error_response,
-    row_of,
 )
+from coord.api.health_table import PROBES, ElectionView, Probes, Row, row_of
 
 __all__ = [
     "CACHE_S",

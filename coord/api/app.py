@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from coord.api.health_table import PROBES, ElectionView, Probes, Row, row_of
+from coord.api.health_table import PROBES, ElectionView, row_of
 from coord.clock import Clock, SystemClock
 from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
 from coord.election.reasons import WhyNot
@@ -36,19 +36,6 @@ from coord.status import ClusterStatus, to_dict
 from coord.supervisor import ChildStatus
 from coord.telemetry import RECENT_EVENTS, Telemetry
 from coord.telemetry import to_dict as event_to_dict
-
-__all__ = [
-    "PROBES",
-    "ClusterCache",
-    "ElectionView",
-    "NodeView",
-    "Probes",
-    "RendersMetrics",
-    "Row",
-    "create_api",
-    "error_response",
-    "row_of",
-]
 
 CACHE_S: Final = 1.0
 """How long one reading of the cluster serves, good or failed, in seconds."""

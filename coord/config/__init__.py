@@ -1,23 +1,18 @@
 """Settings: where each value comes from, and what is refused."""
 
-from coord.config.settings import (
-    NO_FLAG_FIELDS,
-    SECRET_FIELDS,
-    TIMING_FIELDS,
+from coord.config.fields import TIMING_FIELDS, LogFormat, LogLevel
+from coord.config.settings import NO_FLAG_FIELDS, SECRET_FIELDS, Settings
+from coord.config.sources import (
     Deprecation,
-    HostPort,
-    LogFormat,
-    LogLevel,
     Problem,
-    Settings,
     SettingsError,
     Source,
     SourceKind,
     UnknownVariable,
     env_name,
     flag_name,
-    format_duration,
 )
+from coord.config.values import HostPort, format_duration
 
 __all__ = [
     "NO_FLAG_FIELDS",

@@ -31,9 +31,7 @@ from coord.config.fields import (
     ConsulAddr,
     Count,
     Duration,
-    LogFormat,
     LogFormatWord,
-    LogLevel,
     LogLevelWord,
     Name,
     Names,
@@ -51,10 +49,7 @@ from coord.config.sources import (
     Problem,
     SettingsError,
     Source,
-    SourceKind,
     UnknownVariable,
-    env_name,
-    flag_name,
     read_layers,
 )
 from coord.config.values import HostPort, consul_url, format_duration
@@ -65,24 +60,6 @@ from coord.records import MAX_DELAY_MS
 if TYPE_CHECKING:
     from coord.consul.address import ConsulAddress
 
-__all__ = [
-    "NO_FLAG_FIELDS",
-    "SECRET_FIELDS",
-    "TIMING_FIELDS",
-    "Deprecation",
-    "HostPort",
-    "LogFormat",
-    "LogLevel",
-    "Problem",
-    "Settings",
-    "SettingsError",
-    "Source",
-    "SourceKind",
-    "UnknownVariable",
-    "env_name",
-    "flag_name",
-    "format_duration",
-]
 
 SECRET_FIELDS = frozenset({"consul_token", "poller_token"})
 """Settings whose values are shown nowhere."""

@@ -1,15 +1,14 @@
 """What happened, as typed events; the bus that hands them out, and its subscribers."""
 
-from coord.telemetry.bus import (
+from coord.telemetry.bus import RECENT_EVENTS, Handler, Telemetry, TellsWho
+from coord.telemetry.events import (
     CATALOGUE,
-    RECENT_EVENTS,
     BecameLeader,
     ChildRestarted,
     ClusterHealthCheck,
     ElectionCheck,
     ElectionStarted,
     Event,
-    Handler,
     LeaderChanged,
     LeaderDown,
     LostLeadership,
@@ -21,8 +20,6 @@ from coord.telemetry.bus import (
     StepDownRequested,
     Suspended,
     TakeoverAttempted,
-    Telemetry,
-    TellsWho,
     to_dict,
 )
 

@@ -20,52 +20,8 @@ from typing import Any, ParamSpec, Protocol, overload
 
 from coord.clock import Clock
 from coord.telemetry.events import (
-    CATALOGUE,
-    BecameLeader,
-    ChildRestarted,
-    ClusterHealthCheck,
-    ElectionCheck,
-    ElectionStarted,
     Event,
-    LeaderChanged,
-    LeaderDown,
-    LostLeadership,
-    NodeDown,
-    NodeUp,
-    PollFinished,
-    Resumed,
-    StateChanged,
-    StepDownRequested,
-    Suspended,
-    TakeoverAttempted,
-    to_dict,
 )
-
-__all__ = [
-    "CATALOGUE",
-    "RECENT_EVENTS",
-    "BecameLeader",
-    "ChildRestarted",
-    "ClusterHealthCheck",
-    "ElectionCheck",
-    "ElectionStarted",
-    "Event",
-    "Handler",
-    "LeaderChanged",
-    "LeaderDown",
-    "LostLeadership",
-    "NodeDown",
-    "NodeUp",
-    "PollFinished",
-    "Resumed",
-    "StateChanged",
-    "StepDownRequested",
-    "Suspended",
-    "TakeoverAttempted",
-    "Telemetry",
-    "TellsWho",
-    "to_dict",
-]
 
 RECENT_EVENTS = 200
 """How many events `Telemetry.recent` keeps."""
