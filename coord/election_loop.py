@@ -24,12 +24,14 @@ from coord.consul import (
     KVEntry,
     Reply,
     WatchError,
+    no_leader,
     watch,
 )
 from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.machine import Election
 from coord.election.reasons import WhyNot
+from coord.election.states import State
 from coord.leader_key import LeaderKey, view_of
 from coord.notices import Notices
 from coord.records import Paths
@@ -208,13 +210,21 @@ class ElectionLoop:
             view = await self._key.observe(deadline)
         except ConsulError as error:
             self._met(error, Fault.KEYS)
-            self.post(ev.ObserveFailed(why_of(error)))
+            self.post(ev.ObserveFailed(await self._why(error)))
             return
         self._faults.over(Fault.CONSUL)
         self._faults.over(Fault.KEYS)
         if self.election.tenure is not None:
             self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
         self.post(ev.Observed(view, sent_at))
+
+    async def _why(self, error: ConsulError) -> WhyNot:
+        """What the error means; asks whose fault it is where that costs a leader no time."""
+        why = why_of(error)
+        leads = self.election.state is State.LEADING
+        if why is WhyNot.CONSUL_UNREACHABLE and not leads and await no_leader(self._consul):
+            return WhyNot.NO_CONSUL_LEADER
+        return why
 
     async def _watch_leader(self) -> None:
         def query(index: int | None) -> Coroutine[Any, Any, Reply[KVEntry | None]]:
