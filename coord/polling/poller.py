@@ -33,9 +33,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from coord.config import Problem, Settings, SettingsError
-from coord.consul import ConsulError
+from coord.consul import Consistency, ConsulError, KVEntry
 from coord.polling.answers import Answers, Attempt
 from coord.polling.checks import CheckRunner
+from coord.polling.fence import Seen
 from coord.polling.records import PollReply, PollRequest, clip
 from coord.records import RecordError, decode_term
 from coord.telemetry.lasting_fault import LastingFault
@@ -77,7 +78,6 @@ class Poller:
     """What a poller knows and does; `routes` mounts it. Close it at the end.
 
     Attributes:
-        seen_term: the newest term it knows of; older ones are refused. 0: none yet.
         polls, shed, refused: how many requests it ran, shed as busy, and refused for their term.
     """
 
@@ -96,10 +96,15 @@ class Poller:
         self._runner = CheckRunner(context.clock)
         self._stopping = False
         self._closed = False
-        self.seen_term = 0
+        self._seen = Seen()
         self.polls = 0
         self.shed = 0
         self.refused = 0
+
+    @property
+    def seen_term(self) -> int:
+        """The newest term it knows of; older ones are refused. 0: none yet."""
+        return self._seen.term
 
     @property
     def running(self) -> int:
@@ -118,18 +123,54 @@ class Poller:
         self._closed = True
         await self._runner.aclose()
 
-    def take_term(self, raw: bytes | None) -> int | None:
-        """Note what the term key holds; gives the term, None if there is none to be read."""
-        if raw is None:
+    def take_term(self, entry: KVEntry | None) -> int | None:
+        """Note what the term key holds; gives the term, None if there is none to be read.
+
+        Never lowers `seen_term`, however the key was read: see `confirm_term`.
+        """
+        read = self._decode(entry)
+        if read is None:
+            return None
+        self._seen = self._seen.raised(read)
+        return read.term
+
+    async def confirm_term(self) -> bool:
+        """Read the term key consistently; lowers `seen_term` if Consul itself went back.
+
+        False: it could not be read.
+        """
+        before = self._seen
+        try:
+            reply = await self._consul.kv_get(
+                self._paths.term, consistency=Consistency.CONSISTENT, deadline_s=TERM_READ_S
+            )
+        except ConsulError as error:
+            _log.debug("the term key could not be confirmed: %s", error)
+            return False
+        read = self._decode(reply.value)
+        if read is None:
+            return True
+        known, self._seen = self._seen, self._seen.confirmed(before, read)
+        if self._seen.term < known.term:
+            _log.warning(
+                "Consul went back: the term key stands at %d, after term %d was seen; polls of %d "
+                "and later are taken from now on",
+                read.term,
+                before.term,
+                read.term,
+            )
+        return True
+
+    def _decode(self, entry: KVEntry | None) -> Seen | None:
+        if entry is None:
             return None
         try:
-            term = decode_term(raw)
+            term = decode_term(entry.value)
         except RecordError as error:
             self._faults.happened("term_unreadable", str(error))
             return None
         self._faults.over("term_unreadable")
-        self.seen_term = max(self.seen_term, term)
-        return term
+        return Seen(term, entry.create_index, entry.modify_index)
 
     async def poll(self, request: Request) -> Response:
         """Answer ``POST /v1/poll``."""
@@ -201,6 +242,8 @@ class Poller:
             raise Refusal(401, "not_permitted", "the bearer token is missing or wrong")
 
     async def _check_term(self, term: int) -> None:
+        if term < self.seen_term:
+            await self.confirm_term()
         if term > self.seen_term:
             granted = await self._read_term()
             if granted is not None and term > granted:
@@ -212,7 +255,7 @@ class Poller:
         if term < self.seen_term:
             self.refused += 1
             raise Refusal(409, "older_term", f"term {self.seen_term} was seen", seen=self.seen_term)
-        self.seen_term = term
+        self._seen = self._seen.raised(Seen(term))
 
     async def _read_term(self) -> int | None:
         """What the term key says now; None if it does not say: then a new term is believed."""
@@ -221,7 +264,7 @@ class Poller:
         except ConsulError as error:
             _log.debug("the term key could not be read: %s", error)
             return None
-        return self.take_term(None if reply.value is None else reply.value.value)
+        return self.take_term(reply.value)
 
 
 def routes(poller: Poller) -> list[Route]:

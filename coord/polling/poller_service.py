@@ -31,6 +31,7 @@ FORGET_AFTER_S = 3600.0
 """The agent forgets a poller that was not seen for this long, in seconds."""
 
 _DEREGISTER_S = 2.0
+_CONFIRM_RETRY_S = 0.5
 _NOTE = "takes polls"  # always the same: a changed note would cost a raft entry each time
 
 
@@ -121,7 +122,12 @@ class PollerService:
             return await consul.kv_get(key, index=index, wait_s=wait_s)
 
         async def take(entry: KVEntry | None) -> None:
-            self.poller.take_term(None if entry is None else entry.value)
+            term = self.poller.take_term(entry)
+            # Told only once: what this shows of Consul's past may be overwritten soon.
+            while term is not None and term < self.poller.seen_term:
+                if await self.poller.confirm_term():
+                    break
+                await asyncio.sleep(_CONFIRM_RETRY_S)
 
         await follow(query, take, self._faults, "term_not_followed")
 

@@ -6,24 +6,31 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
+from consul_agents import ConsulAgent, client_of, entry_of, eventually
 from starlette.applications import Starlette
 
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul import (
+    Consistency,
+    ConsulAddress,
     ConsulApi,
     ConsulClient,
     ConsulRefused,
+    KVEntry,
+    Reply,
     ServiceRegistration,
     TtlCheck,
     TxnOp,
+    TxnResult,
 )
 from coord.identity import Identity, new_boot_id
 from coord.leadership import Leadership, LeadershipLost, Lease
@@ -31,6 +38,7 @@ from coord.node_type import EligibleWhy, NodeType
 from coord.polling.dispatch import PollFailed, PollSender
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
 from coord.polling.orchestrator import PollOrchestrator
+from coord.polling.poller import Poller, routes
 from coord.polling.poller_service import PollerService
 from coord.polling.pollers import poller_targets
 from coord.polling.records import (
@@ -345,6 +353,119 @@ async def test_a_token_is_used_and_a_wrong_one_shows(
             await until_result(consul, keys, "web", lambda r: r.ok is True)
 
 
+def poll_request(election: str, term: int, target: Target) -> PollRequest:
+    return PollRequest.model_validate(
+        {
+            "term": term,
+            "election": election,
+            "job": "j",
+            "attempt": 1,
+            "timeout_ms": 5000,
+            "checks": [http(target)],
+        }
+    )
+
+
+async def answer_to(poller: Poller, request: PollRequest) -> tuple[int, str | None]:
+    """The status of the poller's answer, and its code if it refused."""
+    transport = httpx.ASGITransport(Starlette(routes=routes(poller)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://poller") as client:
+        headers = {"content-type": "application/json"}
+        response = await client.post("/v1/poll", content=request.encode(), headers=headers)
+    return response.status_code, response.json().get("code")
+
+
+async def until_seen(poller: Poller, term: int) -> None:
+    async def seen() -> int:
+        return poller.seen_term
+
+    await eventually(seen, until=lambda seen_term: seen_term == term)
+
+
+async def test_a_poller_that_outlives_its_consul_serves_the_leaders_of_the_new_one(
+    make_agent: Callable[..., ConsulAgent],
+    name: str,
+    target: Target,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    paths, agent = Paths(name), make_agent()
+    async with client_of(agent) as consul:
+        for _ in range(100):  # the indexes of the next life have to be below this one's
+            await consul.kv_put(name, b"")
+        await consul.kv_put(paths.term, b"501")
+        unwatched = Poller(make_bench(consul, name).context)
+        unwatched.take_term(await entry_of(consul, paths.term))
+        async with running_poller(consul, name) as service:
+            await until_seen(service.poller, 501)
+            agent.kill()
+            await asyncio.to_thread(lambda: agent.start().wait_ready())  # a dev agent keeps nothing
+            missing = poll_request(name, 20, target)
+            assert await answer_to(unwatched, missing) == (409, "older_term")
+            await consul.kv_put(paths.term, b"19")
+            held = await take_lead(consul, name)
+            assert held.leadership.term == 20
+            await put_schedule(consul, paths, schedule("web", http(target), interval="500ms"))
+            async with polling(make_bench(consul, name), held):
+                await until_result(consul, PollPaths(paths), "web", lambda r: r.ok is True)
+            assert service.poller.seen_term == 20
+            for poller in (service.poller, unwatched):
+                assert await answer_to(poller, poll_request(name, 20, target)) == (200, None)
+                older = poll_request(name, 19, target)
+                assert await answer_to(poller, older) == (409, "older_term")
+        await unwatched.aclose()
+    assert len([r for r in caplog.records if "went back" in r.getMessage()]) == 2
+
+
+class _NotesReads(ConsulClient):
+    """A client that notes how consistently keys were read."""
+
+    def __init__(self, address: ConsulAddress) -> None:
+        super().__init__(address)
+        self.reads: list[Consistency] = []
+
+    async def kv_get(
+        self, key: str, *, consistency: Consistency = Consistency.DEFAULT, **options: Any
+    ) -> Reply[KVEntry | None]:
+        self.reads.append(consistency)
+        return await super().kv_get(key, consistency=consistency, **options)
+
+
+async def test_only_a_consistent_read_makes_a_poller_reconsider(
+    consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    async with _NotesReads(ConsulAddress(consul_agent.http_url)) as consul:
+        await consul.kv_put(Paths(name).term, b"20")
+        poller = Poller(make_bench(consul, name).context)
+        poller.take_term(KVEntry("term", b"501", create_index=2**40, modify_index=2**40))
+        assert await answer_to(poller, poll_request(name, 20, target)) == (200, None)
+        assert consul.reads == [Consistency.CONSISTENT]
+        await poller.aclose()
+
+
+async def test_the_watch_on_the_term_key_notices_that_consul_went_back(
+    consul: ConsulClient, name: str
+) -> None:
+    async with running_poller(consul, name) as service:
+        service.poller.take_term(KVEntry("term", b"501", create_index=2**40, modify_index=2**40))
+        await consul.kv_put(Paths(name).term, b"20")
+        await until_seen(service.poller, 20)  # and nobody has asked it for anything
+
+
+async def test_a_poller_does_not_take_an_older_term_from_a_key_edited_or_deleted_by_hand(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    paths = Paths(name)
+    await consul.kv_put(paths.term, b"501")
+    async with running_poller(consul, name) as service:
+        await until_seen(service.poller, 501)
+        await consul.kv_put(paths.term, b"20")
+        older = poll_request(name, 20, target)
+        assert await answer_to(service.poller, older) == (409, "older_term")
+        await consul.kv_delete(paths.term)
+        assert await answer_to(service.poller, older) == (409, "older_term")
+        assert (service.poller.seen_term, target.connections) == (501, 0)
+
+
 async def test_an_older_term_is_refused_also_by_a_poller_that_never_heard_of_the_newer(
     consul: ConsulClient, name: str, target: Target
 ) -> None:
@@ -354,17 +475,7 @@ async def test_an_older_term_is_refused_also_by_a_poller_that_never_heard_of_the
     sender = PollSender(None, max_connections=2)
 
     def request(term: int) -> PollRequest:
-        checks = [http(target)]
-        return PollRequest.model_validate(
-            {
-                "term": term,
-                "election": name,
-                "job": "j",
-                "attempt": 1,
-                "timeout_ms": 5000,
-                "checks": checks,
-            }
-        )
+        return poll_request(name, term, target)
 
     async with running_poller(consul, name) as service:
         instances = (await consul.health_service("poller", passing=True)).value
@@ -474,6 +585,65 @@ async def test_a_deposed_leader_ends_and_its_result_does_not_land(
         await asyncio.wait((task,), timeout=20)
         assert isinstance(task.exception(), LeadershipLost)
     assert (await consul.kv_get(keys.result("web"))).value is None
+
+
+class _OverAfterWrite(ConsulClient):
+    """A client on which the lease of `held` ends while a job is being written."""
+
+    held: Held | None = None
+
+    async def txn(
+        self,
+        ops: Sequence[TxnOp],
+        *,
+        consistency: Consistency = Consistency.DEFAULT,
+        deadline_s: float | None = None,
+    ) -> TxnResult:
+        result = await super().txn(ops, consistency=consistency, deadline_s=deadline_s)
+        if self.held is not None and any("/jobs/" in op.key for op in ops):
+            assert result.ok, result.errors
+            self.held.lease.revoke("test")
+        return result
+
+
+async def test_a_lease_that_ends_while_the_job_is_written_lets_nobody_be_asked(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    async with _OverAfterWrite(ConsulAddress(consul_agent.http_url)) as slow:
+        slow.held = held = await take_lead(slow, name)
+        async with running_poller(consul, name) as service:
+            async with polling(make_bench(consul, name), held) as task:
+                await asyncio.wait((task,), timeout=20)
+                assert isinstance(task.exception(), LeadershipLost)
+            # Closed only now, so a poll that was sent in spite of it has arrived.
+            assert service.poller.polls + service.poller.refused == 0
+    (job,) = (await consul.kv_list(keys.jobs)).value
+    assert JobRecord.decode(job.value).attempt == 1
+    assert target.connections == 0
+
+
+async def test_a_poller_with_a_senseless_address_costs_an_attempt_not_the_run(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    await put_schedule(consul, Paths(name), schedule("web", http(target), interval="500ms"))
+    odd = ServiceRegistration(
+        id=f"a-odd-{name}",
+        name="poller",
+        address="xn--a",
+        port=80,
+        meta={"election": name, "capacity": "100"},
+        checks=(TtlCheck(id=f"odd-{name}", name="poller", ttl_s=600),),
+    )
+    await consul.service_register(odd)
+    await consul.check_pass(f"odd-{name}")
+    await until_passing(consul, odd.id)
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "web", lambda r: r.runs >= 2 and r.ok is True)
+    await consul.service_deregister(odd.id)
 
 
 async def test_hostile_schedules_are_skipped_told_once_and_stop_nothing(

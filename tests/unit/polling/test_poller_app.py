@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from coord.clock import SystemClock
 from coord.config import Settings, SettingsError
-from coord.consul import ConsulClient
+from coord.consul import ConsulClient, KVEntry
 from coord.consul.address import ConsulAddress
 from coord.identity import Identity, new_boot_id
 from coord.node_type import EligibleWhy, NodeType
@@ -167,18 +167,31 @@ async def test_an_older_term_than_seen_is_refused(
     assert told(response) == (409, "older_term")
     assert response.json()["seen"] == 7
     # Nor does a repeated attempt of an older term get its answer.
-    poller.take_term(b"8")
+    poller.take_term(term_key(b"8"))
     assert told(await http.post("/v1/poll", json=ask(target, term=7))) == (409, "older_term")
     assert (target.connections, poller.refused) == (1, 2)
+
+
+def term_key(raw: bytes, create_index: int = 10, modify_index: int = 20) -> KVEntry:
+    return KVEntry("term", raw, create_index=create_index, modify_index=modify_index)
 
 
 @pytest.mark.parametrize("raw", [b"", b"x", b"0", b"-3", b"9" * 40, None])
 async def test_a_term_key_that_makes_no_sense_changes_nothing(
     poller: Poller, raw: bytes | None
 ) -> None:
-    poller.take_term(b"3")
-    assert poller.take_term(raw) is None
+    poller.take_term(term_key(b"3"))
+    assert poller.take_term(None if raw is None else term_key(raw, 1, 1)) is None
     assert poller.seen_term == 3
+
+
+async def test_without_consul_no_older_term_is_taken(
+    http: httpx.AsyncClient, poller: Poller, target: Target
+) -> None:
+    poller.take_term(term_key(b"8"))
+    assert poller.take_term(term_key(b"2", 1, 1)) == 2  # not a read that proves anything
+    assert told(await http.post("/v1/poll", json=ask(target, term=2))) == (409, "older_term")
+    assert (poller.seen_term, target.connections) == (8, 0)
 
 
 async def test_what_is_too_much_is_shed_and_not_queued(
