@@ -127,7 +127,7 @@ def consul_failure(error: ConsulError) -> CliError:
             return ConsulUnreachable(f"Consul cannot be reached: {error.operation}: {advice}")
     if _unlike_consul(error):
         return ConsulUnreachable(
-            f"what answers there does not answer like Consul: {said}; give the address of a "
+            f"what answers there does not answer like Consul: {said[:120]}; give the address of a "
             "Consul agent's HTTP port (8500 unless changed) in CONSUL_HTTP_ADDR or --consul-addr"
         )
     if isinstance(error, ConsulUnavailable):

@@ -22,19 +22,23 @@ from coord.records import LeaderRecord, LeaderState, Paths, encode_term
 GENEROUS_S = 60.0
 
 
-def environment(agent: ConsulAgent) -> dict[str, str]:
+def environment(address: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("COORDINATOR_", "CONSUL_"))
     }
-    return kept | {"CONSUL_HTTP_ADDR": agent.http_addr, "TERM": "xterm-256color"}
+    return kept | {"CONSUL_HTTP_ADDR": address, "TERM": "xterm-256color"}
 
 
 async def coord(agent: ConsulAgent, *args: str) -> tuple[int, str, str]:
+    return await run_coord(agent.http_addr, *args)
+
+
+async def run_coord(address: str, *args: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coord", *args),
-        env=environment(agent),
+        env=environment(address),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -124,13 +128,73 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("answer", ["404 Not Found", "501 Not Implemented", "200 OK"])
+async def test_what_answers_is_not_consul(answer: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        page = b"<html>welcome</html>"
+        head = f"HTTP/1.1 {answer}\r\nContent-Length: {len(page)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + page)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        code, out, err = await run_coord(f"{host}:{port}", "status")
+        assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
+        assert "does not answer like Consul" in err
+        assert len(err.splitlines()) == 1
+
+
+async def test_tls_asked_of_a_plain_port(consul_agent: ConsulAgent) -> None:
+    code, _, err = await run_coord(f"https://{consul_agent.http_addr}", "status")
+    assert code == ExitCode.CONSUL_UNREACHABLE
+    assert "http://" in err
+    assert "_ssl.c" not in err
+
+
+async def test_piped_output_has_no_trailing_blanks(
+    consul_agent: ConsulAgent, consul: ConsulClient, name: str
+) -> None:
+    async with registered(consul, Paths(name), "web-1"):
+        for arguments in ((), ("web-1",)):
+            _, out, _ = await coord(consul_agent, "status", *arguments, "--election", name)
+            assert "web-1" in out
+            assert all(line == line.rstrip() for line in out.splitlines())
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+async def test_watch_says_that_it_is_old_and_how_old_while_consul_is_away(
+    make_agent: Callable[..., ConsulAgent],
+) -> None:
+    agent = make_agent()
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coord", "status", "--watch"),
+        env=environment(agent.http_addr),
+        stdin=theirs,
+        stdout=theirs,
+    )
+    os.close(theirs)
+    try:
+        await read_until(ours, b"nobody")
+        agent.kill()
+        await read_until(ours, b"OLD")
+        first = await read_until(ours, b" s ago")
+        assert await read_until(ours, b" s ago") != first
+    finally:
+        os.close(ours)
+        process.kill()
+        await process.wait()
+
+
 async def test_watch_prints_a_line_of_json_for_each_change(
     consul_agent: ConsulAgent, consul: ConsulClient, name: str
 ) -> None:
     paths = Paths(name)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coord", "status", "--json", "--watch", "--election", name),
-        env=environment(consul_agent),
+        env=environment(consul_agent.http_addr),
         stdout=asyncio.subprocess.PIPE,
         limit=2**20,
     )
@@ -158,7 +222,7 @@ async def test_watch_draws_in_place_on_a_terminal(
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coord", "status", "--watch", "--election", name),
-        env=environment(consul_agent),
+        env=environment(consul_agent.http_addr),
         stdin=theirs,
         stdout=theirs,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,11 +17,12 @@ from click.testing import CliRunner, Result
 
 from coord.cli import main
 from coord.cli.config_report import MASK, config_report
-from coord.cli.errors import ExitCode, cli_errors
+from coord.cli.errors import ExitCode, cannot_listen, cli_errors, consul_failure
 from coord.cli.status import status_exit_code
 from coord.config import NO_FLAG_FIELDS, Settings, SettingsError, flag_name
 from coord.consul.errors import (
     ConsulError,
+    ConsulNotFound,
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
@@ -215,6 +218,12 @@ def settings_error() -> SettingsError:
         (lambda: ConsulNotPermitted("GET /v1/x", "no", status=403), ExitCode.NOT_PERMITTED),
         (lambda: ConsulRefused("GET /v1/x", "no", status=400), ExitCode.INTERNAL),
         (lambda: ConsulError("GET /v1/x", "odd"), ExitCode.INTERNAL),
+        (lambda: ConsulNotFound("PUT /v1/txn", "<html>"), ExitCode.CONSUL_UNREACHABLE),
+        (lambda: ConsulRefused("PUT /v1/txn", "no", status=405), ExitCode.CONSUL_UNREACHABLE),
+        (
+            lambda: ConsulUnavailable("PUT /v1/txn", "unreadable reply: not JSON", status=200),
+            ExitCode.CONSUL_UNREACHABLE,
+        ),
         (lambda: RuntimeError("oh"), ExitCode.INTERNAL),
         (lambda: ExceptionGroup("g", [ValueError("a")]), ExitCode.INTERNAL),
         (
@@ -251,6 +260,53 @@ def test_an_exit_of_its_own_passes() -> None:
             ctx.exit(17)
 
     assert CliRunner().invoke(command).exit_code == 17
+
+
+def advice(error: ConsulError) -> str:
+    return consul_failure(error).message
+
+
+def test_what_does_not_answer_like_consul_is_not_called_a_fault_of_ours() -> None:
+    plain = advice(ConsulUnavailable("PUT /v1/txn", "status 503: busy", status=503))
+    for error in (
+        ConsulNotFound("PUT /v1/txn", "<!DOCTYPE html>" * 40),
+        ConsulUnavailable("PUT /v1/txn", "status 501: no", status=501),
+        ConsulUnavailable("PUT /v1/txn", "status 302", status=302),
+    ):
+        assert "does not answer like Consul" in advice(error)
+        assert "--consul-addr" in advice(error)
+        assert len(advice(error)) < 400
+    assert "does not answer like Consul" not in plain
+
+
+def test_tls_on_a_plain_port_and_the_other_way_round_say_what_to_write() -> None:
+    raw = "cannot connect: [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"
+    told = advice(ConsulUnavailable("PUT /v1/txn", raw))
+    assert "http://" in told
+    assert "_ssl.c" not in told
+    refused = "Client sent an HTTP request to an HTTPS server."
+    error = ConsulRefused("PUT /v1/txn", refused, status=400)
+    assert "https://" in advice(error)
+    assert consul_failure(error).exit_code == ExitCode.CONSUL_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "fit", "unfit"),
+    [
+        ("0.0.0.0:80", OSError(errno.EACCES, "Permission denied"), "below 1024", "in use"),
+        ("0.0.0.0:8600", OSError(errno.EACCES, "Permission denied"), "--listen", "below 1024"),
+        ("0.0.0.0:8600", OSError(errno.EADDRINUSE, "in use"), "in use", "below 1024"),
+        ("192.0.2.1:8600", OSError(errno.EADDRNOTAVAIL, "no"), "of this machine", "in use"),
+        ("nohost:8600", socket.gaierror(-2, "unknown"), "resolved", "in use"),
+        ("0.0.0.0:8600", OSError(errno.EMFILE, "too many files"), "too many files", "in use"),
+    ],
+)
+def test_advice_fits_why_it_cannot_listen(where: str, error: OSError, fit: str, unfit: str) -> None:
+    failed = cannot_listen(where, error)
+    assert failed.exit_code == ExitCode.NOT_GOOD
+    assert where in failed.message
+    assert fit in failed.message
+    assert unfit not in failed.message
 
 
 # --- what `coord status` exits with ---
