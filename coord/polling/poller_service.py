@@ -50,10 +50,11 @@ class PollerService:
         self.poller = Poller(context)
         self._context = context
         self._faults = LastingFault(context.clock, log_fault)
-        suffix = "" if context.identity.election == "coordinator" else context.identity.election
-        # By node, not by process: a restarted poller takes its place again at once.
-        parts = (POLLER_SERVICE, context.identity.node, suffix)
-        self.service_id = "-".join(part for part in parts if part)
+        identity = context.identity
+        # By node, not by process: a restarted poller takes its place again at once. No name holds
+        # a colon, so no two pollers of one agent, whatever their elections, share an id.
+        suffix = "" if identity.election == "coordinator" else f":{identity.election}"
+        self.service_id = f"{POLLER_SERVICE}-{identity.node}{suffix}"
         self._check_id = f"service:{self.service_id}"
 
     def routes(self) -> list[Route]:

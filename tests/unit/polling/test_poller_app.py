@@ -26,13 +26,13 @@ from coord.workloads import WorkContext
 TOKEN = "a-long-enough-token"
 
 
-def make_context(**flags: Any) -> WorkContext:
+def make_context(node: str = "poller-1", election: str = "e", **flags: Any) -> WorkContext:
     """A context whose Consul is not there: what needs it has to do without."""
-    settings = Settings(node="poller-1", election="e", environ={}, **flags)
+    settings = Settings(node=node, election=election, environ={}, **flags)
     identity = Identity(
-        node="poller-1",
+        node=node,
         node_type=NodeType.POLLER,
-        election="e",
+        election=election,
         eligible=False,
         eligible_why=EligibleWhy.NODE_TYPE_MAY_NOT_LEAD,
         boot_id=new_boot_id(),
@@ -45,7 +45,7 @@ def make_context(**flags: Any) -> WorkContext:
         consul=ConsulClient(ConsulAddress(url="http://127.0.0.1:1")),
         telemetry=Telemetry(identity, clock),
         clock=clock,
-        paths=Paths("e"),
+        paths=Paths(election),
     )
 
 
@@ -345,6 +345,12 @@ async def test_it_says_that_it_lives(http: httpx.AsyncClient) -> None:
     response = await http.get("/health/live")
     assert (response.status_code, response.json()["node"]) == (200, "poller-1")
     assert (await http.get("/v1/poll")).status_code == 405
+
+
+def test_no_two_pollers_of_one_agent_share_an_id() -> None:
+    pairs = [("a", "coordinator"), ("a", "b"), ("a-b", "coordinator"), ("a", "b-c"), ("a-b", "c")]
+    contexts = [make_context(node, election) for node, election in pairs]
+    assert len({PollerService(context).service_id for context in contexts}) == len(pairs)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8610", "[::1]:8610", "localhost:8610"])
