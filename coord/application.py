@@ -63,6 +63,15 @@ FLUSH_S = 1.0
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.application")
 
 
+class ListenError(Exception):
+    """The node cannot listen on `where` (host:port)."""
+
+    def __init__(self, where: str, error: OSError) -> None:
+        super().__init__(where, error)
+        self.where = where
+        self.error = error
+
+
 class Application:
     """One node. `run` runs it until a signal or `stop`; returns the exit status.
 
@@ -322,10 +331,10 @@ def run_node(settings: Settings) -> int:
     """Run one node in the foreground until SIGTERM or SIGINT.
 
     Returns:
-        The exit status: 0 after a graceful end, 1 if it cannot listen, `EXIT_FATAL` if it could
-        not go on.
+        The exit status: 0 after a graceful end, `EXIT_FATAL` if it could not go on.
 
     Raises:
+        ListenError: the address cannot be listened on.
         SettingsError: the settings do not fit together.
         WorkloadError: a workload cannot be used.
     """
@@ -334,11 +343,6 @@ def run_node(settings: Settings) -> int:
     try:
         sock = bind(settings.listen)
     except OSError as error:
-        _log.error(
-            "cannot listen: free the address, or name another with --listen (COORDINATOR_LISTEN)",
-            listen=str(settings.listen),
-            error=str(error),
-        )
-        return 1
+        raise ListenError(str(settings.listen), error) from error
     with contextlib.closing(sock):
         return asyncio.run(_run(settings, sock))

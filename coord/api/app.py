@@ -32,6 +32,7 @@ from coord.clock import Clock, SystemClock
 from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
 from coord.election.reasons import WhyNot
 from coord.identity import Identity
+from coord.members import best_by_node
 from coord.status import ClusterStatus, to_dict
 from coord.supervisor import ChildStatus
 from coord.telemetry import RECENT_EVENTS, Telemetry
@@ -254,8 +255,9 @@ def _short(status: ClusterStatus) -> dict[str, Any]:
     } | {
         name: {
             "seen": listing.seen.value,
-            "passing": sum(item.passing for item in listing.items),
-            "registered": len(listing.items),
+            # Nodes, not instances: an earlier start of one may still be listed.
+            "passing": sum(item.passing for item in best_by_node(listing.items).values()),
+            "registered": len(best_by_node(listing.items)),
         }
         for name, listing in lists.items()
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from coord.cli.errors import EPILOG
+from coord.cli.errors import EPILOG, cannot_listen
 from coord.cli.options import SettingsCommand, load_settings
 from coord.config import Settings
 
@@ -22,6 +22,9 @@ def node(ctx: click.Context, /, **params: Any) -> None:
     one ends it at once.
     """
     settings = load_settings(params)
-    from coord.application import run_node
+    from coord.application import ListenError, run_node
 
-    ctx.exit(run_node(settings))
+    try:
+        ctx.exit(run_node(settings))
+    except ListenError as error:
+        raise cannot_listen(error.where, error.error) from None
