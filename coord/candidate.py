@@ -81,7 +81,7 @@ class CoordinatorCandidate(ElectionLoop):
     # -- beside the loop -------------------------------------------------------------------
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
-        return [*super()._background(), self._renew(), self._watch_others()]
+        return [*super()._background(), self._renew(), self._watching(self._watch_others)]
 
     def _wind_up(self) -> None:
         for task in self._doomed.values():

@@ -108,6 +108,7 @@ class ElectionLoop:
         self._random = random
         self._events: deque[ev.Event] = deque()
         self._woken = asyncio.Event()
+        self._scopes: dict[str, asyncio.Timeout] = {}
         self._since_tick = 0
         self._finished = False
         self._tasks: asyncio.TaskGroup | None = None
@@ -136,6 +137,8 @@ class ElectionLoop:
                 event = await self._next()
                 for command in self.election.handle(event, self._clock.now()):
                     self._do(command)
+                if self.election.lookout.restored:
+                    self._watch_anew()
                 self._say()
             for task in background:
                 task.cancel()
@@ -150,7 +153,7 @@ class ElectionLoop:
             on_lag=self._metrics.loop_lag,
             clock=self._clock,
         )
-        return [self._watch_leader(), keep_alive]
+        return [self._watching(self._watch_leader), keep_alive]
 
     def _say(self) -> None:
         """Let the catalog tell what this node is and why it does not lead."""
@@ -225,6 +228,20 @@ class ElectionLoop:
         if why is WhyNot.CONSUL_UNREACHABLE and not leads and await no_leader(self._consul):
             return WhyNot.NO_CONSUL_LEADER
         return why
+
+    async def _watching(self, follow: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Follow something in Consul for ever; from the start again after `_watch_anew`."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None) as scope:
+                    self._scopes[follow.__name__] = scope
+                    await follow()
+
+    def _watch_anew(self) -> None:
+        """Consul went back: a query that waits for an index of before would wait to its end."""
+        for scope in self._scopes.values():
+            scope.reschedule(asyncio.get_running_loop().time())
+        self._scopes.clear()
 
     async def _watch_leader(self) -> None:
         def query(index: int | None) -> Coroutine[Any, Any, Reply[KVEntry | None]]:

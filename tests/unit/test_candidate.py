@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import socket
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from virtual_time import LoopClock, virtual
@@ -52,6 +53,8 @@ class Spoken:
         self.gone: set[str] = set()
         self.failing_renewals = 0
         self.failing_destroys = 0
+        self.asked_anew: list[float] = []
+        """When a watch asked for what there is, not for what changes."""
 
     @staticmethod
     def now() -> float:
@@ -60,7 +63,15 @@ class Spoken:
     async def _answer(self, value: Any, index: int | None) -> Reply[Any]:
         if index is not None:
             await asyncio.Event().wait()  # nothing changes
+        self.asked_anew.append(self.now())
         return Reply(value, 1, True)
+
+    def restore(self) -> None:
+        """Be back at an earlier state, and tell no watch."""
+        self._keys = {
+            key: replace(entry, modify_index=entry.modify_index - 5)
+            for key, entry in self._keys.items()
+        }
 
     async def kv_get(
         self, key: str, *, index: int | None = None, **_: Any
@@ -178,3 +189,15 @@ async def test_an_end_does_not_wait_for_a_session_that_cannot_be_destroyed() -> 
         asked_at = consul.now()
     assert consul.now() - asked_at < DESTROY_RETRY_S
     assert [session for _, session in consul.destroyed] == ["s1"]
+
+
+@virtual
+async def test_after_a_restore_no_watch_hangs_on_an_index_of_before() -> None:
+    consul = Spoken()
+    async with standing_by(consul):
+        await asyncio.sleep(60.0)
+        quiet = len(consul.asked_anew)
+        consul.restore()
+        await asyncio.sleep(60.0)
+        restarted = consul.asked_anew[quiet:]
+        assert len(restarted) == 2, "the leader key's watch and the other candidates'"
