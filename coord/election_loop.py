@@ -137,7 +137,7 @@ class ElectionLoop:
                 event = await self._next()
                 for command in self.election.handle(event, self._clock.now()):
                     self._do(command)
-                if self.election.lookout.restored:
+                if isinstance(event, ev.Observed) and self.election.lookout.restored:
                     self._watch_anew()
                 self._say()
             for task in background:
