@@ -47,7 +47,9 @@ def _one_of(*choices: str) -> Callable[[object], str]:
     def parse(value: object) -> str:
         word = value.strip().lower() if isinstance(value, str) else ""
         if word not in choices:
-            raise InvalidValueError(f"{shown(value)} is none of them", f"use {', '.join(choices)}")
+            raise InvalidValueError(
+                f"{shown(value)} is not one of its values", f"use {', '.join(choices)}"
+            )
         return word
 
     return parse

@@ -202,6 +202,7 @@ class Settings(BaseSettings):
             problems = ()
         finally:
             _LAYERS.reset(token)
+        problems = layers.problems + problems
         # Raised out here, so that no traceback leads back to pydantic's error and its input.
         if problems:
             raise SettingsError(problems)

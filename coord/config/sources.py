@@ -132,6 +132,8 @@ class Layers:
     config_path: Path | None
     deprecated: tuple[Deprecation, ...]
     unknown_variables: tuple[UnknownVariable, ...]
+    problems: tuple[Problem, ...]
+    """What is wrong with the file's keys; its values are looked at all the same."""
 
     def source(self, field: str) -> Source:
         """Where the value of a field came from."""
@@ -170,14 +172,14 @@ def read_layers(
     is what compose files and unit files make of one that nobody set.
 
     Raises:
-        SettingsError: the file cannot be read, or it or the flags hold a name that is no setting.
+        SettingsError: the file cannot be read, or the flags hold a name that is no setting.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     path, path_source = _config_path(config, environ)
-    file, in_file = (
+    file, in_file, problems = (
         _FileReader(fields, timing_fields, path, path_source).read()
         if path is not None
-        else (Layer({}, {}), ())
+        else (Layer({}, {}), (), ())
     )
     _refuse_unknown_flags(given, fields)
     in_environment = tuple(
@@ -192,6 +194,7 @@ def read_layers(
         config_path=path,
         deprecated=in_file + in_environment,
         unknown_variables=_unknown_variables(fields, environ),
+        problems=problems,
     )
 
 
@@ -235,7 +238,8 @@ def _refuse_unknown_flags(given: Mapping[str, Any], fields: Collection[str]) -> 
 
 
 def _unknown(name: str, known: Collection[str]) -> tuple[str, str]:
-    like = nearest(name, known)
+    as_field = {env_name(field): field for field in known}
+    like = as_field.get(name) or nearest(name, known)
     return "there is no such setting", (f"did you mean {like}?" if like else "remove it")
 
 
@@ -256,7 +260,7 @@ class _FileReader:
         self._source = Source(SourceKind.FILE, str(path))
         self._problems: list[Problem] = []
 
-    def read(self) -> tuple[Layer, tuple[Deprecation, ...]]:
+    def read(self) -> tuple[Layer, tuple[Deprecation, ...], tuple[Problem, ...]]:
         """The file's values, and the static flags found in it."""
         values: dict[str, Any] = {}
         deprecated: list[Deprecation] = []
@@ -272,9 +276,8 @@ class _FileReader:
                 )
             else:
                 values[field] = value
-        if self._problems:
-            raise SettingsError(tuple(self._problems))
-        return Layer(values, dict.fromkeys(values, self._source)), tuple(deprecated)
+        layer = Layer(values, dict.fromkeys(values, self._source))
+        return layer, tuple(deprecated), tuple(self._problems)
 
     def _parse(self) -> dict[str, Any]:
         try:

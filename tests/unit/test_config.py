@@ -661,3 +661,15 @@ def test_yes_and_no(text: object, value: bool) -> None:
 def test_lists() -> None:
     assert parse_list(" a, b,a ") == ("a", "b")
     assert parse_list("none") == parse_list("") == parse_list([]) == ()
+
+
+def test_an_unknown_key_hides_nothing_else_and_a_variable_s_name_is_understood(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('COORDINATOR_LEASE = "2s"\nlisten = 5\n')
+    with pytest.raises(SettingsError) as caught:
+        Settings(config=path, environ={})
+    problems = {problem.field: problem for problem in caught.value.problems}
+    assert set(problems) == {"COORDINATOR_LEASE", "listen"}
+    assert "lease" in problems["COORDINATOR_LEASE"].fix.split("mean ")[1]
