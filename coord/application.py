@@ -209,11 +209,16 @@ class Application:
             async with serving(app, self._sock) as server, self._beside() as beside:
                 parts = (server, *beside)
                 for part in parts:
-                    part.add_done_callback(lambda task: self.loop.shut_down())
+                    part.add_done_callback(lambda task: self.stop())
                 ended_well = await self._run_supervised()
                 broken = [part for part in parts if part.done()]
                 for part in broken:
-                    _log.error("a part of the node broke: the node ends", part=part.get_name())
+                    error = None if part.cancelled() else part.exception()
+                    _log.error(
+                        "a part of the node broke: the node ends",
+                        part=part.get_name(),
+                        exc_info=error,
+                    )
         finally:
             with contextlib.suppress(ConsulError):
                 await self._service.deregister()

@@ -72,6 +72,8 @@ class CoordinatorCandidate(ElectionLoop):
         self._successors: tuple[str, ...] = ()
         self._stopping = 0
         work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
+        work.on_unannounced = lambda error: self._met(error, Fault.DISCOVERY)
+        work.on_announced = lambda: self._faults.over(Fault.DISCOVERY)
         work.on_fenced = lambda session, reason: self.post(ev.SessionLost(session, reason))
 
     def step_down(self, reason: StepDownReason = StepDownReason.REQUESTED) -> None:
@@ -160,6 +162,8 @@ class CoordinatorCandidate(ElectionLoop):
                 self._watchdog.arm(self._paths.election, fenced_at)
             case cmd.EndLease(suspended):
                 self._work.end_lease(suspended=suspended, reason=self.election.state.value)
+            case cmd.LiftFence():
+                self._watchdog.disarm(self._paths.election)
             case cmd.EndProcess(term):
                 self._end_process(term)
             case cmd.DestroySession(session):
@@ -308,13 +312,14 @@ class CoordinatorCandidate(ElectionLoop):
         try:
             await self._work.start(asked)
         except LeadershipLost:
-            return  # the lease ran out meanwhile, and the election knows
+            # The lease ran out meanwhile; should it be confirmed after all, no work would run.
+            self.post(ev.WorkFailed(asked.run, LostReason.WORK_FAILED))
+            return
         if asked.vacancy is not None:
             self._notices.work_started(asked.term, asked.vacancy, detect_ms=None)
 
     async def _stop_work(self, run: int, deadline: float) -> None:
         await self._work.stop(deadline)
-        self._watchdog.disarm(self._paths.election)
         self.post(ev.WorkStopped(run))
 
 

@@ -36,6 +36,7 @@ class Coordinator:
 
     Attributes:
         on_failed: told (run, reason) when the work must be given up.
+        on_unannounced, on_announced: told of each failure to tell discovery, and of success.
         on_fenced: told (session, reason) when Consul refused a fenced write of the work.
     """
 
@@ -67,6 +68,8 @@ class Coordinator:
             on_child_restarted=self._child_restarted,
         )
         self.on_failed: Callable[[int, LostReason], None] = lambda run, reason: None
+        self.on_unannounced: Callable[[ConsulError], None] = lambda error: None
+        self.on_announced: Callable[[], None] = lambda: None
         self.on_fenced: Callable[[str, LostReason], None] = lambda session, reason: None
         self._run = 0
         self._term: int | None = None
@@ -133,6 +136,8 @@ class Coordinator:
                 term=asked.term,
                 session=asked.session,
                 working=self.working,
+                on_error=lambda error: self.on_unannounced(error),
+                on_announced=lambda: self.on_announced(),
             )
         self._lease.extend(self._until)
         leadership = Leadership(
@@ -152,6 +157,7 @@ class Coordinator:
         self._metrics.working(True)
         if self._passing is None and self._service is not None:
             self._passing = asyncio.create_task(self._service.keep_passing())
+            self._passing.add_done_callback(self._passing_ended)
 
     async def stop(self, deadline: float | None) -> None:
         """Stop the work; returns only when every task of it has ended.
@@ -167,6 +173,14 @@ class Coordinator:
         if self._hiding is None:
             # Beside, since the work has ended even if the agent does not answer just now.
             self._hiding = asyncio.create_task(self._hide())
+
+    def _passing_ended(self, task: asyncio.Task[None]) -> None:
+        """It has no end of its own: a leader that nobody can find must not go on unnoticed."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            context = {"message": "the leader's service broke", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            self.on_failed(self._run, LostReason.WORK_FAILED)
 
     async def hasten(self, deadline: float) -> None:
         """Give the stop that is under way less time."""

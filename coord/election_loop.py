@@ -61,6 +61,7 @@ class Fault(StrEnum):
     LEFTOVER = "session_not_destroyed"
     CHECK = "check_not_passed"
     CANDIDATES = "candidates_not_followed"
+    DISCOVERY = "leader_not_announced"
     NAMESAKE = "name_taken_twice"
     """Another living node has our name: nobody can tell the two apart."""
 
@@ -224,8 +225,8 @@ class ElectionLoop:
     async def _why(self, error: ConsulError) -> WhyNot:
         """What the error means; asks whose fault it is where that costs a leader no time."""
         why = why_of(error)
-        leads = self.election.state is State.LEADING
-        if why is WhyNot.CONSUL_UNREACHABLE and not leads and await no_leader(self._consul):
+        hurry = self.election.tenure is not None and self.election.state is not State.SUSPENDED
+        if why is WhyNot.CONSUL_UNREACHABLE and not hurry and await no_leader(self._consul):
             return WhyNot.NO_CONSUL_LEADER
         return why
 

@@ -18,6 +18,9 @@ from coord.consul import (
     Consistency,
     ConsulApi,
     ConsulError,
+    ConsulNotPermitted,
+    ConsulRefused,
+    ServiceInstance,
     ServiceRegistration,
     TtlCheck,
 )
@@ -220,6 +223,8 @@ class LeaderService(TtlService):
         term: int,
         session: str,
         working: Callable[[], bool],
+        on_error: Callable[[ConsulError], None],
+        on_announced: Callable[[], None],
     ) -> None:
         notes = "Passed by the leader while its coordination work runs."
         super().__init__(consul, paths.leader_service, identity, timing, notes)
@@ -227,6 +232,8 @@ class LeaderService(TtlService):
         self.check_id = f"{self.id}-working"
         self._term = term
         self._working = working
+        self._on_error = on_error
+        self._on_announced = on_announced
         self._meta = {
             "node": identity.node,
             "node_type": identity.node_type.value,
@@ -238,17 +245,20 @@ class LeaderService(TtlService):
     async def keep_passing(self) -> None:
         """Announce this leader, then pass the check as long as the work runs; for ever.
 
-        Faults are ridden out: the candidate's own requests tell that Consul is not well.
+        Faults of Consul's are told and ridden out.
         """
         announced = False
         while True:
-            with contextlib.suppress(ConsulError):
+            try:
                 if not announced and self._working():
                     await self._sweep()
                     await self.register(self._meta)
                     announced = True
                 if announced and self._working():
                     announced = await self.pass_check(f"leads, term {self._term}")
+                    self._on_announced()
+            except ConsulError as error:
+                self._on_error(error)
             await asyncio.sleep(self._timing.heartbeat_interval)
 
     async def _sweep(self) -> None:
@@ -263,6 +273,13 @@ class LeaderService(TtlService):
         for instance in found.value:
             leads = instance.id.startswith(f"{self.name}-") and "term" in instance.meta
             if leads and instance.id != self.id and self._working():
-                await self._consul.catalog_deregister(
-                    instance.node, instance.id, deadline_s=self._timing.lease
-                )
+                await self._take_away(instance)
+
+    async def _take_away(self, instance: ServiceInstance) -> None:
+        """One that cannot be taken away must not keep this leader from being found."""
+        try:
+            await self._consul.catalog_deregister(
+                instance.node, instance.id, deadline_s=self._timing.lease
+            )
+        except (ConsulRefused, ConsulNotPermitted) as error:
+            self._on_error(error)

@@ -144,6 +144,11 @@ class EndLease(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class LiftFence(Command):
+    """All of the work has ended: the process need not end by the `fenced_at` told last."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndProcess(Command):
     """Work has not ended in time: end the process now, hand nothing over."""
 

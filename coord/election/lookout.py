@@ -186,8 +186,12 @@ class Lookout:
         missing = view is None or view.term is None
         index = self._highest_leader_index if missing else 0
         following = max(self._highest_term, index) + 1
+        if following <= MAX_TERM:
+            return following
         # Only an edit can have brought it there. Starting over is better than no leader ever.
-        return following if following <= MAX_TERM else self._highest_leader_index + 1
+        said = (view.term, view.record_term) if view is not None else ()
+        sound = next((term for term in said if term is not None and term < MAX_TERM), 0)
+        return max(sound, self._highest_leader_index) + 1
 
     def due_at(self, me: str, jitter: float, alone: bool) -> float:
         """When the vacancy may be taken by `me`: after its quarantine, in turn.

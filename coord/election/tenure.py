@@ -295,7 +295,8 @@ class Tenure:
         if ended_run != self.run or self.work is not Work.STOPPING:
             return []
         self.work = Work.NONE
-        return self._resume(now, run) if self.state is State.SUSPENDED else self._go_on()
+        after = self._resume(now, run) if self.state is State.SUSPENDED else self._go_on()
+        return [cmd.LiftFence(), *after]
 
     def released(self) -> list[cmd.Command]:
         """The release was answered or given up on."""

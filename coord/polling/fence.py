@@ -15,7 +15,8 @@ lowered again, by `Seen.confirmed`, if all of this is so:
   its CreateIndex is another. Within one life of Consul an index never goes back, and candidates
   never lower the key nor delete it (one that finds it missing starts above every index). A plain
   write of a lower number by hand keeps the CreateIndex and raises the ModifyIndex: it lowers
-  nothing here.
+  nothing here. The one exception is a term at its limit, where only a hand can have put it:
+  candidates start over from there.
 
 A term that was taken on trust, while Consul did not answer, was never read and has no indexes: if
 a consistent read that began later does not bear it out, it was never granted in this Consul.
@@ -28,6 +29,8 @@ or out of reach says nothing, and lowers nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from coord.records import MAX_TERM
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Seen:
         """
         gone_back = read.modify_index < before.modify_index
         made_anew = read.create_index != before.create_index
-        if self == before and read.term < before.term and (gone_back or made_anew):
+        started_over = before.term >= MAX_TERM
+        another = gone_back or made_anew or started_over
+        if self == before and read.term < before.term and another:
             return read
         return self.raised(read)

@@ -75,6 +75,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the list of pollers cannot be followed",
         "the list of pollers is followed again",
     ),
+    "leader_not_announced": (
+        "discovery cannot be told who leads",
+        "discovery is told who leads again",
+    ),
     "name_taken_twice": (
         "another node has this node's name",
         "no other node has this node's name any more",

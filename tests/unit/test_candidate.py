@@ -16,7 +16,7 @@ from typing import Any, cast
 from virtual_time import LoopClock, virtual
 
 from coord.application import Application
-from coord.candidate import DESTROY_RETRY_S
+from coord.candidate import DESTROY_RETRY_S, CoordinatorCandidate
 from coord.config import Settings
 from coord.consul import (
     ConsulApi,
@@ -28,6 +28,9 @@ from coord.consul import (
     TxnOp,
     TxnResult,
 )
+from coord.election.commands import StartWork
+from coord.election.events import WorkFailed
+from coord.election.reasons import LostReason
 from coord.records import LeaderRecord, LeaderState, Paths, encode_term
 
 PATHS = Paths("coordinator")
@@ -201,3 +204,15 @@ async def test_after_a_restore_no_watch_hangs_on_an_index_of_before() -> None:
         await asyncio.sleep(60.0)
         restarted = consul.asked_anew[quiet:]
         assert len(restarted) == 2, "the leader key's watch and the other candidates'"
+
+
+@virtual
+async def test_work_that_could_not_be_started_for_lack_of_a_lease_has_failed() -> None:
+    """Else a confirmation that comes after all would go on and on with no work under it."""
+    consul = Spoken()
+    async with standing_by(consul) as node:
+        await asyncio.sleep(1.0)
+        loop = node.loop
+        assert isinstance(loop, CoordinatorCandidate)
+        await loop._start_work(StartWork(1, "s1", 7, 40, None))
+        assert WorkFailed(1, LostReason.WORK_FAILED) in loop._events

@@ -411,3 +411,26 @@ def test_the_term_is_shown_while_it_is_held_or_given_back(state: State) -> None:
     bench = in_state(state)
     assert bench.election.term == bench.term
     assert bench.election.node == ME
+
+
+def test_the_fence_is_lifted_after_the_last_time_it_was_set() -> None:
+    """A confirmation may be answered in the same moment in which the work ends."""
+    bench = Bench().stepping_down()
+    bench.look(bench.mine)
+    assert bench.get(cmd.ExtendLease)
+    bench.tell(ev.WorkStopped(bench.run))
+    kinds = [type(command) for command in bench.out]
+    assert kinds.index(cmd.LiftFence) < kinds.index(cmd.Release)
+    assert cmd.ExtendLease not in kinds
+    bench.look(bench.mine)
+    assert not bench.get(cmd.ExtendLease)
+
+
+def test_a_fence_lifted_in_suspension_is_set_anew_before_the_work_resumes() -> None:
+    bench = Bench().suspended(stopped=False)
+    bench.look(bench.mine)
+    bench.tell(ev.WorkStopped(bench.run - 1))
+    assert not bench.get(cmd.LiftFence), "of another run"
+    bench.tell(ev.WorkStopped(bench.run))
+    kinds = [type(command) for command in bench.out]
+    assert kinds.index(cmd.LiftFence) < kinds.index(cmd.ExtendLease) < kinds.index(cmd.StartWork)

@@ -257,6 +257,7 @@ def test_a_vacancy_seen_at_the_restore_is_not_believed_later() -> None:
         (vacant(60, term=None, term_index=44), 61),
         (vacant(60, term=MAX_TERM), 61),
         (vacant(60, record_term=MAX_TERM), 61),
+        (vacant(60, record_term=MAX_TERM, term=99), 100),
     ],
     ids=[
         "next",
@@ -267,6 +268,7 @@ def test_a_vacancy_seen_at_the_restore_is_not_believed_later() -> None:
         "nonsense",
         "key at the limit",
         "record at the limit",
+        "record at the limit, key sound",
     ],
 )
 def test_the_next_term_is_higher_than_any_that_may_have_been(

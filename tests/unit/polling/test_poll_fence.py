@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coord.polling.fence import Seen
+from coord.records import MAX_TERM
 
 KNOWN = Seen(501, create_index=12, modify_index=900)
 
@@ -79,3 +80,8 @@ def test_within_one_life_of_consul_nothing_is_ever_lowered(
             newest = max(newest, read.term)
         assert known.term >= before.term
         assert known.term >= newest
+
+
+def test_a_term_at_its_limit_is_left_for_one_that_was_started_over() -> None:
+    stuck = Seen(MAX_TERM, 4, 50)
+    assert stuck.confirmed(stuck, Seen(61, 4, 60)) == Seen(61, 4, 60)
