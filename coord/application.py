@@ -45,7 +45,7 @@ from coord.supervisor import CoordinatorSupervisor
 from coord.telemetry import LostLeadership, Telemetry
 from coord.telemetry.journal import Journal
 from coord.telemetry.lasting_fault import LastingFault
-from coord.telemetry.logs import configure_logging, log_event, log_fault
+from coord.telemetry.logs import SENTENCE, configure_logging, log_event, log_fault
 from coord.telemetry.metrics import Metrics
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads
@@ -222,6 +222,7 @@ class Application:
         finally:
             with contextlib.suppress(ConsulError):
                 await self._service.deregister()
+        _log.info("node ends")
         return 0 if ended_well and not broken else EXIT_FATAL
 
     def _greet(self) -> None:
@@ -241,12 +242,19 @@ class Application:
             eligible_why=identity.eligible_why.value,
             listens=identity.advertise,
             consul=self.settings.consul_url,
+            **{SENTENCE: self._greeting()},
         )
         if identity.node_type is NodeType.UNKNOWN and not identity.eligible:
             _log.warning(
                 "this node can never lead, as its type is unknown: "
                 "set COORDINATOR_NODE_TYPE to core or web if it should"
             )
+
+    def _greeting(self) -> str:
+        identity = self.identity
+        may = "may lead" if identity.eligible else "may not lead"
+        where = f"listens on {identity.advertise}, Consul at {self.settings.consul_url}"
+        return f"{identity.node} ({identity.node_type.value}, {may}) {where}"
 
     @contextlib.asynccontextmanager
     async def _beside(self) -> AsyncIterator[Sequence[asyncio.Task[None]]]:

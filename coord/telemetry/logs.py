@@ -42,7 +42,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _OF_MANY_LINES = ("exception", "stack")
 
-_SENTENCE = "said_in_words"
+SENTENCE = "said_in_words"
 """The field that holds what a console shows in place of an event's name and fields."""
 
 _KEPT_BESIDE_A_SENTENCE = ("timestamp", "level", "exception", "stack")
@@ -135,13 +135,13 @@ def _renderer(as_json: bool, *, colors: bool) -> list[Processor]:
 
 
 def _without_sentence(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
-    event_dict.pop(_SENTENCE, None)
+    event_dict.pop(SENTENCE, None)
     return event_dict
 
 
 def _for_people(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
     """What a console shows: the sentence if there is one, no empty fields, the time of day."""
-    sentence = event_dict.pop(_SENTENCE, None)
+    sentence = event_dict.pop(SENTENCE, None)
     if sentence is not None:
         event_dict = {k: v for k, v in event_dict.items() if k in _KEPT_BESIDE_A_SENTENCE}
         event_dict["event"] = sentence
@@ -224,7 +224,7 @@ def log_event(event: Event) -> None:
     """The log's telemetry handler: one line for each event, at its `log_level`."""
     said = {k: v for k, v in to_dict(event).items() if v is not None and k != "at_ms"}
     name = said.pop("event")
-    said[_SENTENCE] = words.of_event(event)
+    said[SENTENCE] = words.of_event(event)
     _event_log.log(logging.getLevelNamesMapping()[event.log_level.upper()], name, **said)
 
 
@@ -235,7 +235,7 @@ def log_fault(notice: FaultNotice) -> None:
     said: dict[str, Any] = {"detail": notice.detail} if notice.detail else {}
     # What it was is old news when it is over.
     told = notice.detail if notice.phase is not FaultPhase.OVER else ""
-    said[_SENTENCE] = f"{sentence}: {told}" if told else sentence
+    said[SENTENCE] = f"{sentence}: {told}" if told else sentence
     _fault_log.log(
         level,
         sentence,
