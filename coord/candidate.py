@@ -316,7 +316,7 @@ class CoordinatorCandidate(ElectionLoop):
             self.post(ev.WorkFailed(asked.run, LostReason.WORK_FAILED))
             return
         if asked.vacancy is not None:
-            self._notices.work_started(asked.term, asked.vacancy, detect_ms=None)
+            self._notices.work_started(asked.term, asked.vacancy)
 
     async def _stop_work(self, run: int, deadline: float) -> None:
         await self._work.stop(deadline)

@@ -41,11 +41,10 @@ class Notices:
         """An attempt to take the lock sets out now."""
         self._attempt_at = self._clock.now()
 
-    def work_started(self, term: int, vacancy: cmd.VacancyTaken, detect_ms: int | None) -> None:
+    def work_started(self, term: int, vacancy: cmd.VacancyTaken) -> None:
         """This node's work runs: tell the change of the leader, with its phases."""
         now = self._clock.now()
         phases = (
-            detect_ms,
             _ms(vacancy.acquire_sent_at - vacancy.seen_at),
             _ms(vacancy.acquired_at - vacancy.acquire_sent_at),
             _ms(now - vacancy.acquired_at),
@@ -56,11 +55,10 @@ class Notices:
             previous_leader=vacancy.previous or None,
             new_leader=self._node,
             cause=vacancy.cause,
-            gap_ms=sum(phase for phase in phases if phase is not None),
-            detect_ms=phases[0],
-            quarantine_ms=phases[1],
-            acquire_ms=phases[2],
-            start_ms=phases[3],
+            gap_ms=sum(phases),
+            quarantine_ms=phases[0],
+            acquire_ms=phases[1],
+            start_ms=phases[2],
         )
 
     def tell(self, notice: cmd.Notice) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from coord.clock import Clock
+from coord.config.values import parse_host_port
 from coord.consul import (
     CheckStatus,
     Consistency,
@@ -63,7 +64,7 @@ class TtlService:
         return self._identity.advertise
 
     def _registration(self, meta: Mapping[str, str], status: CheckStatus) -> ServiceRegistration:
-        host, _, port = self._identity.advertise.rpartition(":")
+        where = parse_host_port(self._identity.advertise)
         check = TtlCheck(
             id=self.check_id,
             name=f"{self.name} on {self._identity.node}",
@@ -75,8 +76,8 @@ class TtlService:
         return ServiceRegistration(
             id=self.id,
             name=self.name,
-            port=int(port),
-            address=host.strip("[]"),
+            port=where.port,
+            address=where.host,
             tags=(self._identity.node_type.value,),
             meta=meta,
             checks=(check,),

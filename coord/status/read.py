@@ -36,9 +36,7 @@ from coord.consul import (
 )
 from coord.consul.changes import Changes, key_query, service_query
 from coord.members import (
-    LeaderInstance,
     Listing,
-    Member,
     Role,
     Seen,
     cut,
@@ -50,44 +48,15 @@ from coord.members import (
 from coord.records import Paths, RecordError
 from coord.status.model import (
     ClusterStatus,
-    Condition,
     ConsulStatus,
     HealthStatus,
     KeyRead,
-    LeaderStatus,
-    Oddity,
-    TermCondition,
-    TermStatus,
     Unavailable,
     leader_status,
     term_status,
 )
-from coord.status.node import NodeStatus, node_status, state_of
+from coord.status.node import NodeStatus
 from coord.status.rows import namesakes
-
-__all__ = [
-    "ClusterStatus",
-    "Condition",
-    "ConsulStatus",
-    "HealthStatus",
-    "LeaderInstance",
-    "LeaderStatus",
-    "Listing",
-    "Member",
-    "NodeStatus",
-    "Oddity",
-    "Role",
-    "Seen",
-    "TermCondition",
-    "TermStatus",
-    "Unavailable",
-    "node_status",
-    "read_status",
-    "state_of",
-    "to_dict",
-    "to_json",
-    "watch_status",
-]
 
 REFRESH_S = 5.0
 """How often `watch_status` reads even if no watched thing changed, in seconds."""
