@@ -9,29 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import random
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from random import Random
 from typing import Any, NoReturn
 
+import httpx
 import structlog
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from coord.api import ElectionView, create_api
-from coord.api.server import bind, serving
 from coord.candidate import CoordinatorCandidate
-from coord.clock import Clock, SystemClock
+from coord.clock import Clock
 from coord.config import Settings
 from coord.config.values import HostPort
-from coord.consul import ConsulApi, ConsulClient, ConsulError
+from coord.consul import ConsulApi, ConsulError
 from coord.coordinator import Coordinator
 from coord.election.machine import Election
 from coord.election.reasons import LostReason
 from coord.election_loop import ElectionLoop
-from coord.identity import Identity, make_identity
+from coord.identity import Identity, make_identity, new_boot_id
 from coord.leader_key import LeaderKey
 from coord.node_type import NodeType
 from coord.notices import Notices
@@ -45,7 +44,7 @@ from coord.supervisor import CoordinatorSupervisor
 from coord.telemetry import LostLeadership, Telemetry
 from coord.telemetry.journal import Journal
 from coord.telemetry.lasting_fault import LastingFault
-from coord.telemetry.logs import SENTENCE, configure_logging, log_event, log_fault
+from coord.telemetry.logs import SENTENCE, log_event, log_fault
 from coord.telemetry.metrics import Metrics
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads
@@ -63,42 +62,50 @@ FLUSH_S = 1.0
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.application")
 
 
-class ListenError(Exception):
-    """The node cannot listen on `where` (host:port)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What a node stands on: all that it has of the world outside.
 
-    def __init__(self, where: str, error: OSError) -> None:
-        super().__init__(where, error)
-        self.where = where
-        self.error = error
+    bound: where its HTTP server listens already.
+    serve: serves the API while the context is entered; gives the task that does.
+    end_process: ends this process at once, for work of that term that has not stopped in time.
+    random: for spreading what should not happen everywhere at once, and for the boot id.
+    http: what carries the polls instead of real connections.
+    """
+
+    consul: ConsulApi
+    clock: Clock
+    watchdog: Watchdog
+    bound: HostPort
+    serve: Callable[[ASGIApp], AbstractAsyncContextManager[asyncio.Task[None]]]
+    end_process: Callable[[int], NoReturn]
+    random: Random
+    http: httpx.AsyncBaseTransport | None = None
 
 
 class Application:
-    """One node. `run` runs it until a signal or `stop`; returns the exit status.
+    """One node. `run` runs it until `stop`; returns the exit status."""
 
-    Args:
-        sock: listens already; its address is `bound`.
-    """
-
-    def __init__(
-        self, settings: Settings, sock: socket.socket, consul: ConsulApi, clock: Clock
-    ) -> None:
-        host, port = sock.getsockname()[:2]
+    def __init__(self, settings: Settings, host: Host) -> None:
+        consul, clock = host.consul, host.clock
         self.settings = settings
-        self.identity: Identity = make_identity(settings, bound=HostPort(host, port))
+        boot_id = new_boot_id(host.random)
+        self.identity: Identity = make_identity(settings, boot_id=boot_id, bound=host.bound)
         self.telemetry = Telemetry(self.identity, clock)
         self.metrics = Metrics(CollectorRegistry())
-        self._sock = sock
+        self._host = host
         self._consul = consul
         self._clock = clock
         self._paths = Paths(settings.election)
         self._faults = LastingFault(clock, log_fault)
-        self._watchdog = Watchdog(clock)
         self._service = CandidateService(consul, self._paths, self.identity, settings.timing)
         self._key = LeaderKey(consul, self._paths, self.identity, settings.timing, clock)
         self._journal = Journal(self._paths, self.identity.node, faults=self._faults)
         self._sessions: set[str] = set()
         self._stopping = asyncio.Event()
-        context = WorkContext(settings, self.identity, consul, self.telemetry, clock, self._paths)
+        context = WorkContext(
+            settings, self.identity, consul, self.telemetry, clock, self._paths, host.http
+        )
         self._work = self._make_work(context) if self.identity.eligible else None
         is_poller = self.identity.node_type is NodeType.POLLER
         self._poller = PollerService(context) if is_poller else None
@@ -125,7 +132,7 @@ class Application:
             self.identity.node,
             self.settings.timing,
             eligible=self.identity.eligible,
-            jitter=random.random(),
+            jitter=self._host.random.random(),
             own_sessions=self._sessions,
         )
         common: dict[str, Any] = {
@@ -136,7 +143,7 @@ class Application:
             "notices": Notices(self.telemetry, self.identity.node, self._clock),
             "metrics": self.metrics,
             "faults": self._faults,
-            "random": random.random,
+            "random": self._host.random.random,
             "service": self._service,
         }
         if self._work is None:
@@ -145,9 +152,9 @@ class Application:
             election,
             **common,
             work=self._work,
-            watchdog=self._watchdog,
+            watchdog=self._host.watchdog,
             session_checks=self.settings.session_checks,
-            end_process=_end_process,
+            end_process=self._host.end_process,
             former_sessions=self._sessions,
         )
 
@@ -206,7 +213,7 @@ class Application:
         routes = self._poller.routes() if self._poller else ()
         app = create_api(self, clock=self._clock, routes=routes)
         try:
-            async with serving(app, self._sock) as server, self._beside() as beside:
+            async with self._host.serve(app) as server, self._beside() as beside:
                 parts = (server, *beside)
                 for part in parts:
                     part.add_done_callback(lambda task: self.stop())
@@ -303,7 +310,7 @@ class Application:
         if self._work is not None:
             self._work.end_lease(suspended=False, reason=LostReason.CRASHED.value)
             await self._work.stop(None)
-            self._watchdog.disarm(self._paths.election)
+            self._host.watchdog.disarm(self._paths.election)
             await self._work.retire()
         if election.tenure is not None:
             self.telemetry.emit(
@@ -312,50 +319,3 @@ class Application:
         if session is not None:
             with contextlib.suppress(ConsulError):
                 await self._consul.session_destroy(session)
-
-
-def _end_process(term: int) -> NoReturn:
-    """Work has not stopped in time: nothing may be handed over, and nothing waited for."""
-    _log.critical("the work did not stop in time: the process ends", term=term)
-    sys.stderr.flush()
-    os._exit(EXIT_FATAL)
-
-
-async def _run(settings: Settings, sock: socket.socket) -> int:
-    clock = SystemClock()
-    loop = asyncio.get_running_loop()
-    async with ConsulClient(settings.consul_address) as consul:
-        application = Application(settings, sock, consul, clock)
-
-        def on_signal(number: signal.Signals) -> None:
-            # Whatever it is that takes long now: a second signal does not wait for it.
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
-            _log.info("signal: ending gracefully; a second one ends at once", signal=number.name)
-            application.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal, number)
-        return await application.run()
-
-
-def run_node(settings: Settings) -> int:
-    """Run one node in the foreground until SIGTERM or SIGINT.
-
-    Returns:
-        The exit status: 0 after a graceful end, `EXIT_FATAL` if it could not go on.
-
-    Raises:
-        ListenError: the address cannot be listened on.
-        SettingsError: the settings do not fit together.
-        WorkloadError: a workload cannot be used.
-    """
-    secrets = [s.get_secret_value() for s in (settings.consul_token, settings.poller_token) if s]
-    configure_logging(settings.log_format, settings.log_level, secrets=secrets)
-    try:
-        sock = bind(settings.listen)
-    except OSError as error:
-        raise ListenError(str(settings.listen), error) from error
-    with contextlib.closing(sock):
-        return asyncio.run(_run(settings, sock))

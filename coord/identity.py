@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from coord.config.values import parse_name
@@ -38,9 +38,10 @@ class Identity:
             parse_name(name)
 
 
-def new_boot_id() -> str:
-    """A random id for one process start: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+def new_boot_id(random: Random | None = None) -> str:
+    """A random id for one process start: 32 hexadecimal digits, the system's chance if None."""
+    random = random or SystemRandom()
+    return f"{random.getrandbits(128):032x}"
 
 
 def make_identity(

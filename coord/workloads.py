@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
+import httpx
+
 from coord.clock import Clock
 from coord.config import Settings
 from coord.consul.api import ConsulApi
@@ -54,6 +56,7 @@ class WorkContext:
     telemetry: where to tell what happened.
     clock: the one clock to use.
     paths: where this election's keys are.
+    http: what carries the work's own HTTP requests instead of real connections; None: these.
     """
 
     settings: Settings
@@ -62,6 +65,7 @@ class WorkContext:
     telemetry: Telemetry
     clock: Clock
     paths: Paths
+    http: httpx.AsyncBaseTransport | None = None
 
 
 @runtime_checkable

@@ -22,7 +22,7 @@ def node(ctx: click.Context, /, **params: Any) -> None:
     one ends it at once.
     """
     settings = load_settings(params)
-    from coord.application import ListenError, run_node
+    from coord.process import ListenError, run_node
 
     try:
         ctx.exit(run_node(settings))

@@ -42,10 +42,18 @@ class PollFailed(Exception):  # noqa: N818 - an outcome that every caller has to
 
 
 class PollSender:
-    """An HTTP client for pollers; close it. The token, if there is one, goes as a bearer token."""
+    """An HTTP client for pollers; close it. The token, if there is one, goes as a bearer token.
+
+    transport: what carries the requests instead of real connections.
+    """
 
     def __init__(
-        self, token: SecretStr | None, *, max_connections: int, margin_s: float = MARGIN_S
+        self,
+        token: SecretStr | None,
+        *,
+        max_connections: int,
+        margin_s: float = MARGIN_S,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._margin_s = margin_s
         headers = {"Content-Type": "application/json"}
@@ -54,6 +62,7 @@ class PollSender:
         self._http = httpx.AsyncClient(
             # Pollers speak plain http. Loading the system's CAs would take tens of milliseconds
             # of every takeover; without any, TLS is refused, not unverified.
+            transport=transport,
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=False,
             follow_redirects=False,

@@ -105,7 +105,9 @@ class _Run:
         self._keys = PollPaths(context.paths)
         self._faults = LastingFault(context.clock, log_fault)
         self._writer = FencedWriter(leadership, self._faults)
-        self._sender = PollSender(context.settings.poller_token, max_connections=MAX_OPEN)
+        self._sender = PollSender(
+            context.settings.poller_token, max_connections=MAX_OPEN, transport=context.http
+        )
         self._pollers = Pollers()
         self._book = Book(leadership.term)
         self._wake = asyncio.Event()

@@ -30,6 +30,7 @@ from coord.consul import (
     TxnResult,
     TxnVerb,
 )
+from coord.process import host_of
 from coord.records import Paths
 
 NODE = "core-1"
@@ -51,7 +52,7 @@ async def leading_node(
     )
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.setblocking(False)
-        node = Application(said, sock, consul, SystemClock())
+        node = Application(said, host_of(sock, consul, SystemClock()))
         running = asyncio.create_task(node.run())
         try:
             await eventually(lambda: leads(node))

@@ -25,6 +25,7 @@ from coord.election.timing import Timing
 from coord.identity import Identity
 from coord.leader_key import LeaderKey, Taken
 from coord.node_type import EligibleWhy, NodeType
+from coord.process import host_of
 from coord.records import LeaderRecord, LeaderState, Paths
 from demo.fleet import Fleet, Node
 from demo.witness import Witness, WitnessReport
@@ -92,7 +93,7 @@ async def running_here(
     )
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.setblocking(False)
-        node = Application(settings, sock, consul, SystemClock())
+        node = Application(settings, host_of(sock, consul, SystemClock()))
         running = asyncio.create_task(node.run())
         try:
             yield node

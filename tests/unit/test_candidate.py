@@ -31,6 +31,7 @@ from coord.consul import (
 from coord.election.commands import StartWork
 from coord.election.events import WorkFailed
 from coord.election.reasons import LostReason
+from coord.process import host_of
 from coord.records import LeaderRecord, LeaderState, Paths, encode_term
 
 PATHS = Paths("coordinator")
@@ -122,7 +123,7 @@ async def standing_by(consul: Spoken) -> AsyncIterator[Application]:
     """A node whose candidate runs; at the end it stops."""
     settings = Settings(environ={}, node="core-1", workloads="", session_ttl=f"{TTL_S:g}s")
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        node = Application(settings, sock, cast(ConsulApi, consul), LoopClock())
+        node = Application(settings, host_of(sock, cast(ConsulApi, consul), LoopClock()))
         running = asyncio.create_task(node.loop.run())
         yield node
         node.stop()
