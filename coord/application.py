@@ -40,7 +40,7 @@ from coord.records import Paths
 from coord.registration import CandidateService
 from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
 from coord.status import ClusterStatus, read_status
-from coord.supervisor import CoordinatorSupervisor
+from coord.supervisor import ChildSpec, CoordinatorSupervisor
 from coord.telemetry import LostLeadership, Telemetry
 from coord.telemetry.journal import Journal
 from coord.telemetry.lasting_fault import LastingFault
@@ -70,7 +70,8 @@ class Host:
     serve: serves the API while the context is entered; gives the task that does.
     end_process: ends this process at once, for work of that term that has not stopped in time.
     random: for spreading what should not happen everywhere at once, and for the boot id.
-    http: what carries the polls instead of real connections.
+    http: what carries the work's own HTTP requests instead of real connections.
+    load_work: finds the coordination work by its names.
     """
 
     consul: ConsulApi
@@ -81,6 +82,7 @@ class Host:
     end_process: Callable[[int], NoReturn]
     random: Random
     http: httpx.AsyncBaseTransport | None = None
+    load_work: Callable[[Sequence[str], WorkContext], Sequence[ChildSpec]] = load_workloads
 
 
 class Application:
@@ -123,7 +125,7 @@ class Application:
             telemetry=self.telemetry,
             metrics=self.metrics,
             policy=RestartPolicy(settings.max_restarts, settings.restart_window),
-            work=load_workloads(settings.workloads, context),
+            work=self._host.load_work(settings.workloads, context),
         )
 
     def _make_loop(self) -> ElectionLoop:

@@ -21,6 +21,7 @@ BUDGET_WORDS: dict[str, str] = {
     "kill": "worst gap, process killed",
     "hang": "worst gap, process hung",
     "host_loss": "worst gap, host lost",
+    "recovery": "to a leader after many faults",
     "outage_unnoticed": "Consul away, not noticed",
     "outage_ridden_out": "Consul's servers away, ridden out",
     "cut_off_ridden_out": "host cut off, ridden out",

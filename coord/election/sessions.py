@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from coord.election.reasons import WhyNot
+from coord.election.timing import SESSION_RETRY_S
 
 RETRY_FIRST_S = 0.5
-RETRY_MOST_S = 5.0
-"""How long before a session is asked for again: doubling between these.
+"""How long before a session is asked for again: doubling from this to `SESSION_RETRY_S`.
 
 Also where none was refused, so that a session that is lost as soon as it exists is not asked for
 as fast as Consul can answer.
@@ -62,7 +62,7 @@ class Sessions:
         self.asked = False
         self.refused = why
         self.retry_at = now + self._retry_s
-        self._retry_s = min(RETRY_MOST_S, 2 * self._retry_s)
+        self._retry_s = min(SESSION_RETRY_S, 2 * self._retry_s)
 
     def drop(self) -> str | None:
         """Let go of the current session; returns it."""

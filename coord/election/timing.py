@@ -149,6 +149,8 @@ class Budget:
     """Its process stands still; its check fails just so."""
     host_loss: float
     """Its host is gone; found out by gossip."""
+    recovery: float
+    """However many faults there were, when all of them are over: until somebody leads."""
     outage_unnoticed: float
     """Consul away for no longer than this: the work goes on."""
     outage_ridden_out: float
@@ -165,6 +167,9 @@ class Budget:
 ROUND_TRIPS_S = 0.25
 """Allowance for the requests of a takeover and the start of the work on a sound network."""
 
+SESSION_RETRY_S = 5.0
+"""The longest that a candidate waits before it asks for a session again."""
+
 READ_S = 0.05
 """Allowance for one consistent read on a sound network."""
 
@@ -178,6 +183,10 @@ def budget(timing: Timing) -> Budget:
 
     A killed or hung leader is noticed by its check, a lost host by gossip; then the quarantine
     passes.
+
+    After many faults at once a session may be left on the key that neither check nor gossip will
+    end: its TTL does, at twice its length. Meanwhile candidates have come to wait longest between
+    two tries.
 
     An outage is not noticed if, at its worst moment, a confirmation sent before it and one sent
     after it are less than a lease apart. It may begin a whole confirm interval after the one. It
@@ -203,6 +212,7 @@ def budget(timing: Timing) -> Budget:
         kill=timing.check_ttl + vanished,
         hang=timing.check_ttl + vanished,
         host_loss=slowest + vanished,
+        recovery=2 * timing.session_ttl + timing.election_interval + SESSION_RETRY_S + vanished,
         outage_unnoticed=max(0.0, min(refused, hanging) - READ_S),
         outage_ridden_out=timing.suspend_limit,
         cut_off_ridden_out=min(timing.suspend_limit, fastest, ttl_lasts),

@@ -106,6 +106,7 @@ def test_the_budget_of_the_defaults() -> None:
     assert spent.kill == spent.hang == pytest.approx(2.0 + 3.0 + 0.25)
     assert spent.host_loss == pytest.approx(7.3 + 3.0 + 0.25)
     assert spent.clean_end < spent.kill < spent.host_loss
+    assert spent.recovery == pytest.approx(2 * 15.0 + 5.0 + 5.0 + 3.0 + 0.25)
     assert spent.outage_unnoticed == pytest.approx(0.95)
     assert spent.outage_ridden_out == 60.0
     assert spent.cut_off_ridden_out == GOSSIP_DETECTION_S[0]
