@@ -171,7 +171,7 @@ def test_a_process_that_lets_no_time_pass_is_found_out() -> None:
 
     async def spin() -> None:
         while True:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # noqa: ASYNC110 - it waits for nothing
 
     loop.create_task(spin())
     with pytest.raises(Spinning, match="p at 0"):
