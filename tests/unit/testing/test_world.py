@@ -170,8 +170,8 @@ def test_a_process_that_lets_no_time_pass_is_found_out() -> None:
     loop = world.process("p")
 
     async def spin() -> None:
-        while True:
-            await asyncio.sleep(0)  # noqa: ASYNC110 - it waits for nothing
+        while True:  # noqa: ASYNC110 - it waits for nothing
+            await asyncio.sleep(0)
 
     loop.create_task(spin())
     with pytest.raises(Spinning, match="p at 0"):
