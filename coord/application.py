@@ -42,7 +42,7 @@ from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, Re
 from coord.status import ClusterStatus, read_status
 from coord.supervisor import ChildSpec, CoordinatorSupervisor
 from coord.telemetry import LostLeadership, Telemetry
-from coord.telemetry.journal import Journal
+from coord.telemetry.journal import Journal, keep_pruned
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.logs import SENTENCE, log_event, log_fault
 from coord.telemetry.metrics import Metrics
@@ -234,6 +234,9 @@ class Application:
         _log.info("node ends")
         return 0 if ended_well and not broken else EXIT_FATAL
 
+    def _leads(self) -> bool:
+        return self.loop.election.lease_until is not None
+
     def _greet(self) -> None:
         identity = self.identity
         for old in self.settings.deprecated:
@@ -271,6 +274,8 @@ class Application:
         tasks: list[asyncio.Task[None]] = []
         if self._work is not None:
             tasks.append(asyncio.create_task(self._journal.run(self._consul), name="journal"))
+            pruning = keep_pruned(self._consul, self._paths, self._leads, self._faults)
+            tasks.append(asyncio.create_task(pruning, name="journal pruning"))
         if self._poller is not None:
             tasks.append(asyncio.create_task(self._poller.run(), name="poller"))
         try:

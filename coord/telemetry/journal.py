@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -31,11 +31,17 @@ KEPT_ENTRIES = 200
 QUEUE_SIZE = 500
 """How many entries wait for Consul before the oldest are dropped."""
 
+PRUNE_INTERVAL_S = 60.0
+"""How often the leader prunes."""
+
 BACKOFF_S = (0.25, 10.0)
 """The first and the longest wait after a failed write, in seconds."""
 
 FAULT = "journal_not_written"
 """The kind under which failing writes are told."""
+
+PRUNE_FAULT = "journal_not_pruned"
+"""The kind under which failing to prune is told."""
 
 _VERSION = 1
 _TXN_DELETES = 60
@@ -207,6 +213,30 @@ async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> in
     for start in range(0, len(surplus), _TXN_DELETES):
         await consul.txn([TxnOp.kv_delete(key) for key in surplus[start : start + _TXN_DELETES]])
     return len(surplus)
+
+
+async def keep_pruned(
+    consul: ConsulApi,
+    paths: Paths,
+    leads: Callable[[], bool],
+    faults: LastingFault,
+    *,
+    interval_s: float = PRUNE_INTERVAL_S,
+) -> None:
+    """Prune every `interval_s` while `leads` says that this node does; for ever.
+
+    Whoever else prunes at the same time does no harm: what is gone is gone.
+    """
+    while True:
+        await asyncio.sleep(interval_s)
+        if not leads():
+            continue
+        try:
+            await prune(consul, paths)
+        except ConsulError as error:
+            faults.happened(PRUNE_FAULT, str(error))
+        else:
+            faults.over(PRUNE_FAULT)
 
 
 async def read(

@@ -58,6 +58,7 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the list of candidates cannot be followed",
         "the list of candidates is followed again",
     ),
+    "journal_not_pruned": ("the journal cannot be pruned", "the journal is pruned again"),
     "journal_not_written": ("the journal cannot be written", "the journal is written again"),
     "cluster_health": (
         "the cluster's health cannot be checked",

@@ -22,7 +22,15 @@ from coord.telemetry import (
     NodeUp,
     StepDownRequested,
 )
-from coord.telemetry.journal import FAULT, Journal, prune, read
+from coord.telemetry.journal import (
+    FAULT,
+    KEPT_ENTRIES,
+    PRUNE_FAULT,
+    Journal,
+    keep_pruned,
+    prune,
+    read,
+)
 from coord.telemetry.lasting_fault import FaultNotice, FaultPhase, LastingFault
 
 GENEROUS_S = 60.0
@@ -252,6 +260,54 @@ async def test_pruning_leaves_the_newest_and_nothing_else_is_touched(
     assert await prune(consul, paths, keep=10) == 0
     assert await prune(consul, paths, keep=0) == 10
     assert await prune(consul, paths) == 0
+
+
+async def test_the_leader_keeps_the_journal_pruned_and_nobody_else_does(
+    consul: ConsulApi, paths: Paths
+) -> None:
+    for number in range(KEPT_ENTRIES + 5):
+        await consul.kv_put(f"{paths.journal}{number:013d}-core-1-0123abcd-{number:08d}", b"{}")
+    told, asked = Told(), asyncio.Event()
+    leading = False
+
+    def leads() -> bool:
+        asked.set()
+        return leading
+
+    pruning = asyncio.create_task(keep_pruned(consul, paths, leads, told.faults, interval_s=0.02))
+    try:
+        async with asyncio.timeout(GENEROUS_S):
+            for _ in range(3):
+                asked.clear()
+                await asked.wait()
+            assert len((await consul.kv_keys(paths.journal)).value) == KEPT_ENTRIES + 5
+            leading = True
+            while len((await consul.kv_keys(paths.journal)).value) > KEPT_ENTRIES:
+                asked.clear()
+                await asked.wait()
+        assert not pruning.done()
+        assert told.notices == []
+    finally:
+        pruning.cancel()
+        await asyncio.wait([pruning])
+
+
+async def test_pruning_that_fails_is_told_and_goes_on(
+    make_agent: Callable[..., ConsulAgent], paths: Paths
+) -> None:
+    agent = make_agent()
+    agent.kill()
+    told = Told()
+    async with client_of(agent, request_timeout_s=1.0) as consul:
+        pruning = asyncio.create_task(
+            keep_pruned(consul, paths, lambda: True, told.faults, interval_s=0.02)
+        )
+        async with asyncio.timeout(GENEROUS_S):
+            await told.began.wait()
+        assert told.phases[0] == (PRUNE_FAULT, FaultPhase.BEGAN)
+        assert not pruning.done()
+        pruning.cancel()
+        await asyncio.wait([pruning])
 
 
 async def test_keys_that_no_client_may_name_do_not_stop_pruning(
