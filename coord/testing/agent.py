@@ -1,0 +1,331 @@
+"""A simulated Consul agent: what is asked of it, and what it asks the servers for others."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from coord.consul.types import (
+    AgentInfo,
+    CheckStatus,
+    HealthCheck,
+    NodeInfo,
+    ServiceInstance,
+    ServiceRegistration,
+    TtlCheck,
+)
+from coord.testing.agent_checks import LocalCheck
+from coord.testing.agent_sync import AgentSync, AgentTimes
+from coord.testing.commands import Failure
+from coord.testing.rpc import BROKEN, NO_LEADER, NO_SERVERS, Rpc
+from coord.testing.server import HOLD_S, JITTER, SimulatedServer
+
+if TYPE_CHECKING:
+    from coord.testing.cluster import SimulatedConsul
+
+VERSION: Final = "1.8.7"
+"""The Consul whose behaviour is simulated."""
+REAP_S: Final = 30.0
+
+
+class SimulatedAgent:
+    """One agent: a client agent, or the one that every server is (`server`).
+
+    Made by `SimulatedConsul.agent`; a test kills, starts, freezes and cuts it.
+
+    Attributes:
+        clock_rate: how many seconds it counts in one; its TTLs run by that.
+        lonely: whether it holds all servers to be gone.
+        chosen: the server that it asks.
+        life: counts its starts: what was asked of an earlier one is forgotten.
+    """
+
+    def __init__(
+        self,
+        consul: SimulatedConsul,
+        name: str,
+        address: str,
+        server: SimulatedServer | None,
+        times: AgentTimes,
+    ) -> None:
+        self._consul = consul
+        self.scheduler = consul.scheduler
+        self.network = consul.network
+        self.rng: random.Random = consul.rng
+        self.name = self.endpoint = name
+        self.server = server
+        self.chosen = server or self.rng.choice(consul.servers)
+        self.node = NodeInfo(name, address, {"consul-network-segment": ""})
+        self.node_id = self._new_id()
+        self.clock_rate = 1.0
+        self.running = True
+        self.frozen = False
+        self.lonely = False
+        self.life = 1
+        self.services: dict[str, ServiceInstance] = {}
+        self.checks: dict[str, LocalCheck] = {}
+        self.sync = AgentSync(self, self.rng, times)
+        self._open: dict[Rpc, None] = {}
+        self._backlog: list[Callable[[], None]] = []
+        self.sync.start()
+        self._reap_later()
+
+    # --- requests for the servers ---
+
+    def ask(self, rpc: Rpc) -> None:
+        """Have the servers answer it."""
+        rpc.life = self.life
+        rpc.started = self.scheduler.now()
+        self._open[rpc] = None
+        self._forward(rpc)
+
+    def hear(self, rpc: Rpc, outcome: object) -> None:
+        """A server's answer arrives."""
+        if not self.running or rpc.life != self.life:
+            return
+        if self.frozen:
+            self._backlog.append(partial(self.hear, rpc, outcome))
+            return
+        if outcome is BROKEN and rpc in self._open and self._try_again(rpc):
+            return
+        if self._open.pop(rpc, rpc) is None:
+            rpc.finish(outcome)
+
+    def forget(self, rpc: Rpc) -> None:
+        """Nobody waits for its answer any more."""
+        self._open.pop(rpc, None)
+
+    def _forward(self, rpc: Rpc) -> None:
+        chosen = self.chosen
+        rpc.entry = chosen
+        if self.server is chosen:
+            chosen.take(rpc)
+        elif self.lonely:
+            self._open.pop(rpc, None)
+            rpc.finish(NO_SERVERS)
+        else:
+            network = self._consul.network
+            network.link(self.endpoint, chosen.name).send(partial(chosen.take, rpc))
+
+    def _try_again(self, rpc: Rpc) -> bool:
+        """After the connection broke: a read is asked again, of another server."""
+        if not self.chosen.running:
+            self.change_server()
+        now = self.scheduler.now()
+        if not rpc.is_read or self.server is not None or now - rpc.started > HOLD_S:
+            return False
+        when = now + self.rng.random() * HOLD_S / JITTER
+        self.scheduler.at(when, partial(self._ask_again, rpc))
+        return True
+
+    def _ask_again(self, rpc: Rpc) -> None:
+        if self.frozen:
+            self._backlog.append(partial(self._ask_again, rpc))
+        elif self.running and rpc.life == self.life and rpc in self._open:
+            self._forward(rpc)
+
+    # --- its view of the servers ---
+
+    def set_lonely(self, lonely: bool) -> None:
+        """Gossip says that all servers are gone, or that one is there again."""
+        self.lonely = lonely
+        if not lonely and self.running:
+            self.change_server()
+            self.sync.servers_are_back()
+
+    def change_server(self) -> None:
+        """Give up the server it asks: what hangs there fails, or is asked again elsewhere."""
+        if self.server is not None:
+            return
+        servers, joined = self._consul.servers, self._consul.network.joined
+        left = self.chosen
+        there = [s for s in servers if s.running and joined(self.endpoint, s.name)]
+        self.chosen = self.rng.choice(there or servers)
+        if self.chosen is not left:
+            for rpc in [rpc for rpc in self._open if rpc.entry is left]:
+                self.hear(rpc, BROKEN)
+
+    def leader_address(self) -> str:
+        """What it says of who leads Consul: what its server believes."""
+        leader = self.chosen.known_leader
+        return leader.server_address if leader is not None else ""
+
+    def status(self) -> str | Failure:
+        """As `leader_address`, or why it cannot say."""
+        if self.lonely:
+            return NO_SERVERS
+        if not self.chosen.running:
+            self.change_server()
+            return NO_LEADER if not self.chosen.running else self.leader_address()
+        return self.leader_address()
+
+    def server_addresses(self) -> tuple[str, ...] | Failure:
+        """Where the servers are."""
+        if self.lonely:
+            return NO_SERVERS
+        return tuple(server.server_address for server in self._consul.servers)
+
+    # --- what it keeps ---
+
+    def info(self) -> AgentInfo:
+        """Who it is."""
+        return AgentInfo(self.name, self.node.address, "dc1", VERSION, self.server is not None)
+
+    def health_checks(self) -> dict[str, HealthCheck]:
+        """Its checks, by id."""
+        return {check_id: check.health for check_id, check in self.checks.items()}
+
+    def register(self, registration: ServiceRegistration) -> Failure | None:
+        """Register a service; a check that is there keeps its status."""
+        if not registration.name:
+            return Failure(400, "Missing service name")
+        for check in registration.checks:
+            if check.ttl_s < 0.0005:
+                return Failure(400, "Invalid check: TTL must be > 0 for TTL checks")
+        service = ServiceInstance(
+            "",
+            "",
+            registration.id or registration.name,
+            registration.name,
+            registration.address,
+            registration.port,
+            tuple(registration.tags),
+            dict(registration.meta),
+        )
+        if self.services.get(service.id) != service:
+            self.services[service.id] = service
+            self.sync.service_changed(service.id)
+        for check in registration.checks:
+            self._put_check(check, service, self.checks.get(check.id))
+        return None
+
+    def register_check(self, check: TtlCheck, service_id: str | None) -> Failure | None:
+        """Register a check of the node, or of a service that is there."""
+        if check.ttl_s < 0.0005:
+            return Failure(400, "Invalid check: TTL must be > 0 for TTL checks")
+        service = None
+        if service_id is not None:
+            service = self.services.get(service_id)
+            if service is None:
+                return Failure(500, f'ServiceID "{service_id}" does not exist')
+        known = self.checks.get(check.id)
+        self._put_check(check, service, known if known and known.reported else None)
+        return None
+
+    def deregister(self, service_id: str) -> bool:
+        """Forget a service with its checks; False if there is no such service."""
+        if self.services.pop(service_id, None) is None:
+            return False
+        for check_id in [i for i, c in self.checks.items() if c.service_id == service_id]:
+            self.checks.pop(check_id).stop()
+            self.sync.check_gone(check_id, with_service=True)
+        self.sync.service_changed(service_id)
+        return True
+
+    def deregister_check(self, check_id: str) -> bool:
+        """Forget a check; False if there is no such check."""
+        check = self.checks.pop(check_id, None)
+        if check is None:
+            return False
+        check.stop()
+        self.sync.check_gone(check_id)
+        return True
+
+    def update(self, check_id: str, status: CheckStatus, output: str) -> bool:
+        """What is reported of a check; False if there is no such check."""
+        check = self.checks.get(check_id)
+        if check is None:
+            return False
+        check.report(status, output)
+        return True
+
+    def _put_check(
+        self, check: TtlCheck, service: ServiceInstance | None, known: LocalCheck | None
+    ) -> None:
+        old = self.checks.get(check.id)
+        if old is not None:
+            old.stop()
+        new = self.checks[check.id] = LocalCheck(self, check, service, known)
+        if old is None or old.health != new.health:
+            self.sync.check_changed(check.id)
+
+    def _reap_later(self) -> None:
+        when = self.scheduler.now() + REAP_S / self.clock_rate
+        self.scheduler.at(when, partial(self._reap, self.life))
+
+    def _reap(self, life: int) -> None:
+        """Remove services that were critical for as long as their checks allow."""
+        if life != self.life:
+            return
+        if self.frozen:
+            self._backlog.append(partial(self._reap, life))
+            return
+        for check in list(self.checks.values()):
+            if check.is_to_be_reaped() and check.service_id:
+                self.deregister(check.service_id)
+        self._reap_later()
+
+    # --- faults ---
+
+    def later(self, call: Callable[[], None]) -> bool:
+        """Whether it stands still; then `call` is called when it goes on."""
+        if self.frozen:
+            self._backlog.append(call)
+        return self.frozen
+
+    def freeze(self) -> None:
+        """Stand still: answer nothing, let no timer fire."""
+        if self.running and not self.frozen:
+            self.frozen = True
+            self._consul.changed()
+
+    def thaw(self) -> None:
+        """Go on, with what arrived meanwhile first."""
+        if not self.frozen:
+            return
+        self.frozen = False
+        self._consul.changed()
+        backlog, self._backlog = self._backlog, []
+        for call in backlog:
+            call()
+
+    def kill(self) -> None:
+        """End at once; who was waiting for an answer is told that the connection broke."""
+        if not self.running:
+            return
+        self.running = self.frozen = False
+        self.life += 1
+        self._backlog = []
+        self.sync.stop()
+        for check in self.checks.values():
+            check.stop()
+        waiting, self._open = self._open, {}
+        for rpc in waiting:
+            rpc.broken()
+        self._consul.changed()
+
+    def start(self, wipe: bool = False, *, new_node_id: bool = False) -> None:
+        """Start again: with what it kept, or wiped, when it knows of no service or check.
+
+        new_node_id: it comes back as another node under its old name.
+        """
+        if self.running:
+            return
+        if new_node_id:
+            self.node_id = self._new_id()
+        if wipe:
+            self.services, self.checks = {}, {}
+        self.running = True
+        self.life += 1
+        self.lonely = False
+        self.sync.start()
+        for check in self.checks.values():
+            check.restore()
+        self._reap_later()
+        self._consul.changed()
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))

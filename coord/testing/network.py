@@ -1,0 +1,189 @@
+"""The simulated network: directional links between named endpoints, with delays and faults.
+
+A message is a callable that is called where it arrives. Without faults sending one costs one entry
+of the scheduler; everything that a test wants to break is set on the link it is sent over.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from coord.testing.scheduler import Scheduler
+
+Deliver = Callable[[], None]
+Span = tuple[float, float]
+"""From a least to a most, in seconds; what lies between is equally likely."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """What happens to messages on a link; probabilities from 0 to 1, times in seconds.
+
+    delay_s: how long a message takes.
+    loss: how likely it never arrives.
+    double: how likely a copy of it arrives too, `double_after_s` after the first.
+    late: how likely it is held back for `late_s`, as by a queue that nobody looks after.
+    cut: nothing arrives at all. What is on its way at that moment still does.
+    """
+
+    delay_s: Span = (0.0002, 0.0008)
+    loss: float = 0.0
+    double: float = 0.0
+    double_after_s: Span = (0.05, 5.0)
+    late: float = 0.0
+    late_s: Span = (1.0, 20.0)
+    cut: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("delay_s", "double_after_s", "late_s"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} {low}, {high}: must be from a least to a most")
+        for name in ("loss", "double", "late"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: must be a probability")
+
+
+LOCAL: Final = LinkSettings(delay_s=(0.0001, 0.0004))
+"""Within one machine: a process and its agent."""
+LAN: Final = LinkSettings()
+"""Between machines."""
+
+
+class Link:
+    """One direction between two endpoints."""
+
+    __slots__ = ("_at", "_low", "_now", "_plain", "_random", "_settings", "_span", "names")
+
+    def __init__(
+        self,
+        names: tuple[str, str],
+        settings: LinkSettings,
+        scheduler: Scheduler,
+        rng: random.Random,
+    ) -> None:
+        self.names = names
+        self._now = scheduler.now
+        self._at = scheduler.at
+        self._random = rng.random
+        self.settings = settings
+
+    @property
+    def settings(self) -> LinkSettings:
+        """How it behaves; may be set at any moment."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: LinkSettings) -> None:
+        self._settings = settings
+        self._low, high = settings.delay_s
+        self._span = high - self._low
+        self._plain = not (settings.loss or settings.double or settings.late or settings.cut)
+
+    @property
+    def cut(self) -> bool:
+        """Whether nothing arrives."""
+        return self._settings.cut
+
+    def send(self, deliver: Deliver) -> None:
+        """Let `deliver` be called at the other end, once, twice or never."""
+        if self._plain:
+            self._at(self._now() + self._low + self._span * self._random(), deliver)
+            return
+        settings = self._settings
+        if settings.cut or self._random() < settings.loss:
+            return
+        arrives = self._now() + self._low + self._span * self._random()
+        if self._random() < settings.late:
+            arrives += self._between(settings.late_s)
+        self._at(arrives, deliver)
+        if self._random() < settings.double:
+            self._at(arrives + self._between(settings.double_after_s), deliver)
+
+    def delay(self) -> float:
+        """How long a message would take now, in seconds."""
+        return self._low + self._span * self._random()
+
+    def _between(self, span: Span) -> float:
+        low, high = span
+        return low + (high - low) * self._random()
+
+
+class Network:
+    """All links; each comes into being when it is first used, as `default` or as `kind` says."""
+
+    def __init__(self, scheduler: Scheduler, rng: random.Random) -> None:
+        self._scheduler = scheduler
+        self._rng = rng
+        self._links: dict[tuple[str, str], Link] = {}
+        self._watchers: list[Callable[[], None]] = []
+        self.default: LinkSettings = LAN
+        self.kind: Callable[[str, str], LinkSettings | None] = lambda source, target: None
+        """What a new link starts as; None for the default."""
+
+    def link(self, source: str, target: str) -> Link:
+        """The link from `source` to `target`; the same object each time."""
+        found = self._links.get((source, target))
+        if found is None:
+            settings = self.kind(source, target) or self.default
+            found = Link((source, target), settings, self._scheduler, self._rng)
+            self._links[source, target] = found
+        return found
+
+    def send(self, source: str, target: str, deliver: Deliver) -> None:
+        """Let `deliver` be called at `target`: after the link's delay, twice, or never."""
+        self.link(source, target).send(deliver)
+
+    def set(self, source: str, target: str, **changes: Any) -> None:
+        """Change some of a link's `LinkSettings`."""
+        link = self.link(source, target)
+        link.settings = replace(link.settings, **changes)
+        self._changed()
+
+    def cut(self, source: str, target: str) -> None:
+        """Let nothing that `source` sends reach `target`."""
+        self.set(source, target, cut=True)
+
+    def heal(self, source: str, target: str) -> None:
+        """Undo `cut`."""
+        self.set(source, target, cut=False)
+
+    def cut_both(self, one: str, other: str) -> None:
+        """Cut in both directions."""
+        self.cut(one, other)
+        self.cut(other, one)
+
+    def heal_both(self, one: str, other: str) -> None:
+        """Heal in both directions."""
+        self.heal(one, other)
+        self.heal(other, one)
+
+    def heal_all(self) -> None:
+        """Every link as it was when it came into being: whole, and without faults."""
+        for (source, target), link in self._links.items():
+            link.settings = self.kind(source, target) or self.default
+        self._changed()
+
+    def connected(self, source: str, target: str) -> bool:
+        """Whether messages from `source` to `target` arrive: true for what was never cut."""
+        found = self._links.get((source, target))
+        return found is None or not found.cut
+
+    def joined(self, one: str, other: str) -> bool:
+        """Whether the two reach each other."""
+        return self.connected(one, other) and self.connected(other, one)
+
+    def cuts(self) -> list[tuple[str, str]]:
+        """Every link that is cut, in the order in which they came into being."""
+        return [names for names, link in self._links.items() if link.cut]
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Call `call` whenever a link was changed through this object."""
+        self._watchers.append(call)
+
+    def _changed(self) -> None:
+        for call in self._watchers:
+            call()
