@@ -3,13 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-# The long suites; each is run when it has tests.
-LONG := tests/simulation tests/chaos
+SEEDS ?= 200
+MINUTES ?= 30
 PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__init__.py demo/__init__.py bench/__init__.py))
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint bench docs requirements consul consul-agent setup clean
+.PHONY: help demo test test-all lint simulate chaos bench docs requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -37,9 +37,18 @@ test: lint ## lint, then every test but the long suites
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "integration tests" .ci/suite tests/integration -n $(WORKERS) --dist loadgroup $(PYTEST)
 
-test-all: $(READY) ## the long suites
+test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
-	@for suite in $(LONG); do .ci/step "$$suite" .ci/suite $$suite $(PYTEST) || exit 1; done
+	@.ci/step "simulation" .ci/suite tests/simulation -n $(WORKERS) $(PYTEST)
+	@.ci/step "conformance, slow" .ci/suite tests/conformance/long $(PYTEST)
+	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
+
+simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one of them again
+	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=30 so long
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 bench: $(READY) ## measure; ARGS go to the benchmark
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null

@@ -120,14 +120,14 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def close_abandoned(self) -> None:
         """Close the coroutines of an ended process, so that nothing complains of them later."""
-        for task in self._tasks.values():
-            if not task.done():
+        asyncio.events._set_running_loop(self)
+        try:
+            while self._tasks:
+                _, task = self._tasks.popitem()
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
-                with contextlib.suppress(BaseException):
-                    coro = task.get_coro()
-                    if coro is not None:
-                        coro.close()
-        self._tasks.clear()
+                _close(task.get_coro())
+        finally:
+            asyncio.events._set_running_loop(None)
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -240,6 +240,18 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.on_error is not None and not self.dead:
             self.on_error(context)
+
+
+def _close(coro: Any) -> None:
+    """End a coroutine by force, and again where it waits for something while it ends.
+
+    Not by its `close`: that leaves behind, with a complaint, whatever waits in a ``finally``.
+    """
+    for _ in range(AT_ONCE_LIMIT):
+        try:
+            coro.throw(ProcessEnded())
+        except BaseException:
+            return
 
 
 class World:

@@ -1,0 +1,146 @@
+"""Many seeds on all cores, with a progress bar; or one seed again, with its full history."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.simulation.run import PROBES, Outcome, run
+
+CHUNK = 4
+"""Seeds that one process is given at a time."""
+
+
+def be_quiet() -> None:
+    """Drop what the nodes log: a world says what happened in its history."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("critical"),
+        cache_logger_on_first_use=False,
+    )
+
+
+def run_seeds(seeds: Sequence[int], seconds: float) -> list[Outcome]:
+    """Run these worlds, one after another."""
+    be_quiet()
+    found = []
+    for seed in seeds:
+        try:
+            found.append(run(seed, seconds=seconds)[0])
+        except Exception as error:
+            raise RuntimeError(f"the simulation itself broke at seed {seed}") from error
+    return found
+
+
+def outcomes(seeds: Iterable[int], seconds: float, workers: int | None) -> Iterator[Outcome]:
+    """The outcome of each seed, in the order in which they come in."""
+    todo = list(seeds)
+    chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
+    context = multiprocessing.get_context("spawn")
+    workers = workers or os.cpu_count() or 1
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
+        waiting = {pool.submit(run_seeds, chunk, seconds) for chunk in chunks}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Seeds to run, each with so many seconds of faults, on so many processes (None: all cores)."""
+
+    seeds: Sequence[int]
+    seconds: float
+    workers: int | None = None
+
+    def run(self) -> int:
+        """Run them and say what they came to, and how to run a failed one again."""
+        console = Console(stderr=True)
+        began = time.monotonic()
+        found: list[Outcome] = []
+        columns = (
+            TextColumn("simulating"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[elections]} elections, {task.fields[failed]} failed"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=len(self.seeds), elections=0, failed=0)
+            for outcome in outcomes(self.seeds, self.seconds, self.workers):
+                found.append(outcome)
+                bar.update(
+                    task,
+                    completed=len(found),
+                    elections=sum(each.elections for each in found),
+                    failed=sum(bool(each.violations) for each in found),
+                )
+                if outcome.violations:
+                    _tell_failure(outcome, self.seconds)
+        print(summary(found, time.monotonic() - began))
+        return 1 if any(outcome.violations for outcome in found) else 0
+
+
+def summary(found: Sequence[Outcome], took_s: float) -> str:
+    """What many seeds came to, in a few lines."""
+    seconds = sum(each.seconds for each in found)
+    elections = sum(each.elections for each in found)
+    failed = sorted(each.seed for each in found if each.violations)
+    recovered = [each.recovered_s for each in found if each.recovered_s is not None]
+    lines = [
+        f"{len(found)} seeds, {seconds:,.0f} simulated seconds in {took_s:.0f} s "
+        f"({seconds / took_s:,.0f} a second), {sum(each.happened for each in found):,} happenings",
+        f"{elections:,} elections, {sum(each.stale_refused for each in found):,} messages of an "
+        "old term refused",
+    ]
+    if recovered:
+        lines.append(
+            f"a leader after all faults ended: median {statistics.median(recovered):.2f} s, "
+            f"worst {max(recovered):.2f} s"
+        )
+    for probe in PROBES:
+        gaps = [e.probe_s for e in found if e.probe == probe and e.probe_s is not None]
+        if gaps:
+            lines.append(
+                f"{probe}: median {statistics.median(gaps):.2f} s, worst {max(gaps):.2f} s"
+            )
+    lines.append(f"failed: {failed}" if failed else "no promise was broken")
+    return "\n".join(lines)
+
+
+def _tell_failure(outcome: Outcome, seconds: float) -> None:
+    for violation in outcome.violations[:3]:
+        print(f"seed {outcome.seed}: {violation}")
+    print(f"  again: python -m tests.simulation --seed {outcome.seed} --seconds {seconds:g}")
+    sys.stdout.flush()
+
+
+def replay(seed: int, seconds: float, directory: Path) -> int:
+    """Run a seed again, write its whole history to a file, and say where that is."""
+    be_quiet()
+    outcome, history = run(seed, seconds=seconds)
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / f"seed-{seed}.txt"
+    with file.open("w") as out:
+        out.writelines(f"{line}\n" for line in history.lines())
+        out.writelines(f"VIOLATION {violation}\n" for violation in outcome.violations)
+    print(summary([outcome], 1.0))
+    for violation in outcome.violations:
+        print(violation)
+    print(f"history: {file} ({len(history.entries):,} lines, digest {outcome.digest[:16]})")
+    return 1 if outcome.violations else 0

@@ -1,0 +1,248 @@
+"""Judges a history: the promises, from what happened alone.
+
+It knows nothing of how the node works: not its states, not its clocks, not its settings. It reads
+what a process was seen to do, what landed in Consul and at the receiver, and what was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.history import Entry, What
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken: which, when (true time in seconds), and what was seen."""
+
+    at: float
+    rule: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.at:.6f} {self.rule}: {self.detail}"
+
+
+@dataclass(slots=True)
+class _Process:
+    """What is known of one process."""
+
+    node: str
+    boot: int
+    excused: bool = False
+    """It was harmed, so that it may have to end itself."""
+    frozen: bool = False
+    working: int | None = None
+    """The term it works in, as far as it may: none while it stands still."""
+    paused: int | None = None
+    """The term it worked in when it was frozen, until it is seen to act again, or to end."""
+    leads: int | None = None
+    """The term that it said it leads."""
+    suspended: bool = False
+    told_changes: set[tuple[Any, ...]] = field(default_factory=set)
+
+
+class Checker:
+    """Takes in the entries in order; `violations` are what it found."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+        self.elections = 0
+        """Terms that were begun."""
+        self._at = 0.0
+        self._processes: dict[str, _Process] = {}
+        self._highest_begun = 0
+        self._begun_by: dict[int, str] = {}
+        self._received: dict[int, str] = {}
+        self._highest_received = 0
+        self.stale_refused = 0
+        """Messages of an old term that reached the receiver after one of a newer."""
+        self._highest_written: dict[str, int] = {}
+        self._term_of_session: dict[str, int] = {}
+        self._open_jobs: dict[str, float] = {}
+        self._handlers: dict[What, Callable[[Entry], None]] = {
+            What.STARTED: self._started,
+            What.EXITED: self._exited,
+            What.FROZEN: self._frozen,
+            What.THAWED: self._thawed,
+            What.BEGUN: self._begun,
+            What.ENDED: self._ended,
+            What.ACTED: self._acted,
+            What.RECEIVED: self._heard,
+            What.WROTE: self._wrote,
+            What.ACQUIRED: self._acquired,
+            What.RELEASED: self._released,
+            What.RESTORED: self._restored,
+            What.TOLD: self._told,
+            What.FAILED: self._failed,
+            What.LISTED: self._listed,
+            What.JOB: self._job,
+            What.LEFT: self._left,
+        }
+
+    def take(self, entries: Iterable[Entry]) -> list[Violation]:
+        """Judge them; returns all violations so far."""
+        for entry in entries:
+            self._at = entry.at
+            handler = self._handlers.get(entry.what)
+            if handler is not None:
+                handler(entry)
+        return self.violations
+
+    @property
+    def working(self) -> list[str]:
+        """The nodes that work now."""
+        return [each.node for each in self._processes.values() if each.working is not None]
+
+    @property
+    def open_jobs(self) -> dict[str, float]:
+        """Jobs that are written down and not done: since when."""
+        return self._open_jobs
+
+    def _broken(self, rule: str, detail: str) -> None:
+        self.violations.append(Violation(self._at, rule, detail))
+
+    # -- processes -------------------------------------------------------------------------
+
+    def _started(self, entry: Entry) -> None:
+        boot, excused = entry.details
+        self._processes[entry.who] = _Process(entry.who, boot, excused)
+
+    def _exited(self, entry: Entry) -> None:
+        (status,) = entry.details
+        process = self._processes.pop(entry.who)
+        if status == 0 and process.leads is not None:
+            self._broken("not told", f"{entry.who} ended and never told that it lost {process}")
+        if status > 0 and not process.excused:
+            self._broken("ended itself", f"{entry.who} with status {status}, unharmed")
+
+    def _frozen(self, entry: Entry) -> None:
+        process = self._processes[entry.who]
+        process.frozen = process.excused = True
+        process.paused, process.working = process.working or process.paused, None
+
+    def _thawed(self, entry: Entry) -> None:
+        self._processes[entry.who].frozen = False
+
+    # -- work ------------------------------------------------------------------------------
+
+    def _alone(self, who: str, term: int) -> None:
+        """Nobody but `who` works now."""
+        for other in self._processes.values():
+            if other.node != who and other.working is not None:
+                self._broken(
+                    "two at work", f"{who} in term {term}, {other.node} in term {other.working}"
+                )
+
+    def _begun(self, entry: Entry) -> None:
+        (term,) = entry.details
+        process = self._processes[entry.who]
+        self._alone(entry.who, term)
+        first = self._begun_by.setdefault(term, entry.who)
+        if first != entry.who:
+            self._broken("term used twice", f"term {term} by {first} and {entry.who}")
+        if term < self._highest_begun:
+            self._broken("term went back", f"{entry.who} begins {term} after {self._highest_begun}")
+        if term > self._highest_begun:
+            self.elections += 1
+        self._highest_begun = max(self._highest_begun, term)
+        process.working, process.paused = term, None
+
+    def _ended(self, entry: Entry) -> None:
+        process = self._processes[entry.who]
+        process.working = process.paused = None
+
+    def _acted(self, entry: Entry) -> None:
+        (term,) = entry.details
+        process = self._processes[entry.who]
+        if term < self._highest_begun:
+            self._broken(
+                "acted in an old term", f"{entry.who} in {term}, {self._highest_begun} has begun"
+            )
+        self._alone(entry.who, term)
+        if process.paused is not None:
+            process.working, process.paused = process.paused, None
+
+    def _heard(self, entry: Entry) -> None:
+        term, taken = entry.details
+        first = self._received.setdefault(term, entry.who)
+        if first != entry.who:
+            self._broken("term used twice", f"term {term} heard from {first} and {entry.who}")
+        if term < self._highest_received:
+            self.stale_refused += 1
+            if taken:
+                self._broken("stale write taken", f"{term} after {self._highest_received}")
+        self._highest_received = max(self._highest_received, term)
+
+    # -- Consul ----------------------------------------------------------------------------
+
+    def _wrote(self, entry: Entry) -> None:
+        term, key = entry.details
+        highest = self._highest_written.get(key, 0)
+        if term < highest:
+            self._broken("stale write landed", f"{key}: term {term} after {highest}")
+        self._highest_written[key] = max(highest, term)
+
+    def _acquired(self, entry: Entry) -> None:
+        term, session = entry.details
+        other = self._term_of_session.setdefault(session, term)
+        if other != term:
+            self._broken("session led twice", f"{session} took term {term} after {other}")
+
+    def _released(self, entry: Entry) -> None:
+        process = self._processes.get(entry.who)
+        if process is not None and (process.working or process.paused) is not None:
+            self._broken("released at work", f"{entry.who} in term {process.working}")
+
+    def _restored(self, entry: Entry) -> None:
+        self._highest_written.clear()
+        self._open_jobs.clear()
+
+    def _listed(self, entry: Entry) -> None:
+        self._broken("two listed", " ".join(map(str, entry.details)))
+
+    def _job(self, entry: Entry) -> None:
+        state, job = entry.details
+        if state == "open":
+            self._open_jobs.setdefault(job, self._at)
+        else:
+            self._open_jobs.pop(job, None)
+            if state == "lost":
+                self._broken("job lost", f"{job} was taken off without a result")
+
+    # -- what was told ---------------------------------------------------------------------
+
+    def _told(self, entry: Entry) -> None:
+        name, term, *rest = entry.details
+        process = self._processes[entry.who]
+        match name:
+            case "became_leader":
+                if process.leads is not None:
+                    self._broken("told twice", f"{entry.who} became leader of {term} again")
+                process.leads, process.suspended = term, False
+            case "lost_leadership":
+                if process.leads != term:
+                    self._broken("told twice", f"{entry.who} lost {term}, led {process.leads}")
+                process.leads = None
+            case "suspended" | "resumed":
+                suspends = name == "suspended"
+                if process.leads != term or process.suspended is suspends:
+                    self._broken("told twice", f"{entry.who} {name} in {term}")
+                process.suspended = suspends
+            case "leader_changed":
+                self._told_change(process, term, rest[0])
+
+    def _told_change(self, process: _Process, term: int, new_leader: str) -> None:
+        if (term, new_leader) in process.told_changes:
+            self._broken("told twice", f"{process.node}: {new_leader} leads {term}")
+        process.told_changes.add((term, new_leader))
+
+    # -- the rest --------------------------------------------------------------------------
+
+    def _failed(self, entry: Entry) -> None:
+        self._broken("failed", f"{entry.who}: {' '.join(map(str, entry.details))}")
+
+    def _left(self, entry: Entry) -> None:
+        self._broken("left behind", " ".join(map(str, entry.details)))

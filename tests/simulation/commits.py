@@ -1,0 +1,125 @@
+"""What lands in the simulated Consul, as entries of a history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from coord.consul import TxnOp, TxnResult, TxnVerb
+from coord.polling.store import PollPaths
+from coord.records import Paths
+from coord.testing import SimulatedConsul
+from coord.testing import commands as cmd
+from tests.simulation.history import What
+from tests.simulation.work import WRITES_KEY
+
+SCHEDULES_SETTLE_S = 30.0
+"""So long after the schedules were deleted or put back, a job may go without a result."""
+
+
+class Commits:
+    """Watches every commit, and tells of what matters.
+
+    open_jobs: jobs that are written down, and since when (true time in seconds).
+    """
+
+    def __init__(self, consul: SimulatedConsul, paths: Paths, tell: Callable[..., None]) -> None:
+        self.open_jobs: dict[str, float] = {}
+        self._now = consul.scheduler.now
+        self._paths = paths
+        self._polls = PollPaths(paths)
+        self._work_key = WRITES_KEY.format(election=paths.election)
+        self._tell = tell
+        self._schedules_changed = float("-inf")
+        self._leaders: dict[tuple[str, str], bool] = {}
+        self._hosts: dict[str, bool] = {}
+        consul.on_commit(self._commit)
+
+    def _commit(self, index: int, command: cmd.Command, result: Any) -> None:
+        match command:
+            case cmd.Txn(ops):
+                if isinstance(result, TxnResult) and result.ok:
+                    self._txn(ops)
+            case cmd.KvPut(key) if key.startswith(self._polls.schedules):
+                self._schedules_changed = self._now()
+            case cmd.KvDelete(key) if self._paths.root.startswith(key):
+                self._schedules_changed = self._now()
+                self.open_jobs.clear()
+            case cmd.SessionDestroy(session_id, expired):
+                self._tell(What.INVALIDATED, session_id, "expired" if expired else "destroyed")
+            case cmd.Register():
+                self._registered(command)
+            case cmd.Deregister(node, service_id):
+                self._deregistered(node, service_id)
+            case cmd.Restore():
+                self._schedules_changed = self._now()
+                self.open_jobs.clear()
+                self._leaders.clear()
+                self._tell(What.RESTORED, "consul", index)
+
+    # -- the election's transactions -------------------------------------------------------
+
+    def _txn(self, ops: tuple[TxnOp, ...]) -> None:
+        leader, term = self._paths.leader, self._paths.term
+        first, second = ops[0], ops[1] if len(ops) > 1 else None
+        if second is None:
+            return
+        if first.key == leader and second.verb is TxnVerb.LOCK:
+            if first.verb is TxnVerb.CHECK_INDEX:
+                self._locked(What.ACQUIRED, second)
+        elif first.key == term and second.verb is TxnVerb.UNLOCK:
+            self._locked(What.RELEASED, second)
+        elif first.verb is TxnVerb.CHECK_SESSION and second.key == term:
+            self._fenced(ops[2:])
+
+    def _locked(self, what: What, op: TxnOp) -> None:
+        record = json.loads(op.value)
+        self._tell(what, record["node"], record["term"], op.session)
+
+    def _fenced(self, ops: tuple[TxnOp, ...]) -> None:
+        results = {op.key for op in ops if op.key.startswith(self._polls.results)}
+        for op in ops:
+            if op.key == self._work_key:
+                term, node, _ = op.value.decode().split()
+                self._tell(What.WROTE, node, int(term), "work")
+            elif op.key.startswith(self._polls.jobs):
+                self._job(op, results)
+
+    def _job(self, op: TxnOp, results: set[str]) -> None:
+        job = op.key.removeprefix(self._polls.jobs)
+        if op.verb is TxnVerb.SET:
+            record = json.loads(op.value)
+            self._tell(What.WROTE, "", record["term"], f"job {job}")
+            self.open_jobs.setdefault(job, self._now())
+            return
+        since = self.open_jobs.pop(job, None)
+        recorded = self._polls.result(job.rpartition(".")[0]) in results
+        settled = self._now() - self._schedules_changed > SCHEDULES_SETTLE_S
+        if since is not None and settled and not recorded:
+            self._tell(What.JOB, "", "lost", job)
+
+    # -- discovery -------------------------------------------------------------------------
+
+    def _registered(self, command: cmd.Register) -> None:
+        node, service = command.node_name, command.service
+        own = (node, service.id) if service and service.name == self._paths.leader_service else None
+        if own is not None:
+            self._leaders.setdefault(own, True)
+        for check in command.checks:
+            passing = check.status.value == "passing"
+            if check.check_id == "serfHealth":
+                self._hosts[node] = passing
+            elif (node, check.service_id) in self._leaders:
+                self._leaders[node, check.service_id] = passing
+        listed = [
+            f"{host}:{service_id}"
+            for (host, service_id), passing in self._leaders.items()
+            if passing and self._hosts.get(host, True)
+        ]
+        if len(listed) > 1:
+            self._tell(What.LISTED, "consul", *listed)
+
+    def _deregistered(self, node: str, service_id: str | None) -> None:
+        if service_id is not None:
+            self._leaders.pop((node, service_id), None)

@@ -1,0 +1,310 @@
+"""What is done to a simulated world, and undone: each kind of fault is one method, by its name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.simulation.history import What
+from tests.simulation.operator import ACTS
+
+if TYPE_CHECKING:
+    from tests.simulation.fleet import Fleet, Member
+    from tests.simulation.plan import Plan
+
+NODE_KINDS: Final = (
+    "crash",
+    "freeze",
+    "hang",
+    "stop",
+    "step_down",
+    "fail_work",
+    "stall_work",
+    "host_loss",
+    "crash_all",
+)
+LINK_KINDS: Final = (
+    "cut_node",
+    "cut_node_answers",
+    "cut_node_questions",
+    "cut_agent",
+    "cut_agent_one_way",
+    "slow_node",
+    "slow_agent",
+    "unreliable",
+)
+CONSUL_KINDS: Final = (
+    "restart_agent",
+    "wipe_agent",
+    "freeze_agent",
+    "kill_server",
+    "kill_leading_server",
+    "freeze_server",
+    "isolate_server",
+    "isolate_leading_server",
+    "isolate_server_one_way",
+    "change_consul_leader",
+    "forget_lock_delays",
+    "leaderless",
+)
+KINDS: Final = (*NODE_KINDS, *LINK_KINDS, *CONSUL_KINDS, *ACTS)
+"""All kinds of faults, by name."""
+
+SHORT: Final = (0.05, 0.4, 1.0, 1.9, 2.4, 3.5)
+"""How long a fault lasts: around the moments at which something runs out."""
+LONG: Final = (5.0, 9.0, 20.0, 45.0)
+
+
+class Faults:
+    """Does faults to a fleet, as a plan has them, until it is told to end."""
+
+    def __init__(self, fleet: Fleet, plan: Plan) -> None:
+        self._fleet = fleet
+        self._plan = plan
+        self._random = Random(f"faults {plan.seed}")
+        self._undo: dict[int, Callable[[], None]] = {}
+        self._count = 0
+        self._over = False
+
+    def begin(self) -> None:
+        """The first fault comes after a while; each draws when the next one does."""
+        self._next()
+
+    def end(self) -> None:
+        """No more faults; all that were done are undone."""
+        self._over = True
+        for number in sorted(self._undo):
+            self._undo.pop(number)()
+
+    def _next(self) -> None:
+        world = self._fleet.world
+        wait_s = self._random.expovariate(1 / self._plan.every_s)
+        # Now and then two things happen at once, or nearly so.
+        if self._random.random() < 0.2:
+            wait_s = self._random.choice((0.0, 0.01, 0.3))
+        world.at(world.time + wait_s, self._strike)
+
+    def _strike(self) -> None:
+        if self._over:
+            return
+        weights = self._plan.weights
+        kind = self._random.choices(tuple(weights), tuple(weights.values()))[0]
+        self.do(kind)
+        self._next()
+
+    def do(self, kind: str) -> None:
+        """Do a fault of that kind now."""
+        member = self._victim()
+        if kind in ACTS:
+            self._fleet.operate(kind)
+        else:
+            self._fleet.tell(What.FAULT, member.name, kind)
+            getattr(self, f"_{kind}")(member)
+
+    def _victim(self) -> Member:
+        members = self._fleet.members
+        leader = self._fleet.at_work
+        if leader is not None and self._random.random() < self._plan.on_leader:
+            return leader
+        return self._random.choice(members)
+
+    def _lasting(self, undo: Callable[[], None], lengths: tuple[float, ...] = SHORT) -> None:
+        """Undo it after a while."""
+        self._count += 1
+        number = self._count
+        self._undo[number] = undo
+
+        def over() -> None:
+            if self._undo.pop(number, None) is not None:
+                undo()
+
+        seconds = self._random.choice(lengths) * self._random.uniform(0.8, 1.2)
+        self._fleet.world.at(self._fleet.world.time + seconds, over)
+
+    def _some_time(self) -> tuple[float, ...]:
+        return self._random.choice((SHORT, SHORT, LONG))
+
+    # -- nodes -----------------------------------------------------------------------------
+
+    def _crash(self, member: Member) -> None:
+        member.node.kill()
+        self._lasting(member.start, self._some_time())
+
+    def _crash_all(self, _: Member) -> None:
+        for member in self._fleet.members:
+            self._crash(member)
+
+    def _freeze(self, member: Member) -> None:
+        member.freeze()
+        self._lasting(member.thaw, self._some_time())
+
+    def _hang(self, member: Member) -> None:
+        member.hang()
+        self._lasting(member.thaw)
+        self._lasting(member.start, LONG)
+
+    def _stop(self, member: Member) -> None:
+        member.stop()
+        self._lasting(member.start, self._some_time())
+
+    def _step_down(self, member: Member) -> None:
+        member.step_down()
+
+    def _fail_work(self, member: Member) -> None:
+        member.temper.crash = True
+
+    def _stall_work(self, member: Member) -> None:
+        member.temper.stall = True
+
+    def _host_loss(self, member: Member) -> None:
+        member.node.kill()
+        member.agent.kill()
+        wipe = self._random.random() < 0.3
+
+        def back() -> None:
+            member.agent.start(wipe=wipe)
+            member.start()
+
+        self._lasting(back, self._some_time())
+
+    # -- links -----------------------------------------------------------------------------
+
+    def _cut(self, *ways: tuple[str, str]) -> None:
+        network = self._fleet.network
+        for source, target in ways:
+            network.cut(source, target)
+
+        def mend() -> None:
+            for source, target in ways:
+                network.heal(source, target)
+
+        self._lasting(mend, self._some_time())
+
+    def _cut_node(self, member: Member) -> None:
+        there, back = member.node_ways
+        self._cut(there, back)
+
+    def _cut_node_questions(self, member: Member) -> None:
+        self._cut(member.node_ways[0])
+
+    def _cut_node_answers(self, member: Member) -> None:
+        self._cut(member.node_ways[1])
+
+    def _cut_agent(self, member: Member) -> None:
+        self._cut(*self._fleet.ways(member.agent.endpoint, self._fleet.server_endpoints))
+
+    def _cut_agent_one_way(self, member: Member) -> None:
+        ways = self._fleet.ways(member.agent.endpoint, self._fleet.server_endpoints)
+        out = self._random.random() < 0.5
+        self._cut(*(way for way in ways if (way[0] == member.agent.endpoint) is out))
+
+    def _spoil(self, ways: tuple[tuple[str, str], ...], **changes: Any) -> None:
+        """Change links for a while; what else happens to them meanwhile stays."""
+        network = self._fleet.network
+        for way in ways:
+            network.set(*way, **changes)
+
+        def mend() -> None:
+            for way in ways:
+                sound = network.kind(*way) or network.default
+                network.set(*way, **{name: getattr(sound, name) for name in changes})
+
+        self._lasting(mend, self._some_time())
+
+    def _slow(self, ways: tuple[tuple[str, str], ...]) -> None:
+        low = self._random.choice((0.05, 0.3, 0.9, 1.5))
+        self._spoil(ways, delay_s=(low, low * self._random.uniform(1.0, 3.0)))
+
+    def _slow_node(self, member: Member) -> None:
+        self._slow(self._random.choice((member.node_ways, member.node_ways[:1])))
+
+    def _slow_agent(self, member: Member) -> None:
+        self._slow(self._fleet.ways(member.agent.endpoint, self._fleet.server_endpoints))
+
+    def _unreliable(self, member: Member) -> None:
+        """Messages of one node, or of all, are lost, held back, and come twice."""
+        everybody = self._random.random() < 0.4
+        members = self._fleet.members if everybody else [member]
+        ways = [way for each in members for way in each.node_ways]
+        if self._random.random() < 0.5:
+            ways = [
+                way
+                for each in members
+                for way in self._fleet.ways(each.agent.endpoint, self._fleet.server_endpoints)
+            ]
+        loss, late, double = (self._random.choice((0.0, 0.05, 0.3)) for _ in range(3))
+        self._spoil(tuple(ways), loss=loss, late=late, double=double)
+
+    # -- Consul ----------------------------------------------------------------------------
+
+    def _restart_agent(self, member: Member) -> None:
+        member.agent.kill()
+        self._lasting(lambda: member.agent.start(wipe=False))
+
+    def _wipe_agent(self, member: Member) -> None:
+        member.agent.kill()
+        self._lasting(lambda: member.agent.start(wipe=True))
+
+    def _freeze_agent(self, member: Member) -> None:
+        member.agent.freeze()
+        self._lasting(member.agent.thaw, self._some_time())
+
+    def _kill_server(self, _: Member) -> None:
+        self._kill(self._random.randrange(len(self._fleet.consul.servers)))
+
+    def _kill_leading_server(self, _: Member) -> None:
+        self._kill(self._fleet.leading_server())
+
+    def _kill(self, number: int) -> None:
+        server = self._fleet.consul.servers[number]
+        server.kill()
+        self._lasting(server.start, self._some_time())
+
+    def _freeze_server(self, _: Member) -> None:
+        leading = self._random.random() < 0.5
+        servers = self._fleet.consul.servers
+        server = servers[self._fleet.leading_server()] if leading else self._random.choice(servers)
+        server.freeze()
+        self._lasting(server.thaw, self._some_time())
+
+    def _isolate_server(self, _: Member) -> None:
+        self._isolate(self._random.randrange(len(self._fleet.consul.servers)))
+
+    def _isolate_leading_server(self, _: Member) -> None:
+        self._isolate(self._fleet.leading_server())
+
+    def _isolate(self, number: int) -> None:
+        """One server is cut off from the others; some agents may be on its side."""
+        mine = self._fleet.consul.servers[number].endpoint
+        others = tuple(each for each in self._fleet.server_endpoints if each != mine)
+        ways = list(self._fleet.ways(mine, others))
+        for member in self._fleet.members:
+            if self._random.random() < 0.3:
+                ways += self._fleet.ways(member.agent.endpoint, others)
+        self._cut(*ways)
+
+    def _isolate_server_one_way(self, _: Member) -> None:
+        mine = self._random.choice(self._fleet.server_endpoints)
+        others = tuple(each for each in self._fleet.server_endpoints if each != mine)
+        out = self._random.random() < 0.5
+        self._cut(*((mine, each) if out else (each, mine) for each in others))
+
+    def _change_consul_leader(self, _: Member) -> None:
+        with contextlib.suppress(ValueError):  # just now there is nobody to hand over
+            self._fleet.consul.transfer_leader()
+
+    def _forget_lock_delays(self, member: Member) -> None:
+        self._change_consul_leader(member)
+        self._fleet.consul.forget_lock_delays()
+
+    def _leaderless(self, _: Member) -> None:
+        servers = self._random.sample(self._fleet.server_endpoints, 2)
+        everybody = self._fleet.server_endpoints
+        ways = {
+            way
+            for one in servers
+            for way in self._fleet.ways(one, tuple(each for each in everybody if each != one))
+        }
+        self._cut(*sorted(ways))

@@ -1,0 +1,94 @@
+"""What happened in a simulated world, in order: written while it runs, judged afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class What(StrEnum):
+    """What an entry tells of."""
+
+    STARTED = "started"
+    """A process starts."""
+    EXITED = "exited"
+    """A process has ended; its status: 0 after a graceful end."""
+    FROZEN = "frozen"
+    """A process stands still: frozen from outside, or its event loop is blocked."""
+    THAWED = "thawed"
+    """It goes on."""
+    STOPPING = "stopping"
+    """A process was asked to end gracefully."""
+    BEGUN = "begun"
+    """Work begins: term, process."""
+    ENDED = "ended"
+    """All of that work has ended: term, process."""
+    ACTED = "acted"
+    """Work did something that others see, having asked its guard: term."""
+    RECEIVED = "received"
+    """The fenced receiver took, or refused, a message: term, sender, taken."""
+    WROTE = "wrote"
+    """A fenced write landed in Consul: term, key."""
+    ACQUIRED = "acquired"
+    """The lock was taken: node, term, session."""
+    RELEASED = "released"
+    """The lock was given back: node, term, session."""
+    INVALIDATED = "invalidated"
+    """A session ended in Consul."""
+    RESTORED = "restored"
+    """Consul went back to an earlier state."""
+    TOLD = "told"
+    """A telemetry event: its name, its term, its own fields."""
+    FAULT = "fault"
+    """Something was done to the world."""
+    FAILED = "failed"
+    """An exception that nobody handled."""
+    LISTED = "listed"
+    """How many instances of the leader's service pass in the catalog, when several do."""
+    JOB = "job"
+    """A poll's job was written down (open) or taken off (done, with or without a result)."""
+    PHASE = "phase"
+    """A part of the history begins."""
+    LEFT = "left"
+    """Something is left behind at the end: what, which."""
+
+
+class Entry(NamedTuple):
+    """One thing that happened. at: true time, in seconds."""
+
+    at: float
+    what: What
+    who: str
+    details: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        details = " ".join(str(each) for each in self.details)
+        return f"{self.at:12.6f}  {self.what:<11} {self.who:<10} {details}".rstrip()
+
+
+class History:
+    """All that happened."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def add(self, at: float, what: What, who: str, *details: Any) -> None:
+        """One more thing happened."""
+        self.entries.append(Entry(at, what, who, details))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def lines(self) -> Iterator[str]:
+        """The history as text, a line each."""
+        return map(str, self.entries)
+
+    def digest(self) -> str:
+        """A hash of every byte of it."""
+        digest = hashlib.sha256()
+        for line in self.lines():
+            digest.update(line.encode())
+            digest.update(b"\n")
+        return digest.hexdigest()
