@@ -39,8 +39,12 @@ from coord.registration import CandidateService
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.metrics import Metrics
 
-WATCH_WAIT_S = 300.0
-"""How long a blocking query on the leader key hangs before Consul answers that nothing changed."""
+WATCH_WAIT_S = 60.0
+"""How long a blocking query hangs before Consul answers that nothing changed.
+
+So long, too, may its answer have been lost before anybody notices: who the candidates are is known
+no other way. Each asking anew is a request to the servers.
+"""
 
 TICK_LEAST_S = 0.001
 

@@ -109,7 +109,7 @@ class Lookout:
         self.vacancy = self.vacant_since = None
         said = [x for x in (view.record_fenced_within, view.term_fenced_within) if x is not None]
         self._holder_fenced_within = max(said, default=self._holder_fenced_within)
-        same = view.session == self._holder and (self.leader or not view.readable)
+        same = view.session == self._holder and (self.leader or not view.record_node)
         self._holder = view.session
         if same:
             return []

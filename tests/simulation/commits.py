@@ -34,6 +34,7 @@ class Commits:
         self._schedules_changed = float("-inf")
         self._leaders: dict[tuple[str, str], bool] = {}
         self._hosts: dict[str, bool] = {}
+        self._listed_since: float | None = None
         consul.on_commit(self._commit)
 
     def _commit(self, index: int, command: cmd.Command, result: Any) -> None:
@@ -112,14 +113,25 @@ class Commits:
                 self._hosts[node] = passing
             elif (node, check.service_id) in self._leaders:
                 self._leaders[node, check.service_id] = passing
+        self._look_at_the_listed()
+
+    def _look_at_the_listed(self) -> None:
         listed = [
-            f"{host}:{service_id}"
+            service_id
             for (host, service_id), passing in self._leaders.items()
             if passing and self._hosts.get(host, True)
         ]
-        if len(listed) > 1:
-            self._tell(What.LISTED, "consul", *listed)
+        if len(listed) < 2:
+            self._no_longer_listed()
+        elif self._listed_since is None:
+            self._listed_since = self._now()
+
+    def _no_longer_listed(self) -> None:
+        if self._listed_since is not None:
+            self._tell(What.LISTED, "consul", self._now() - self._listed_since)
+            self._listed_since = None
 
     def _deregistered(self, node: str, service_id: str | None) -> None:
         if service_id is not None:
             self._leaders.pop((node, service_id), None)
+        self._look_at_the_listed()

@@ -46,7 +46,7 @@ class What(StrEnum):
     FAILED = "failed"
     """An exception that nobody handled."""
     LISTED = "listed"
-    """How many instances of the leader's service pass in the catalog, when several do."""
+    """Several instances of the leader's service passed in the catalog: for so many seconds."""
     JOB = "job"
     """A poll's job was written down (open) or taken off (done, with or without a result)."""
     PHASE = "phase"

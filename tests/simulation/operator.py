@@ -59,9 +59,9 @@ class Operator:
         if entry is None:
             return "no key"
         what = self._random.choice(("higher", "same", "nonsense"))
-        digits = entry.value.isdigit()
-        higher = str(int(entry.value) + self._random.randrange(1, 5)).encode() if digits else b"9"
-        value = {"higher": higher, "same": entry.value, "nonsense": b"x"}[what]
+        value = b"x" if what == "nonsense" else entry.value
+        if what == "higher" and value.isdigit():
+            value = str(int(value) + self._random.randrange(1, 5)).encode()
         await self._consul.kv_put(self._paths.term, value)
         return what
 

@@ -65,9 +65,11 @@ class ShownWork:
             while True:
                 await self._act(leadership)
         finally:
-            # Whatever stops it, and however often: it takes its time.
-            await _insist(self._temper.stop_s)
-            self._tell(What.ENDED, leadership.term)
+            try:
+                # Whatever stops it, and however often: it takes its time.
+                await _insist(self._temper.stop_s)
+            finally:
+                self._tell(What.ENDED, leadership.term)
 
     async def _act(self, leadership: Leadership) -> None:
         temper = self._temper
