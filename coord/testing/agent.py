@@ -20,11 +20,12 @@ from coord.consul.types import (
 from coord.testing.agent_checks import LocalCheck
 from coord.testing.agent_sync import AgentSync, AgentTimes
 from coord.testing.commands import Failure
+from coord.testing.request_desk import HOLD_S, JITTER
 from coord.testing.rpc import BROKEN, NO_LEADER, NO_SERVERS, Rpc
-from coord.testing.server import HOLD_S, JITTER, SimulatedServer
 
 if TYPE_CHECKING:
     from coord.testing.cluster import SimulatedConsul
+    from coord.testing.server import SimulatedServer
 
 VERSION: Final = "1.8.7"
 """The Consul whose behaviour is simulated."""
@@ -115,7 +116,7 @@ class SimulatedAgent:
         if not self.chosen.running:
             self.change_server()
         now = self.scheduler.now()
-        if not rpc.is_read or self.server is not None or now - rpc.started > HOLD_S:
+        if not rpc.is_read or now - rpc.started > HOLD_S:
             return False
         when = now + self.rng.random() * HOLD_S / JITTER
         self.scheduler.at(when, partial(self._ask_again, rpc))

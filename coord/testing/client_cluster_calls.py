@@ -9,8 +9,8 @@ from coord.consul.types import Consistency, HealthCheck, NodeInfo, Reply, Servic
 from coord.testing import queries
 from coord.testing.client_calls import Call, Calls, checked_key
 from coord.testing.commands import Deregister, Failure, Restore
+from coord.testing.request_desk import RequestDesk
 from coord.testing.rpc import Mode
-from coord.testing.server import SimulatedServer
 from coord.testing.snapshot import SnapshotError, unpack
 
 SNAPSHOT_TIMEOUT_S: Final = 30.0
@@ -115,7 +115,7 @@ class ClusterCalls(Calls):
         except SnapshotError as error:
             failure = Failure(500, f"failed to read snapshot file: {error}")
 
-            def refuse(server: SimulatedServer) -> object:
+            def refuse(server: RequestDesk) -> object:
                 return failure
 
             call = Call(self, "PUT", "/v1/snapshot", mode=Mode.LEADER, act=refuse)

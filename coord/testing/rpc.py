@@ -11,7 +11,7 @@ from coord.testing.commands import Command, Failure
 if TYPE_CHECKING:
     from coord.testing.agent import SimulatedAgent
     from coord.testing.queries import Query
-    from coord.testing.server import SimulatedServer
+    from coord.testing.request_desk import RequestDesk
 
 NO_LEADER = Failure(500, "No cluster leader")
 NO_SERVERS = Failure(500, "No known Consul servers")
@@ -58,7 +58,7 @@ class Rpc:
         "wait_s",
     )
 
-    entry: SimulatedServer
+    entry: RequestDesk
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Rpc:
         *,
         command: Command | None = None,
         query: Query | None = None,
-        act: Callable[[SimulatedServer], object] | None = None,
+        act: Callable[[RequestDesk], object] | None = None,
         min_index: int = 0,
         wait_s: float = 0.0,
     ) -> None:
