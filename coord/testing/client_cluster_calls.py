@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
 from coord.consul.types import Consistency, HealthCheck, NodeInfo, Reply, ServiceInstance
 from coord.testing import queries
@@ -84,17 +84,19 @@ class ClusterCalls(Calls):
 
     async def status_leader(self, *, deadline_s: float | None = None) -> str:
         """See `ConsulApi`."""
-        found = await self._local(
-            "GET", "/v1/status/leader", lambda a: a.status(), deadline_s, read=True
-        )
+        found = await self._any("/v1/status/leader", _leader_address, deadline_s)
         return cast("str", found)
 
     async def status_peers(self, *, deadline_s: float | None = None) -> tuple[str, ...]:
         """See `ConsulApi`."""
-        found = await self._local(
-            "GET", "/v1/status/peers", lambda a: a.server_addresses(), deadline_s, read=True
-        )
+        found = await self._any("/v1/status/peers", lambda s: s.peers(), deadline_s)
         return cast("tuple[str, ...]", found)
+
+    async def _any(
+        self, path: str, act: Callable[[RequestDesk], object], deadline_s: float | None
+    ) -> Any:
+        call = Call(self, "GET", path, read=True, mode=Mode.ANY, act=act)
+        return await self._ask(call, deadline_s)
 
     async def snapshot_save(self, *, deadline_s: float | None = None) -> bytes:
         """See `ConsulApi`; the deadline is 30 s unless named."""
@@ -122,3 +124,8 @@ class ClusterCalls(Calls):
         else:
             call = Call(self, "PUT", "/v1/snapshot", mode=Mode.WRITE, command=Restore(data))
         await self._ask(call, deadline_s or SNAPSHOT_TIMEOUT_S)
+
+
+def _leader_address(server: RequestDesk) -> str:
+    leader = server.known_leader
+    return leader.server_address if leader is not None else ""

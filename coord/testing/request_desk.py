@@ -13,7 +13,7 @@ from coord.testing.commands import (
     Txn,
 )
 from coord.testing.queries import Query, TxnRead
-from coord.testing.rpc import BROKEN, LEADERSHIP_LOST, NO_LEADER, Mode, Rpc
+from coord.testing.rpc import LEADERSHIP_LOST, NO_LEADER, UNREACHED, Mode, Rpc
 from coord.testing.store import Store
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class RequestDesk:
         """What it is called in the answers about the cluster."""
         return f"{self.address}:8300"
 
+    def peers(self) -> tuple[str, ...]:
+        """Where all servers are."""
+        return tuple(server.server_address for server in self._consul.servers)
+
     def catch_up(self, *, all_of_it: bool = False) -> None:
         """Apply what has come from the leader by now."""
         raise NotImplementedError
@@ -92,10 +96,10 @@ class RequestDesk:
     def take(self, rpc: Rpc) -> None:
         """A request arrives, from an agent or from another server."""
         if not self.running:
-            self._send_back(rpc, rpc.entry, BROKEN)
+            self._send_back(rpc, rpc.entry, UNREACHED)
         elif self.frozen:
             self._backlog.append(partial(self.take, rpc))
-        elif rpc.mode is Mode.STALE or self.leading:
+        elif self.leading or rpc.mode is Mode.STALE or rpc.mode is Mode.ANY:
             self._carry_out(rpc)
         elif self.known_leader is not None:
             self._note_forwarded(rpc)
@@ -159,7 +163,7 @@ class RequestDesk:
             self._write(rpc)
         elif mode is Mode.CONSISTENT:
             self._verify(rpc)
-        elif mode is Mode.LEADER:
+        elif mode is Mode.LEADER or mode is Mode.ANY:
             assert rpc.act is not None
             self.answer(rpc, rpc.act(self))
         else:

@@ -17,6 +17,9 @@ NO_LEADER = Failure(500, "No cluster leader")
 NO_SERVERS = Failure(500, "No known Consul servers")
 LEADERSHIP_LOST = Failure(500, "leadership lost while committing log")
 BROKEN = Failure(500, "rpc error making call: EOF")
+"""The connection to a server was lost."""
+UNREACHED = Failure(500, "rpc error getting client: failed to get conn: connection refused")
+"""There is no such server, and so no connection."""
 
 
 class Mode(enum.Enum):
@@ -32,6 +35,8 @@ class Mode(enum.Enum):
     """By the leader, once a majority has said that it still leads."""
     STALE = enum.auto()
     """By any server."""
+    ANY = enum.auto()
+    """By any server, from what it believes."""
 
 
 class Rpc:

@@ -130,7 +130,7 @@ class SimulatedServer(RequestDesk):
 
     def established(self) -> None:
         """It leads, and everybody in reach knows: see that the catalog says who is there."""
-        self._consul.gossip.reconcile()
+        self._consul.gossip.reconcile(at_once=True)
 
     def catch_up(self, *, all_of_it: bool = False) -> None:
         """Apply what has come from the leader by now."""
@@ -142,6 +142,7 @@ class SimulatedServer(RequestDesk):
         """Stand still: what arrives waits."""
         if self.running and not self.frozen:
             self.frozen = True
+            self.agent.freeze()
             self._consul.changed()
 
     def thaw(self) -> None:
@@ -149,6 +150,7 @@ class SimulatedServer(RequestDesk):
         if not self.frozen:
             return
         self.frozen = False
+        self.agent.thaw()
         self._consul.changed()
         backlog, self._backlog = self._backlog, []
         for call in backlog:
