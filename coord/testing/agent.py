@@ -20,11 +20,12 @@ from coord.consul.types import (
 from coord.testing.agent_checks import LocalCheck
 from coord.testing.agent_sync import AgentSync, AgentTimes
 from coord.testing.commands import Failure
-from coord.testing.rpc import BROKEN, NO_LEADER, NO_SERVERS, Rpc
-from coord.testing.server import HOLD_S, JITTER, SimulatedServer
+from coord.testing.request_desk import HOLD_S, JITTER
+from coord.testing.rpc import BROKEN, NO_SERVERS, UNREACHED, Rpc
 
 if TYPE_CHECKING:
     from coord.testing.cluster import SimulatedConsul
+    from coord.testing.server import SimulatedServer
 
 VERSION: Final = "1.8.7"
 """The Consul whose behaviour is simulated."""
@@ -89,7 +90,9 @@ class SimulatedAgent:
         if self.frozen:
             self._backlog.append(partial(self.hear, rpc, outcome))
             return
-        if outcome is BROKEN and rpc in self._open and self._try_again(rpc):
+        if outcome is UNREACHED and not self.chosen.running:
+            self.change_server()
+        elif outcome is BROKEN and rpc in self._open and self._try_again(rpc):
             return
         if self._open.pop(rpc, rpc) is None:
             rpc.finish(outcome)
@@ -115,7 +118,7 @@ class SimulatedAgent:
         if not self.chosen.running:
             self.change_server()
         now = self.scheduler.now()
-        if not rpc.is_read or self.server is not None or now - rpc.started > HOLD_S:
+        if not rpc.is_read or now - rpc.started > HOLD_S:
             return False
         when = now + self.rng.random() * HOLD_S / JITTER
         self.scheduler.at(when, partial(self._ask_again, rpc))
@@ -147,26 +150,6 @@ class SimulatedAgent:
         if self.chosen is not left:
             for rpc in [rpc for rpc in self._open if rpc.entry is left]:
                 self.hear(rpc, BROKEN)
-
-    def leader_address(self) -> str:
-        """What it says of who leads Consul: what its server believes."""
-        leader = self.chosen.known_leader
-        return leader.server_address if leader is not None else ""
-
-    def status(self) -> str | Failure:
-        """As `leader_address`, or why it cannot say."""
-        if self.lonely:
-            return NO_SERVERS
-        if not self.chosen.running:
-            self.change_server()
-            return NO_LEADER if not self.chosen.running else self.leader_address()
-        return self.leader_address()
-
-    def server_addresses(self) -> tuple[str, ...] | Failure:
-        """Where the servers are."""
-        if self.lonely:
-            return NO_SERVERS
-        return tuple(server.server_address for server in self._consul.servers)
 
     # --- what it keeps ---
 
@@ -306,6 +289,12 @@ class SimulatedAgent:
         for rpc in waiting:
             rpc.broken()
         self._consul.changed()
+
+    def leave(self) -> None:
+        """End in good order: the servers remove the node, and so its sessions, from the catalog."""
+        if self.running:
+            self._consul.gossip.left(self)
+            self.kill()
 
     def start(self, wipe: bool = False, *, new_node_id: bool = False) -> None:
         """Start again: with what it kept, or wiped, when it knows of no service or check.

@@ -81,6 +81,7 @@ class AgentSync:
         self._next: Scheduled | None = None
         self._full: Scheduled | None = None
         self._full_due = False
+        self._node_is_off = False
 
     # --- what has changed ---
 
@@ -143,6 +144,9 @@ class AgentSync:
         if self._full_due:
             self._full_due = False
             self._send("full", "", None, None)
+        elif self._node_is_off:
+            agent = self.agent
+            self._send("node", "", None, Register(agent.name, agent.node, agent.node_id))
         elif self._services:
             service_id = next(iter(self._services))
             self._send_service(service_id)
@@ -201,6 +205,8 @@ class AgentSync:
         kind, name, value = self._asking
         if isinstance(outcome, Reply):
             self._compare(outcome.value)
+        elif kind == "node":
+            self._node_is_off = False
         elif kind == "service":
             self._service_is_in(name, value, rpc.command)
         elif kind == "check":
@@ -249,6 +255,8 @@ class AgentSync:
     def _compare(self, state: object) -> None:
         assert isinstance(state, NodeState)
         agent = self.agent
+        # What it must say of itself comes first: refused, nothing else is tried.
+        self._node_is_off = (state.node, state.node_id) != (agent.node, agent.node_id)
         for service_id, service in agent.services.items():
             if state.services.get(service_id) != service:
                 self._services[service_id] = None

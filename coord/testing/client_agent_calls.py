@@ -18,8 +18,8 @@ from coord.consul.types import (
 from coord.testing import queries, txns
 from coord.testing.client_calls import Call, Calls, checked_key
 from coord.testing.commands import Failure, SessionCreate, SessionDestroy
+from coord.testing.request_desk import RequestDesk
 from coord.testing.rpc import Mode
-from coord.testing.server import SimulatedServer
 
 LEAST_TTL_S = 10.0
 MOST_TTL_S = 86400.0
@@ -72,7 +72,7 @@ class SessionCalls(Calls):
         """See `ConsulApi`."""
         path = f"/v1/session/renew/{checked_key(session_id)}"
 
-        def renew(server: SimulatedServer) -> object:
+        def renew(server: RequestDesk) -> object:
             wrong = txns.malformed(session_id)
             if wrong is not None:
                 return Failure(500, wrong)

@@ -20,8 +20,8 @@ from coord.consul.types import Consistency
 from coord.testing.agent import SimulatedAgent
 from coord.testing.commands import Command, Failure
 from coord.testing.queries import Query
+from coord.testing.request_desk import RequestDesk
 from coord.testing.rpc import Mode, Rpc
-from coord.testing.server import SimulatedServer
 
 checked_key: Final = functools.lru_cache(maxsize=4096)(check_key)
 checked_prefix: Final = functools.lru_cache(maxsize=4096)(check_prefix)
@@ -56,7 +56,7 @@ class Call(Rpc):
         mode: Mode = Mode.DEFAULT,
         command: Command | None = None,
         query: Query | None = None,
-        act: Callable[[SimulatedServer], object] | None = None,
+        act: Callable[[RequestDesk], object] | None = None,
         min_index: int = 0,
         wait_s: float = 0.0,
     ) -> None:

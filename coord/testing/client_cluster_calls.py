@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
 from coord.consul.types import Consistency, HealthCheck, NodeInfo, Reply, ServiceInstance
 from coord.testing import queries
 from coord.testing.client_calls import Call, Calls, checked_key
 from coord.testing.commands import Deregister, Failure, Restore
+from coord.testing.request_desk import RequestDesk
 from coord.testing.rpc import Mode
-from coord.testing.server import SimulatedServer
 from coord.testing.snapshot import SnapshotError, unpack
 
 SNAPSHOT_TIMEOUT_S: Final = 30.0
@@ -84,17 +84,19 @@ class ClusterCalls(Calls):
 
     async def status_leader(self, *, deadline_s: float | None = None) -> str:
         """See `ConsulApi`."""
-        found = await self._local(
-            "GET", "/v1/status/leader", lambda a: a.status(), deadline_s, read=True
-        )
+        found = await self._any("/v1/status/leader", _leader_address, deadline_s)
         return cast("str", found)
 
     async def status_peers(self, *, deadline_s: float | None = None) -> tuple[str, ...]:
         """See `ConsulApi`."""
-        found = await self._local(
-            "GET", "/v1/status/peers", lambda a: a.server_addresses(), deadline_s, read=True
-        )
+        found = await self._any("/v1/status/peers", lambda s: s.peers(), deadline_s)
         return cast("tuple[str, ...]", found)
+
+    async def _any(
+        self, path: str, act: Callable[[RequestDesk], object], deadline_s: float | None
+    ) -> Any:
+        call = Call(self, "GET", path, read=True, mode=Mode.ANY, act=act)
+        return await self._ask(call, deadline_s)
 
     async def snapshot_save(self, *, deadline_s: float | None = None) -> bytes:
         """See `ConsulApi`; the deadline is 30 s unless named."""
@@ -115,10 +117,15 @@ class ClusterCalls(Calls):
         except SnapshotError as error:
             failure = Failure(500, f"failed to read snapshot file: {error}")
 
-            def refuse(server: SimulatedServer) -> object:
+            def refuse(server: RequestDesk) -> object:
                 return failure
 
             call = Call(self, "PUT", "/v1/snapshot", mode=Mode.LEADER, act=refuse)
         else:
             call = Call(self, "PUT", "/v1/snapshot", mode=Mode.WRITE, command=Restore(data))
         await self._ask(call, deadline_s or SNAPSHOT_TIMEOUT_S)
+
+
+def _leader_address(server: RequestDesk) -> str:
+    leader = server.known_leader
+    return leader.server_address if leader is not None else ""

@@ -13,8 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from coord.testing.network import Network, Span
+from coord.testing.request_desk import Proposal
 from coord.testing.scheduler import Scheduled, Scheduler
-from coord.testing.server import Proposal, SimulatedServer
+from coord.testing.server import SimulatedServer
 
 if TYPE_CHECKING:
     from coord.testing.log import Log

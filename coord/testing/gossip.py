@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import CheckStatus, HealthCheck
 from coord.testing.catalog import SERF_HEALTH
-from coord.testing.commands import Register
+from coord.testing.commands import Deregister, Register
 from coord.testing.elections import Elections, is_up
 from coord.testing.network import Network, Span
+from coord.testing.request_desk import Proposal
 from coord.testing.scheduler import Scheduled, Scheduler
 from coord.testing.server import SimulatedServer
 
@@ -55,6 +56,7 @@ class Gossip:
         self._stuck_s = stuck_s
         self.agents: list[SimulatedAgent] = []
         self._failed: dict[SimulatedAgent, None] = {}
+        self._left: dict[SimulatedAgent, None] = {}
         self._verdicts: dict[SimulatedAgent, tuple[bool, Scheduled]] = {}
         self._lonely: dict[SimulatedAgent, Scheduled] = {}
         self._stuck: dict[SimulatedAgent, Scheduled] = {}
@@ -63,7 +65,12 @@ class Gossip:
     def add(self, agent: SimulatedAgent) -> None:
         """An agent has joined."""
         self.agents.append(agent)
-        self._say(agent)
+        self._say(agent, at_once=True)
+
+    def left(self, agent: SimulatedAgent) -> None:
+        """An agent says that it leaves: it is no failure, and its node is removed."""
+        self._left[agent] = None
+        self.reconcile()
 
     def is_failed(self, agent: SimulatedAgent) -> bool:
         """Whether the servers hold it to be gone."""
@@ -76,14 +83,20 @@ class Gossip:
             if agent.server is None:
                 self._look_around(agent)
 
-    def reconcile(self) -> None:
+    def reconcile(self, *, at_once: bool = False) -> None:
         """Consul's leader writes who is alive, where the catalog says otherwise."""
         for agent in self.agents:
-            self._say(agent)
+            self._say(agent, at_once=at_once)
 
     # --- the servers' view ---
 
     def _judge(self, agent: SimulatedAgent) -> None:
+        if agent in self._left:
+            if not agent.running:
+                return
+            del self._left[agent]
+            self._failed.pop(agent, None)
+            self._say(agent)
         there = self._reaches_majority(agent)
         known = agent not in self._failed
         verdict = self._verdicts.get(agent)
@@ -105,19 +118,27 @@ class Gossip:
             self._failed[agent] = None
         self._say(agent)
 
-    def _say(self, agent: SimulatedAgent) -> None:
+    def _say(self, agent: SimulatedAgent, *, at_once: bool = False) -> None:
         leader = self._elections.acting
         if leader is None or leader.frozen:
             return
-        check = serf_health(agent.name, agent not in self._failed)
         catalog = leader.store.catalog
+        if agent in self._left:
+            if agent.name in catalog.nodes:
+                leader.propose(Deregister(agent.name))
+            return
+        check = serf_health(agent.name, agent not in self._failed)
         known = catalog.checks.get(agent.name, {}).get(SERF_HEALTH)
         if known == check:
             return
         # A node with a new id under an old name is taken in only by its own registration.
         known_id = catalog.node_ids.get(agent.name, agent.node_id)
         node = agent.node if agent.name not in catalog.nodes else None
-        leader.propose(Register(agent.name, node, known_id, checks=(check,)))
+        command = Register(agent.name, node, known_id, checks=(check,))
+        if at_once and not leader.pending:
+            leader.commit(Proposal(command, None, ()))
+        else:
+            leader.propose(command)
 
     def _reaches_majority(self, agent: SimulatedAgent) -> bool:
         if not agent.running or agent.frozen:

@@ -172,7 +172,8 @@ def session_node(node: str) -> Look:
 class NodeState:
     """What the catalog has of a node, for the node's own agent to compare with."""
 
-    known: bool
+    node: NodeInfo | None
+    node_id: str
     services: dict[str, ServiceInstance]
     checks: dict[str, HealthCheck]
 
@@ -183,6 +184,8 @@ def node_state(node: str) -> Look:
     def look(store: Store) -> tuple[int, NodeState]:
         catalog = store.catalog
         services, checks = catalog.services.get(node, {}), catalog.checks.get(node, {})
-        return 0, NodeState(node in catalog.nodes, dict(services), dict(checks))
+        return 0, NodeState(
+            catalog.nodes.get(node), catalog.node_ids.get(node, ""), dict(services), dict(checks)
+        )
 
     return Look(look)

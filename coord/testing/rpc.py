@@ -11,12 +11,15 @@ from coord.testing.commands import Command, Failure
 if TYPE_CHECKING:
     from coord.testing.agent import SimulatedAgent
     from coord.testing.queries import Query
-    from coord.testing.server import SimulatedServer
+    from coord.testing.request_desk import RequestDesk
 
 NO_LEADER = Failure(500, "No cluster leader")
 NO_SERVERS = Failure(500, "No known Consul servers")
 LEADERSHIP_LOST = Failure(500, "leadership lost while committing log")
 BROKEN = Failure(500, "rpc error making call: EOF")
+"""The connection to a server was lost."""
+UNREACHED = Failure(500, "rpc error getting client: failed to get conn: connection refused")
+"""There is no such server, and so no connection."""
 
 
 class Mode(enum.Enum):
@@ -32,6 +35,8 @@ class Mode(enum.Enum):
     """By the leader, once a majority has said that it still leads."""
     STALE = enum.auto()
     """By any server."""
+    ANY = enum.auto()
+    """By any server, from what it believes."""
 
 
 class Rpc:
@@ -58,7 +63,7 @@ class Rpc:
         "wait_s",
     )
 
-    entry: SimulatedServer
+    entry: RequestDesk
 
     def __init__(
         self,
@@ -67,7 +72,7 @@ class Rpc:
         *,
         command: Command | None = None,
         query: Query | None = None,
-        act: Callable[[SimulatedServer], object] | None = None,
+        act: Callable[[RequestDesk], object] | None = None,
         min_index: int = 0,
         wait_s: float = 0.0,
     ) -> None:

@@ -1,270 +1,53 @@
-"""A simulated Consul server: what it knows, whom it believes to lead, what it is asked."""
+"""A simulated Consul server: leading, following, and what can befall it."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from coord.consul.types import Reply
-from coord.testing.commands import (
-    Command,
-    Failure,
-    Nothing,
-    Restore,
-    SessionCreate,
-    SessionDestroy,
-    Txn,
-)
-from coord.testing.queries import Query, TxnRead
-from coord.testing.rpc import BROKEN, LEADERSHIP_LOST, NO_LEADER, Mode, Rpc
+from coord.testing.commands import Failure, Nothing, Restore, SessionCreate, SessionDestroy
+from coord.testing.request_desk import HOLD_S, JITTER, Proposal, RequestDesk
+from coord.testing.rpc import BROKEN, LEADERSHIP_LOST
 from coord.testing.scheduler import Scheduled
-from coord.testing.store import Store
 
 if TYPE_CHECKING:
     from coord.testing.agent import SimulatedAgent
     from coord.testing.cluster import SimulatedConsul
 
-HOLD_S = 7.0
-"""How long Consul holds a request that needs a leader while there is none, in seconds."""
-JITTER = 16
 
-
-class Proposal:
-    """An entry of a leader's log that no majority has confirmed yet.
-
-    `holders`: the servers that have got it.
-    """
-
-    __slots__ = ("command", "holders", "rpc")
-
-    def __init__(self, command: Command, rpc: Rpc | None, holders: tuple[str, ...]) -> None:
-        self.command = command
-        self.rpc = rpc
-        self.holders = holders
-
-
-class SimulatedServer:
+class SimulatedServer(RequestDesk):
     """One server. Made by `SimulatedConsul`; a test kills, starts, freezes and cuts it.
 
     Attributes:
-        leading: whether it believes to be the leader; more than one may for a while.
-        known_leader: whom it believes to lead.
-        quorum: whether a majority hears it and is heard, and would follow it.
         agent: the agent that every server is as well.
+        position: up to where it has applied the committed log; -1: it needs all of it.
+        held_position: up to where it has the committed log.
+        attached: whether the leader reaches it, since `attached_at`.
+        lag_s: how much later than the leader it applies.
     """
 
     agent: SimulatedAgent
 
     def __init__(self, consul: SimulatedConsul, name: str, address: str) -> None:
-        self._consul = consul
-        self._scheduler = consul.scheduler
-        self._rng: random.Random = consul.rng
-        self.name = self.endpoint = name
-        self.address = address
-        self.clock_rate = 1.0
-        self.store = Store()
-        self.running = True
-        self.frozen = False
-        self.life = 1
-        self.leading = False
-        self.known_leader: SimulatedServer | None = None
-        self.quorum = False
-        self.pending: list[Proposal] = []
+        super().__init__(consul, name, address)
         self.position = 0
         self.held_position = 0
         self.attached = False
         self.attached_at = 0.0
         self.lag_s = 0.0
-        self.hearers: tuple[str, ...] = ()
-        self._forwarded: dict[Rpc, None] = {}
-        self._verifying: dict[Rpc, None] = {}
-        self._waiting: dict[Waiting, None] = {}
-        self._held: dict[Rpc, None] = {}
-        self._backlog: list[Callable[[], None]] = []
         self._timers: dict[str, Scheduled] = {}
 
-    @property
-    def server_address(self) -> str:
-        """What it is called in the answers about the cluster."""
-        return f"{self.address}:8300"
+    # --- leading ---
 
-    # --- what is asked of it ---
-
-    def take(self, rpc: Rpc) -> None:
-        """A request arrives, from an agent or from another server."""
-        if not self.running:
-            self._send_back(rpc, rpc.entry, BROKEN)
-        elif self.frozen:
-            self._backlog.append(partial(self.take, rpc))
-        elif rpc.mode is Mode.STALE or self.leading:
-            self._carry_out(rpc)
-        elif self.known_leader is not None:
-            self._note_forwarded(rpc)
-            leader = self.known_leader
-            self._consul.network.link(self.name, leader.name).send(partial(leader.take, rpc))
-        else:
-            self._hold(rpc)
-
-    def answer(self, rpc: Rpc, outcome: object) -> None:
-        """Send the outcome back the way the request came."""
-        if self.running:
-            self._send_back(rpc, rpc.entry, outcome)
-
-    def _send_back(self, rpc: Rpc, entry: SimulatedServer, outcome: object) -> None:
-        network = self._consul.network
-        if entry is not self:
-            relay = partial(entry._relay, rpc, outcome)
-            network.link(self.name, entry.name).send(relay)
-        else:
-            self._to_agent(rpc, outcome)
-
-    def _relay(self, rpc: Rpc, outcome: object) -> None:
-        if not self.running:
-            return
-        if self.frozen:
-            self._backlog.append(partial(self._relay, rpc, outcome))
-            return
-        self._forwarded.pop(rpc, None)
-        self._to_agent(rpc, outcome)
-
-    def _to_agent(self, rpc: Rpc, outcome: object) -> None:
-        agent = rpc.agent
-        if agent.server is self:
-            agent.hear(rpc, outcome)
-        else:
-            network = self._consul.network
-            network.link(self.name, agent.endpoint).send(partial(agent.hear, rpc, outcome))
-
-    def _note_forwarded(self, rpc: Rpc) -> None:
-        if len(self._forwarded) > 256:
-            # Answers that a link has lost are never noted here.
-            oldest = self._scheduler.now() - 60
-            self._forwarded = {r: None for r in self._forwarded if r.started + r.wait_s > oldest}
-        self._forwarded[rpc] = None
-
-    def _hold(self, rpc: Rpc) -> None:
-        """Wait for a leader to be known, for as long as Consul does."""
-        now = self._scheduler.now()
-        self._held[rpc] = None
-        self._scheduler.at(max(now, rpc.started + HOLD_S), partial(self._give_up, rpc))
-
-    def _give_up(self, rpc: Rpc) -> None:
-        if self.frozen:
-            self._backlog.append(partial(self._give_up, rpc))
-        elif self._held.pop(rpc, rpc) is None and self.running:
-            self.answer(rpc, NO_LEADER)
-
-    def _carry_out(self, rpc: Rpc) -> None:
-        mode = rpc.mode
-        if mode is Mode.WRITE:
-            self._write(rpc)
-        elif mode is Mode.CONSISTENT:
-            self._verify(rpc)
-        elif mode is Mode.LEADER:
-            assert rpc.act is not None
-            self.answer(rpc, rpc.act(self))
-        else:
-            self._read(rpc)
-
-    # --- reads ---
-
-    def _verify(self, rpc: Rpc) -> None:
-        """Ask the others whether it still leads; unanswered, it waits until it steps down."""
-        self._verifying[rpc] = None
-        if len(self._consul.servers) == 1:
-            self._verified(rpc)
-        elif self.quorum:
-            when = self._scheduler.now() + self._consul.round_trip_s()
-            self._scheduler.at(when, partial(self._verified, rpc))
-
-    def _verified(self, rpc: Rpc) -> None:
-        if self.frozen:
-            self._backlog.append(partial(self._verified, rpc))
-        elif self.leading and self.quorum and self._verifying.pop(rpc, rpc) is None:
-            self._read(rpc)
-
-    def _read(self, rpc: Rpc) -> None:
-        if not self.leading:
-            self.catch_up()
-        query = rpc.query
-        assert query is not None
-        index, value = query.run(self.store)
-        if self._consul.trace is not None:
-            self._consul.trace("read", (self.name, rpc.mode.name, query, index))
-        known = self.leading or self.known_leader is not None
-        if query.__class__ is TxnRead:
-            self.answer(rpc, value)
-        elif rpc.min_index and index <= rpc.min_index:
-            waiting = Waiting(self, rpc, query, Reply(value, index or 1, known))
-            self._waiting[waiting] = None
-        else:
-            self.answer(rpc, Reply(value, index or 1, known))
-
-    def woken(self, waiting: Waiting) -> None:
-        """What a blocking query asked about has changed."""
-        rpc = waiting.rpc
-        known = self.leading or self.known_leader is not None
-        index, value = waiting.query.run(self.store)
-        if index <= rpc.min_index:
-            waiting.go_on(Reply(value, index or 1, known))
-            return
-        self.end_waiting(waiting)
-        if rpc.mode is not Mode.CONSISTENT:
-            self.answer(rpc, Reply(value, index or 1, known))
-        elif self.leading:
-            self._verify(rpc)
-        else:
-            self.answer(rpc, LEADERSHIP_LOST)
-
-    def end_waiting(self, waiting: Waiting) -> None:
-        """A blocking query hangs no more."""
-        self._waiting.pop(waiting, None)
-        waiting.timer.cancel()
-
-    def timed_out(self, waiting: Waiting) -> None:
-        """A blocking query has hung for as long as it was to."""
-        if self.frozen:
-            self._backlog.append(partial(self.timed_out, waiting))
-        elif waiting in self._waiting:
-            self.end_waiting(waiting)
-            self.store.waiters.drop(waiting)
-            self.answer(waiting.rpc, waiting.reply)
-
-    # --- writes ---
-
-    def _write(self, rpc: Rpc) -> None:
-        command = rpc.command
-        assert command is not None
-        if command.__class__ is Txn:
-            now = self._scheduler.now()
-            refused = self.store.refused_before(command, now)
-            if refused is not None:
-                if self._consul.trace is not None:
-                    self._consul.trace("refused", (self.name, command, refused))
-                self.answer(rpc, refused)
-                return
-        self.propose(command, rpc)
-
-    def propose(self, command: Command, rpc: Rpc | None = None) -> None:
-        """Write it to the log; it counts once a majority has it."""
-        proposal = Proposal(command, rpc, self.hearers)
-        self.pending.append(proposal)
-        when = self._scheduler.now() + self._consul.round_trip_s()
-        self._scheduler.at(when, partial(self._confirmed, proposal))
-
-    def _confirmed(self, proposal: Proposal) -> None:
-        if self.frozen:
-            self._backlog.append(partial(self._confirmed, proposal))
-            return
-        if not (self.leading and self.quorum and proposal in self.pending):
-            return
-        while self.pending:
-            done = self.pending.pop(0)
-            self.commit(done)
-            if done is proposal:
-                return
+    def lead(self, tail: list[Proposal]) -> None:
+        """Elected: `tail` is what it has of its predecessor's log that was not confirmed."""
+        self.leading, self.known_leader = True, self
+        for proposal in tail:
+            self.commit(proposal)
+        self.commit(Proposal(Nothing(), None, ()))
+        for session_id in self.store.sessions:
+            self.start_timer(session_id)
+        self._take_up()
 
     def commit(self, proposal: Proposal) -> None:
         """A majority has it: carry it out, and tell who asked."""
@@ -279,29 +62,6 @@ class SimulatedServer:
                 self.start_timer(session_id)
         if proposal.rpc is not None:
             self.answer(proposal.rpc, result)
-
-    def quorum_is_back(self) -> None:
-        """The majority hears it again before it stepped down: what hung goes on."""
-        if self.pending:
-            last = self.pending[-1]
-            for proposal in self.pending:
-                proposal.holders = self.hearers
-            when = self._scheduler.now() + self._consul.round_trip_s()
-            self._scheduler.at(when, partial(self._confirmed, last))
-        for rpc in list(self._verifying):
-            self._verify(rpc)
-
-    # --- leading ---
-
-    def lead(self, tail: list[Proposal]) -> None:
-        """Elected: `tail` is what it has of its predecessor's log that was not confirmed."""
-        self.leading, self.known_leader = True, self
-        for proposal in tail:
-            self.commit(proposal)
-        self.commit(Proposal(Nothing(), None, ()))
-        for session_id in self.store.sessions:
-            self.start_timer(session_id)
-        self._take_up()
 
     def step_down(self) -> None:
         """It leads no more: what hangs here fails; what it wrote may still count."""
@@ -370,7 +130,7 @@ class SimulatedServer:
 
     def established(self) -> None:
         """It leads, and everybody in reach knows: see that the catalog says who is there."""
-        self._consul.gossip.reconcile()
+        self._consul.gossip.reconcile(at_once=True)
 
     def catch_up(self, *, all_of_it: bool = False) -> None:
         """Apply what has come from the leader by now."""
@@ -382,6 +142,7 @@ class SimulatedServer:
         """Stand still: what arrives waits."""
         if self.running and not self.frozen:
             self.frozen = True
+            self.agent.freeze()
             self._consul.changed()
 
     def thaw(self) -> None:
@@ -389,6 +150,7 @@ class SimulatedServer:
         if not self.frozen:
             return
         self.frozen = False
+        self.agent.thaw()
         self._consul.changed()
         backlog, self._backlog = self._backlog, []
         for call in backlog:
@@ -399,7 +161,6 @@ class SimulatedServer:
         if not self.running:
             return
         self.running = self.frozen = False
-        self.life += 1
         self.leading, self.known_leader = False, None
         self._backlog = []
         for timer in self._timers.values():
@@ -427,39 +188,6 @@ class SimulatedServer:
         if wipe:
             self._consul.log.wipe(self)
         self.running = True
-        self.life += 1
         self.store.clock_rate = self.clock_rate
         self.agent.start(wipe=wipe)
         self._consul.changed()
-
-
-class Waiting:
-    """A blocking query that hangs at a server. `reply`: what it would be told if it ended now."""
-
-    __slots__ = ("_server", "query", "reply", "rpc", "timer")
-
-    def __init__(
-        self, server: SimulatedServer, rpc: Rpc, query: Query, reply: Reply[object]
-    ) -> None:
-        self._server = server
-        self.rpc = rpc
-        self.query = query
-        self.reply = reply
-        scheduler, rng = server._scheduler, server._rng
-        wait_s = rpc.wait_s * (1 + rng.random() / JITTER) / server.clock_rate
-        self.timer = scheduler.at(scheduler.now() + wait_s, partial(server.timed_out, self))
-        query.wait(server.store, self)
-
-    def go_on(self, reply: Reply[object]) -> None:
-        """Nothing new for it: wait on, within the same time."""
-        self.reply = reply
-        self.query.wait(self._server.store, self)
-
-    def look_again(self) -> None:
-        """See `Waiter`."""
-        self._server.woken(self)
-
-    def abandoned(self) -> None:
-        """See `Waiter`."""
-        self._server.end_waiting(self)
-        self._server.answer(self.rpc, self.reply)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,12 +64,13 @@ async def eventually(
 
     Raises AssertionError with the last answer when it never is.
     """
-    end = time.monotonic() + within_s
+    now = asyncio.get_running_loop().time
+    end = now() + within_s
     while True:
         answer = await ask()
         if until(answer):
             return answer
-        if time.monotonic() > end:
+        if now() > end:
             raise AssertionError(f"not so within {within_s} s; the last answer was {answer!r}")
         await asyncio.sleep(0.02)
 

@@ -8,14 +8,11 @@ asserted but for a lower bound that Consul's own clock gives, and generous upper
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import pytest
+from conformance_bench import Bench, now
 from consul_agents import (
-    ConsulAgent,
-    Mode,
-    client_of,
     entry_of,
     eventually,
     new_session,
@@ -108,12 +105,8 @@ async def test_acquire_within_the_lock_delay(consul: ConsulApi, name: str) -> No
 
 
 async def test_a_lock_delay_refusal_costs_no_raft_entry_and_a_held_one_does(
-    consul: ConsulApi, name: str, consul_agent: ConsulAgent
+    consul: ConsulApi, name: str, bench: Bench
 ) -> None:
-    def commits() -> int:
-        stats = consul_agent.get_json("/v1/agent/self")["Stats"]["raft"]
-        return int(stats["last_log_index"])
-
     held, delayed = f"{name}/held", f"{name}/delayed"
     await held_lock(consul, held)
     await consul.session_destroy(await held_lock(consul, delayed, lock_delay_s=60))
@@ -122,7 +115,7 @@ async def test_a_lock_delay_refusal_costs_no_raft_entry_and_a_held_one_does(
     terms = {k: await entry_of(consul, f"{k}/term") for k in (held, delayed)}
 
     async def cost(root: str) -> int:
-        before = await asyncio.to_thread(commits)
+        before = await bench.shared.log_index()
         result = await acquire(
             consul,
             root,
@@ -131,7 +124,7 @@ async def test_a_lock_delay_refusal_costs_no_raft_entry_and_a_held_one_does(
             term_index=terms[root].modify_index,
         )
         assert not result.ok
-        return await asyncio.to_thread(commits) - before
+        return await bench.shared.log_index() - before
 
     # Others may write meanwhile (agents do, now and then): the cheapest of a few counts.
     assert min([await cost(delayed) for _ in range(5)]) == 0
@@ -390,18 +383,18 @@ async def test_an_index_from_the_future_blocks_for_the_whole_wait(
 ) -> None:
     await consul.kv_put(name, b"1")
     index = (await consul.kv_get(name)).index
-    started = time.monotonic()
+    started = now()
     waiting = asyncio.create_task(consul.kv_get(name, index=index + 10**6, wait_s=1))
     await consul.kv_put(name, b"2")
     reply = await waiting
-    assert time.monotonic() - started > 0.9
+    assert now() - started > 0.9
     assert reply.index < index + 10**6
 
 
 async def test_a_restored_snapshot_takes_values_and_their_indexes_back(
-    make_agent: Callable[..., ConsulAgent], name: str
+    bench: Bench, name: str
 ) -> None:
-    async with client_of(await asyncio.to_thread(make_agent, mode=Mode.SERVER)) as consul:
+    async with (await bench.server()).client() as consul:
         session = await new_session(consul, name)
         assert await take(consul, name, session)
         held = await entry_of(consul, name)
