@@ -146,7 +146,9 @@ class SimulatedAgent:
         servers, joined = self._consul.servers, self._consul.network.joined
         left = self.chosen
         there = [s for s in servers if s.running and joined(self.endpoint, s.name)]
-        self.chosen = self.rng.choice(there or servers)
+        if not there:
+            return  # nobody to go to: it goes on asking in vain
+        self.chosen = self.rng.choice(there)
         if self.chosen is not left:
             for rpc in [rpc for rpc in self._open if rpc.entry is left]:
                 self.hear(rpc, BROKEN)
