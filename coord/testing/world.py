@@ -290,6 +290,7 @@ class World:
         stop: asked after each thing that happened.
         """
         heap, ready = self._heap, self._ready
+        at_once = 0
         while True:
             while ready:
                 ready.popleft()._run_ready()
@@ -299,8 +300,11 @@ class World:
                 self.time = max(self.time, end)
                 return False
             when, _, what = heapq.heappop(heap)
+            at_once += 1
             if when > self.time:
-                self.time = when
+                self.time, at_once = when, 0
+            elif at_once > AT_ONCE_LIMIT:
+                raise Spinning(f"the world at {self.time:.6f}")
             self.happened += 1
             if isinstance(what, Event):
                 call, what.call = what.call, None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from random import Random
 
 from coord.election.timing import Timing, budget
+from coord.testing.world import Spinning
 from tests.simulation.checker import Checker, Violation
 from tests.simulation.faults import KINDS, Faults
 from tests.simulation.fleet import Fleet
@@ -87,6 +88,8 @@ class Run:
                 if self._recover() and self._strike_once():
                     self._look_at_polls()
                 self._end()
+            except Spinning as spinning:
+                self._broken("spins", str(spinning))
             finally:
                 self.fleet.world.close()
 

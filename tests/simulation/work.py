@@ -106,7 +106,7 @@ async def _insist(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     cancelled: asyncio.CancelledError | None = None
-    while (left := end - loop.time()) > 0:
+    while (left := end - loop.time()) > 1e-6:
         try:
             await asyncio.sleep(left)
         except asyncio.CancelledError as error:

@@ -178,6 +178,18 @@ def test_a_process_that_lets_no_time_pass_is_found_out() -> None:
         world.run_until(1.0)
 
 
+def test_a_process_that_waits_for_no_time_at_all_is_found_out() -> None:
+    world = World()
+    loop = world.process("p")
+
+    def again() -> None:
+        loop.call_later(0.0, again)
+
+    again()
+    with pytest.raises(Spinning, match="the world at 0"):
+        world.run_until(1.0)
+
+
 def test_a_run_that_does_not_end_is_told() -> None:
     with pytest.raises(TimeoutError, match="10 simulated seconds"):
         World().run(asyncio.Event().wait(), within_s=10.0)
