@@ -231,6 +231,8 @@ class Application:
         finally:
             with contextlib.suppress(ConsulError):
                 await self._service.deregister()
+            if self._work is not None:
+                await self._work.tidy()
         _log.info("node ends")
         return 0 if ended_well and not broken else EXIT_FATAL
 

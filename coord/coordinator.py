@@ -76,6 +76,7 @@ class Coordinator:
         self._lease: Lease | None = None
         self._until = float("-inf")
         self._service: LeaderService | None = None
+        self._left: list[LeaderService] = []
         self._passing: asyncio.Task[None] | None = None
         self._hiding: asyncio.Task[None] | None = None
 
@@ -213,8 +214,16 @@ class Coordinator:
         self._stop_hiding()
         service, self._service, self._lease, self._term = self._service, None, None, None
         if service is not None:
+            self._left.append(service)
+        await self.tidy()
+
+    async def tidy(self) -> None:
+        """Take off the agent what is there of earlier terms; it may not have answered before."""
+        for service in tuple(self._left):
             with contextlib.suppress(ConsulError):
                 await service.deregister()
+                if service in self._left:  # nobody else has seen to it meanwhile
+                    self._left.remove(service)
 
     # -- the supervisor's news -------------------------------------------------------------
 

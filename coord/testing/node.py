@@ -162,6 +162,11 @@ class SimulatedNode:
         return self._loop is not None and self._loop.frozen
 
     @property
+    def boot_id(self) -> str:
+        """Of its present process; "" if there is none."""
+        return self.application.identity.boot_id if self.application is not None else ""
+
+    @property
     def pending(self) -> tuple[str, ...]:
         """The names of the tasks of its process that have not ended."""
         return self._loop.pending if self._loop is not None else ()

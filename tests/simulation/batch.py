@@ -16,7 +16,8 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.simulation.run import PROBES, Outcome, run
+from tests.simulation.probes import PROBES
+from tests.simulation.run import Outcome, run
 
 CHUNK = 4
 """Seeds that one process is given at a time."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from tests.simulation.history import Entry, What
 
-
 LISTED_LIMIT_S = 10.0
 """How long discovery may name a former leader too: a late heartbeat may bring back its entry, until
 its TTL or gossip takes that away. It does not work meanwhile, and says so to whoever asks it."""
@@ -60,6 +59,8 @@ class Checker:
         self._processes: dict[str, _Process] = {}
         self._highest_begun = 0
         self._begun_by: dict[int, str] = {}
+        self._from_before: set[tuple[str, int]] = set()
+        """Who leads in a term that Consul forgot when it was restored, until he notices."""
         self._received: dict[int, str] = {}
         self._highest_received = 0
         self.stale_refused = 0
@@ -148,11 +149,13 @@ class Checker:
         first = self._begun_by.setdefault(term, entry.who)
         if first != entry.who:
             self._broken("term used twice", f"term {term} by {first} and {entry.who}")
-        if term < self._highest_begun:
-            self._broken("term went back", f"{entry.who} begins {term} after {self._highest_begun}")
-        if term > self._highest_begun:
-            self.elections += 1
-        self._highest_begun = max(self._highest_begun, term)
+        if (entry.who, term) not in self._from_before:
+            if term < self._highest_begun:
+                detail = f"{entry.who} begins {term} after {self._highest_begun}"
+                self._broken("term went back", detail)
+            if term > self._highest_begun:
+                self.elections += 1
+            self._highest_begun = max(self._highest_begun, term)
         process.working, process.paused = term, None
 
     def _ended(self, entry: Entry) -> None:
@@ -211,6 +214,8 @@ class Checker:
         self._highest_begun = self._highest_received = 0
         for process in self._processes.values():
             process.told_changes.clear()
+            if process.leads is not None:
+                self._from_before.add((process.node, process.leads))
         self._open_jobs.clear()
 
     def _listed(self, entry: Entry) -> None:

@@ -24,6 +24,8 @@ NODE_KINDS: Final = (
     "stall_work",
     "host_loss",
     "crash_all",
+    "newcomer",
+    "deaf_successor",
 )
 LINK_KINDS: Final = (
     "cut_node",
@@ -168,6 +170,21 @@ class Faults:
             member.start()
 
         self._lasting(back, self._some_time())
+
+    def _newcomer(self, _: Member) -> None:
+        """A node that remembers nothing starts just when the election's keys are deleted."""
+        fleet = self._fleet
+        member = self._random.choice([m for m in fleet.members if m is not fleet.at_work])
+        member.node.kill()
+        fleet.operate(self._random.choice(("delete_leader", "delete_prefix")))
+        fleet.world.at(fleet.world.time + self._random.uniform(0.0, 0.1), member.start)
+
+    def _deaf_successor(self, member: Member) -> None:
+        """The leader gives way, and whoever takes over may not hear that it has."""
+        member.step_down()
+        for other in self._fleet.members:
+            if other is not member and self._random.random() < 0.5:
+                self._cut_node_answers(other)
 
     # -- links -----------------------------------------------------------------------------
 

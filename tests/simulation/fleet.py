@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import fields
 from random import Random
 from typing import Any
@@ -191,6 +191,8 @@ class Fleet:
         self.schedules = SCHEDULES
         self.working: dict[str, int] = {}
         """The term in which each node's work runs; while it stands still too."""
+        self.begun = 0
+        """How often work has begun."""
         self._worker: Member | None = None
         self.members = [Member(self, number, plan) for number in range(plan.nodes)]
         self._operator_loop = self.world.process("operator")
@@ -203,6 +205,10 @@ class Fleet:
         """Write the history."""
         self.history.add(self.world.time, what, who, *details)
 
+    def run_for(self, seconds: float, *, stop: Callable[[], bool] | None = None) -> bool:
+        """Let so much time pass; whether `stop` ended it before."""
+        return self.world.run_until(self.world.time + seconds, stop=stop)
+
     # -- who works -------------------------------------------------------------------------
 
     @property
@@ -213,6 +219,7 @@ class Fleet:
     def work_begins(self, member: Member, term: int) -> None:
         """Its work has begun."""
         self._worker = member
+        self.begun += 1
         self.working[member.name] = term
 
     def work_ends(self, member: Member) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -22,6 +22,7 @@ from tests.simulation.fleet import Fleet
 from tests.simulation.history import History, What
 from tests.simulation.leftovers import find_leftovers, late_schedules
 from tests.simulation.plan import CLOCKS_OFF, Plan, draw
+from tests.simulation.probes import PROBES, strike
 
 WARM_UP_S = 12.0
 CALM_S = 80.0
@@ -30,7 +31,6 @@ lost answer of a blocking query goes unnoticed."""
 AFTERMATH_S = 370.0
 """After the last node has ended: as long as an agent keeps a service that nobody passes, by its
 own clock, and until it looks next."""
-PROBES = ("clean_end", "kill", "hang", "host_loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +99,20 @@ class Run:
     def _phase(self, name: str) -> None:
         self.fleet.tell(What.PHASE, "world", name)
 
-    def _run_for(self, seconds: float, stop: Callable[[], bool] | None = None) -> bool:
-        world = self.fleet.world
-        return world.run_until(world.time + seconds, stop=stop)
-
     # -- the parts -------------------------------------------------------------------------
 
     def _begin(self) -> None:
         self._phase("begin")
         self.fleet.run_operator(self.fleet.prepare())
-        self._run_for(2.0)
+        self.fleet.run_for(2.0)
         for member in self.fleet.members:
             member.start()
-        self._run_for(WARM_UP_S)
+        self.fleet.run_for(WARM_UP_S)
 
     def _harm(self) -> None:
         self._phase("faults")
         self._faults.begin()
-        self._run_for(self.plan.seconds)
+        self.fleet.run_for(self.plan.seconds)
 
     def _recover(self) -> bool:
         self._faults.end()
@@ -130,42 +126,25 @@ class Run:
         self._phase("calm")
         began = fleet.world.time
         limit_s = recovery_limit(self.plan.timings)
-        if not self._run_for(limit_s, stop=lambda: len(fleet.working) == 1):
+        if not self.fleet.run_for(limit_s, stop=lambda: len(fleet.working) == 1):
             self._broken("nobody leads", f"{limit_s:.1f} s after all faults ended")
             return False
         self.recovered_s = fleet.world.time - began
-        self._run_for(CALM_S)
+        self.fleet.run_for(CALM_S)
         if len(fleet.working) != 1:
             self._broken("nobody leads", "after a while without faults")
             return False
         return True
 
     def _strike_once(self) -> bool:
-        fleet = self.fleet
-        leader = fleet.at_work
-        assert leader is not None
-        self.probe = self._random.choice(PROBES)
+        self.probe = self._random.choice(tuple(PROBES))
         self._phase(f"probe {self.probe}")
-        limits = [getattr(budget(timing), self.probe) for timing in self.plan.timings]
-        limit_s = max(limits) / (1 - CLOCKS_OFF) + leader.temper.stop_s
-        began = fleet.world.time
-        match self.probe:
-            case "clean_end":
-                leader.stop()
-            case "kill":
-                leader.node.kill()
-            case "hang":
-                leader.freeze()
-            case "host_loss":
-                leader.node.kill()
-                leader.agent.kill()
-        led = self._run_for(60.0, stop=lambda: any(each != leader.name for each in fleet.working))
-        if led:
-            self.probe_s = fleet.world.time - began
-        if self.probe_s is None or self.probe_s > limit_s:
-            self._broken("over budget", f"{self.probe}: {self.probe_s} s, promised {limit_s:.2f} s")
-        self._run_for(CALM_S)
-        return led
+        struck = strike(self.fleet, self.probe, self.plan.timings)
+        self.probe_s = struck.seconds
+        if struck.broken:
+            self._broken("over budget", f"{self.probe}: {struck.broken}")
+        self.fleet.run_for(CALM_S)
+        return not struck.broken
 
     def _look_at_polls(self) -> None:
         for late in late_schedules(self.fleet):
@@ -176,15 +155,22 @@ class Run:
         self._phase("end")
         for member in fleet.members:
             member.thaw()
+        fleet.run_for(5.0)
+        boots = [boot for each in fleet.members if (boot := each.node.boot_id)]
+        for member in fleet.members:
             member.stop()
             if not member.agent.running:
                 member.agent.start(wipe=False)
         longest = max(timing.shutdown_timeout for timing in self.plan.timings)
         everybody_gone = lambda: not any(each.node.running for each in fleet.members)  # noqa: E731
-        if not self._run_for(longest + 15.0, stop=everybody_gone):
+        if not self.fleet.run_for(longest + 15.0, stop=everybody_gone):
             staying = [each.name for each in fleet.members if each.node.running]
             self._broken("does not end", ", ".join(staying))
-        self._run_for(AFTERMATH_S)
+        self.fleet.run_for(5.0)
+        for left in find_leftovers(fleet):
+            if any(boot[:8] in left for boot in boots):
+                self._broken("left behind", f"at a clean end: {left}")
+        self.fleet.run_for(AFTERMATH_S)
         for left in find_leftovers(fleet):
             self._broken("left behind", left)
 

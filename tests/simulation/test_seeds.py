@@ -14,7 +14,8 @@ from tests.simulation.batch import be_quiet
 from tests.simulation.faults import KINDS
 from tests.simulation.history import What
 from tests.simulation.plan import draw
-from tests.simulation.run import PROBES, run
+from tests.simulation.probes import PROBES
+from tests.simulation.run import run
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SEEDS = int(os.environ.get("COORD_SIMULATION_SEEDS", "200"))
