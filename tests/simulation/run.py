@@ -122,7 +122,6 @@ class Run:
             member.thaw()
             member.start()
             member.temper.crash = member.temper.stall = False
-        fleet.run_operator(fleet.put_schedules())
         self._phase("calm")
         began = fleet.world.time
         limit_s = recovery_limit(self.plan.timings)
@@ -130,6 +129,7 @@ class Run:
             self._broken("nobody leads", f"{limit_s:.1f} s after all faults ended")
             return False
         self.recovered_s = fleet.world.time - began
+        fleet.run_operator(fleet.put_schedules())
         self.fleet.run_for(CALM_S)
         if len(fleet.working) != 1:
             self._broken("nobody leads", "after a while without faults")
