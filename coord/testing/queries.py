@@ -6,8 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from coord.consul.types import HealthCheck, KVEntry, NodeInfo, ServiceInstance, TxnOp, TxnResult
+from coord.consul.types import (
+    HealthCheck,
+    KVEntry,
+    NodeInfo,
+    ServiceInstance,
+    Session,
+    TxnOp,
+    TxnResult,
+)
+from coord.testing.commands import Failure
 from coord.testing.store import Store
+from coord.testing.txns import malformed
 from coord.testing.waiters import Waiter
 
 
@@ -155,7 +165,14 @@ SESSION_LIST = Look(
 
 def session_info(session_id: str) -> Look:
     """One session, or None."""
-    return Look(lambda store: (store.sessions_index, store.sessions.get(session_id)))
+
+    def look(store: Store) -> tuple[int, Session | Failure | None]:
+        wrong = malformed(session_id)
+        if wrong is not None:
+            return 0, Failure(500, wrong)
+        return store.sessions_index, store.sessions.get(session_id)
+
+    return Look(look)
 
 
 def session_node(node: str) -> Look:

@@ -8,10 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import Reply
-from coord.testing.commands import (
-    Command,
-    Txn,
-)
+from coord.testing.commands import Command, Failure, Txn
 from coord.testing.queries import Query, TxnRead
 from coord.testing.rpc import LEADERSHIP_LOST, NO_LEADER, UNREACHED, Mode, Rpc
 from coord.testing.store import Store
@@ -195,7 +192,7 @@ class RequestDesk:
         if self._consul.trace is not None:
             self._consul.trace("read", (self.name, rpc.mode.name, query, index))
         known = self.leading or self.known_leader is not None
-        if query.__class__ is TxnRead:
+        if query.__class__ is TxnRead or value.__class__ is Failure:
             self.answer(rpc, value)
         elif rpc.min_index and index <= rpc.min_index:
             waiting = Waiting(self, rpc, query, Reply(value, index or 1, known))

@@ -149,8 +149,8 @@ def malformed(session: str) -> str | None:
     if fine:
         return None
     if len(session) != 36:
-        return "failed session lookup: UUID must be 36 characters"
-    return "failed session lookup: Invalid UUID"
+        return "failed session lookup: index error: UUID must be 36 characters"
+    return "failed session lookup: index error: Invalid UUID"
 
 
 def _lock(keys: KeyTable, sessions: Sessions, index: int, op: TxnOp) -> KVEntry:
