@@ -52,7 +52,7 @@ class RequestDesk:
         self._rng: random.Random = consul.rng
         self.name = self.endpoint = name
         self.address = address
-        self.clock_rate = 1.0
+        self._clock_rate = 1.0
         self.store = Store()
         self.running = True
         self.frozen = False
@@ -66,6 +66,15 @@ class RequestDesk:
         self._waiting: dict[Waiting, None] = {}
         self._held: dict[Rpc, None] = {}
         self._backlog: list[Callable[[], None]] = []
+
+    @property
+    def clock_rate(self) -> float:
+        """How many seconds it counts in one: for TTLs of sessions, lock-delays and waits."""
+        return self._clock_rate
+
+    @clock_rate.setter
+    def clock_rate(self, rate: float) -> None:
+        self._clock_rate = self.store.clock_rate = rate
 
     @property
     def server_address(self) -> str:
@@ -197,6 +206,9 @@ class RequestDesk:
         elif rpc.min_index and index <= rpc.min_index:
             waiting = Waiting(self, rpc, query, Reply(value, index or 1, known))
             self._waiting[waiting] = None
+            if not self.leading:
+                # What is on its way already would wake nobody else.
+                self.catch_up()
         else:
             self.answer(rpc, Reply(value, index or 1, known))
 

@@ -50,12 +50,18 @@ class SteppedScheduler:
                 entry.call()
                 return
 
-    def pass_time(self, seconds: float) -> None:
-        """Let everything happen that is due within so many seconds."""
+    async def pass_time(self, seconds: float) -> None:
+        """Let everything happen that is due within so many seconds, and what it wakes."""
         end = self._now + seconds
-        while self._entries and self._entries[0][0] <= end:
+        while True:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            while self._entries and self._entries[0][2].over:
+                heapq.heappop(self._entries)
+            if not self._entries or self._entries[0][0] > end:
+                break
             self.step()
-        self._now = max(self._now, end)
+        self._now = end
 
     async def until_done(self, call: Coroutine[Any, Any, T]) -> T:
         """What `call` returns, letting time pass for as long as it takes."""
