@@ -110,6 +110,8 @@ async def test_what_was_removed_from_the_catalog_comes_back(bench: Bench, name: 
 async def test_a_note_comes_through_in_the_end(consul: ConsulApi, name: str) -> None:
     check = TtlCheck(name, name, 3600.0, status=CheckStatus.PASSING)
     await consul.service_register(ServiceRegistration(name, name, checks=(check,)))
+    # Else it goes along with the registration.
+    await eventually(lambda: consul.health_service(name), until=lambda r: r.value)
     await consul.check_pass(name, "first")
     before = now()
 
