@@ -148,6 +148,7 @@ class SimulatedAgent:
         there = [s for s in servers if s.running and joined(self.endpoint, s.name)]
         self.chosen = self.rng.choice(there or servers)
         if self.chosen is not left:
+            self.network.link(self.endpoint, left.name).forget()
             for rpc in [rpc for rpc in self._open if rpc.entry is left]:
                 self.hear(rpc, BROKEN)
 

@@ -108,7 +108,7 @@ async def test_what_changed_while_the_servers_were_away_is_written_afterwards() 
 
 
 async def test_asked_without_servers_it_hangs_and_later_says_so_at_once() -> None:
-    room = Room()
+    room = Room(stuck_s=(40.0, 40.0), lonely_s=(6.0, 7.0))
     agent = room.consul.agent("node")
     consul = room.consul.client(agent)
     cut_off(room, agent)
@@ -128,6 +128,22 @@ async def test_asked_without_servers_it_hangs_and_later_says_so_at_once() -> Non
     await room.wait(5.0)
     assert await room.do(consul.kv_put("k", b"v"))
     assert (await room.do(consul.health_service("y"))).value
+
+
+async def test_what_it_sent_into_a_cut_lands_when_that_is_healed() -> None:
+    """TCP sends it again; who asked has long given up."""
+    room = Room()
+    agent = room.consul.agent("node")
+    consul = room.consul.client(agent)
+    cut_off(room, agent)
+    with pytest.raises(ConsulUnavailable):
+        await room.do(consul.kv_put("k", b"v"))
+    await room.wait(1.0)
+    watcher = room.at_server(room.leader())
+    assert (await room.do(watcher.kv_get("k"))).value is None
+    room.network.heal_all()
+    await room.wait(0.1)
+    assert (await room.do(watcher.kv_get("k"))).value is not None
 
 
 async def test_asked_without_a_leader_it_says_so_after_seven_seconds() -> None:

@@ -152,6 +152,40 @@ async def test_a_frozen_leader_that_goes_on_does_not_know_at_once() -> None:
     assert believers(room) == [new]
 
 
+async def test_a_server_that_was_cut_off_unseats_the_leader_when_it_is_back() -> None:
+    """It has stood for election in vain meanwhile, in terms younger than the leader's."""
+    room = Room()
+    old, cut = room.leader(), room.followers()[0]
+    room.isolate(cut)
+    await room.wait(5.0)
+    assert room.leader() is old
+    room.network.heal_all()
+    await room.wait(0.2)
+    assert room.consul.leader() is None
+    await room.wait(2.5)
+    assert room.consul.leader() is not None
+    # Once they have voted together, all is well.
+    settled = room.leader()
+    await room.wait(30.0)
+    assert room.leader() is settled
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+async def test_a_server_that_was_away_otherwise_does_not(how: str) -> None:
+    room = Room()
+    old, away = room.leader(), room.followers()[0]
+    if how == "kill":
+        away.kill()
+    else:
+        away.freeze()
+    await room.wait(5.0)
+    away.start()
+    away.thaw()
+    for _ in range(20):
+        await room.wait(0.2)
+        assert room.consul.leader() is old
+
+
 async def test_no_majority_no_leader() -> None:
     room = Room()
     one, two = room.followers()

@@ -91,6 +91,23 @@ async def test_a_cut_has_a_direction_and_spares_what_is_on_its_way() -> None:
     assert await post.numbers(1.0) == [0]
 
 
+async def test_what_is_sent_over_a_cut_may_wait_for_it_to_heal() -> None:
+    """As on a TCP connection: in order, and lost once the connection would have broken."""
+    post = Post()
+    post.network.set("a", "b", kept_s=10.0, cut=True)
+    post.send(3)
+    await post.numbers(6.0)
+    post.send(20)
+    assert await post.numbers(6.0) == []
+    post.network.heal("a", "b")
+    assert await post.numbers(1.0) == list(range(20))
+    post.network.cut("a", "b")
+    post.send(3)
+    post.network.link("a", "b").forget()
+    post.network.heal("a", "b")
+    assert await post.numbers(1.0) == []
+
+
 async def test_healing_all_takes_every_fault_away() -> None:
     post = Post()
     post.network.cut_both("a", "b")
