@@ -150,6 +150,7 @@ class SimulatedAgent:
             return  # nobody to go to: it goes on asking in vain
         self.chosen = self.rng.choice(there)
         if self.chosen is not left:
+            self.network.link(self.endpoint, left.name).forget()
             for rpc in [rpc for rpc in self._open if rpc.entry is left]:
                 self.hear(rpc, BROKEN)
 
@@ -184,11 +185,11 @@ class SimulatedAgent:
             self.services[service.id] = service
             self.sync.service_changed(service.id)
         for check in registration.checks:
-            self._put_check(check, service, self.checks.get(check.id))
+            self._put_check(check, service)
         return None
 
     def register_check(self, check: TtlCheck, service_id: str | None) -> Failure | None:
-        """Register a check of the node, or of a service that is there."""
+        """Register a check of the node, or of a service that is there; one keeps its status."""
         if check.ttl_s < 0.0005:
             return Failure(400, "Invalid check: TTL must be > 0 for TTL checks")
         service = None
@@ -196,8 +197,7 @@ class SimulatedAgent:
             service = self.services.get(service_id)
             if service is None:
                 return Failure(500, f'ServiceID "{service_id}" does not exist')
-        known = self.checks.get(check.id)
-        self._put_check(check, service, known if known and known.reported else None)
+        self._put_check(check, service)
         return None
 
     def deregister(self, service_id: str) -> bool:
@@ -227,13 +227,11 @@ class SimulatedAgent:
         check.report(status, output)
         return True
 
-    def _put_check(
-        self, check: TtlCheck, service: ServiceInstance | None, known: LocalCheck | None
-    ) -> None:
+    def _put_check(self, check: TtlCheck, service: ServiceInstance | None) -> None:
         old = self.checks.get(check.id)
         if old is not None:
             old.stop()
-        new = self.checks[check.id] = LocalCheck(self, check, service, known)
+        new = self.checks[check.id] = LocalCheck(self, check, service, old)
         if old is None or old.health != new.health:
             self.sync.check_changed(check.id)
 

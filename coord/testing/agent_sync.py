@@ -35,7 +35,7 @@ class AgentTimes:
     soon_s: Span = (0.0005, 0.003)
     full_s: Span = (60.0, 90.0)
     failed_s: Span = (15.0, 30.0)
-    lost_s: Span = (1.0, 3.0)
+    lost_s: Span = (2.0, 5.0)
     back_s: Span = (0.0, 3.0)
     note_s: Span = (150.0, 450.0)
 

@@ -45,7 +45,8 @@ class SessionCalls(Calls):
         if behavior not in ("release", "delete"):
             wrong = f"Invalid Behavior setting '{behavior}'"
         elif ttl_s and not LEAST_TTL_S <= ttl_s <= MOST_TTL_S:
-            wrong = f"Invalid Session TTL '{ttl_s:g}', must be between [10s=24h0m0s]"
+            nanoseconds = round(ttl_s * 1000) * 10**6
+            wrong = f"Invalid Session TTL '{nanoseconds}', must be between [10s=24h0m0s]"
         session = Session(
             self._new_id(),
             name,

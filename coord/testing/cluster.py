@@ -14,7 +14,7 @@ from coord.testing.commands import Command
 from coord.testing.elections import Elections
 from coord.testing.gossip import Gossip
 from coord.testing.log import Log
-from coord.testing.network import Network, Span
+from coord.testing.network import CONNECTION, LOCAL, LinkSettings, Network, Span
 from coord.testing.scheduler import LoopScheduler, Scheduler
 from coord.testing.server import SimulatedServer
 
@@ -33,7 +33,8 @@ class SimulatedConsul:
     heartbeat_s: after how long the others hold it to be gone.
     election_s: after how long they have another; at `raft_multiplier` 1.
     suspicion_s: after how long a silent agent is marked failed.
-    stuck_s: after how long an agent gives up a server that only it cannot reach.
+    stuck_s: after how long an agent's connection to a server that it cannot reach breaks.
+    lonely_s: after how long an agent that reaches no server says at once that it knows of none.
     commit_s: how long it takes to hear from a majority.
     lag_s: how much later than the leader the other servers apply what was committed.
 
@@ -54,7 +55,8 @@ class SimulatedConsul:
         heartbeat_s: Span = (1.0, 2.0),
         election_s: Span = (2.0, 4.0),
         suspicion_s: Span = (5.7, 7.3),
-        stuck_s: Span = (10.0, 30.0),
+        stuck_s: Span = (10.0, 40.0),
+        lonely_s: Span = (30.0, 90.0),
         commit_s: Span = (0.0006, 0.003),
         lag_s: Span = (0.001, 0.06),
         agent_times: AgentTimes | None = None,
@@ -92,10 +94,12 @@ class SimulatedConsul:
             servers=self.servers,
             suspicion_s=suspicion_s,
             stuck_s=stuck_s,
+            lonely_s=lonely_s,
         )
         self._agents: dict[str, SimulatedAgent] = {}
         for server in self.servers:
             server.agent = self._add(server.name, server.address, server)
+        self.network.kind = self._kind
         self.network.on_change(self.changed)
         self.elections.elect_at_once(rng.choice(self.servers))
 
@@ -197,6 +201,11 @@ class SimulatedConsul:
         """A server, an agent or a link changed."""
         self.elections.review()
         self.gossip.review()
+
+    def _kind(self, source: str, target: str) -> LinkSettings:
+        """Agents and servers keep connections; a process and its agent share a machine."""
+        apart = source in self._agents and target in self._agents
+        return CONNECTION if apart else LOCAL
 
     def _add(self, name: str, address: str, server: SimulatedServer | None) -> SimulatedAgent:
         agent = SimulatedAgent(self, name, address, server, self._agent_times)

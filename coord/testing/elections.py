@@ -53,6 +53,7 @@ class Elections:
         self._election: Scheduled | None = None
         self._step_downs: dict[SimulatedServer, Scheduled] = {}
         self._losses: dict[SimulatedServer, Scheduled] = {}
+        self._campaigning: dict[SimulatedServer, None] = {}
 
     @property
     def majority(self) -> int:
@@ -135,6 +136,7 @@ class Elections:
         # One that stands still steps down when it goes on: `review` sees to it.
         if server.leading and not server.frozen:
             server.step_down()
+            self._losses[server] = self._later(self._heartbeat_s, partial(self._lose, server))
             self.review()
 
     # --- the others ---
@@ -156,10 +158,14 @@ class Elections:
             self._log.attach(server, self._scheduler.now())
         elif not hears and server.attached:
             self._log.detach(server)
+        if not server.running:
+            self._campaigning.pop(server, None)
         if server.leading:
             return
         if hears:
             self._cancel(self._losses, server)
+            if self._campaigning.pop(server, self) is None:
+                self._later(_AT_ONCE, self._disrupt)
             if server.known_leader is not leader:
                 server.believe(leader)
         elif server.known_leader is not None and server not in self._losses:
@@ -167,8 +173,25 @@ class Elections:
 
     def _lose(self, server: SimulatedServer) -> None:
         self._losses.pop(server, None)
-        if not server.leading:
+        # One that stands still finds what it was sent meanwhile when it goes on.
+        if not server.leading and is_up(server):
             server.believe(None)
+            # It stands for election from now on, in ever younger terms, and nobody hears it.
+            self._campaigning[server] = None
+
+    def _disrupt(self) -> None:
+        """One that has stood for election in vain is back: its term is younger than the leader's.
+
+        So the leader steps down, and there is another election.
+        """
+        leader = self.acting
+        if leader is not None:
+            leader.step_down()
+            for server in self._log.servers:
+                server.believe(None)
+            self._cancel_election()
+            self._election = self._later(self._heartbeat_s, self._elect)
+            self.review()
 
     # --- elections ---
 
@@ -202,6 +225,9 @@ class Elections:
             if not old.leading:
                 old.pending.clear()
         self._cancel_election()
+        # Whoever takes part in this election has heard of its term.
+        for voter in self._joined(server):
+            self._campaigning.pop(voter, None)
         self._log.catch_up(server, all_of_it=True)
         self.leader = self._log.leader = server
         server.attached = True

@@ -46,6 +46,7 @@ class Gossip:
         servers: list[SimulatedServer],
         suspicion_s: Span,
         stuck_s: Span,
+        lonely_s: Span,
     ) -> None:
         self._scheduler = scheduler
         self._rng = rng
@@ -54,6 +55,7 @@ class Gossip:
         self._servers = servers
         self._suspicion_s = suspicion_s
         self._stuck_s = stuck_s
+        self._lonely_s = lonely_s
         self.agents: list[SimulatedAgent] = []
         self._failed: dict[SimulatedAgent, None] = {}
         self._left: dict[SimulatedAgent, None] = {}
@@ -161,7 +163,7 @@ class Gossip:
         if sees is not agent.lonely:
             self._cancel(self._lonely, agent)
         elif agent not in self._lonely:
-            span = _REJOIN_S if sees else self._suspicion_s
+            span = _REJOIN_S if sees else self._lonely_s
             self._lonely[agent] = self._later(span, partial(self._set_lonely, agent, not sees))
         chosen = agent.chosen
         if is_up(chosen) and self._network.joined(agent.endpoint, chosen.name):

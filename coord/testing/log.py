@@ -96,6 +96,8 @@ class Log:
             index, command, at = self._entries[server.position - self._base]
             due = max(at + server.lag_s, server.attached_at)
             if due > now and not all_of_it:
+                if server.store.waiters.any:
+                    server.look_at(due)
                 break
             server.position += 1
             applied = True

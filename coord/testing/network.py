@@ -26,7 +26,9 @@ class LinkSettings:
     loss: how likely it never arrives.
     double: how likely a copy of it arrives too, `double_after_s` after the first.
     late: how likely it is held back for `late_s`, as by a queue that nobody looks after.
-    cut: nothing arrives at all. What is on its way at that moment still does.
+    cut: nothing arrives. What is on its way at that moment still does.
+    kept_s: how long what is sent over a cut waits for it to be healed, as TCP sends it again; what
+        has waited longer is lost. 0: all of it is lost.
     """
 
     delay_s: Span = (0.0002, 0.0008)
@@ -36,6 +38,7 @@ class LinkSettings:
     late: float = 0.0
     late_s: Span = (1.0, 20.0)
     cut: bool = False
+    kept_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("delay_s", "double_after_s", "late_s"):
@@ -51,12 +54,27 @@ LOCAL: Final = LinkSettings(delay_s=(0.0001, 0.0004))
 """Within one machine: a process and its agent."""
 LAN: Final = LinkSettings()
 """Between machines."""
+CONNECTION: Final = LinkSettings(kept_s=40.0)
+"""Between machines that keep a connection open, as Consul's agents do."""
+
+
+_PRUNED_AT: Final = 256
 
 
 class Link:
     """One direction between two endpoints."""
 
-    __slots__ = ("_at", "_low", "_now", "_plain", "_random", "_settings", "_span", "names")
+    __slots__ = (
+        "_at",
+        "_kept",
+        "_low",
+        "_now",
+        "_plain",
+        "_random",
+        "_settings",
+        "_span",
+        "names",
+    )
 
     def __init__(
         self,
@@ -69,6 +87,7 @@ class Link:
         self._now = scheduler.now
         self._at = scheduler.at
         self._random = rng.random
+        self._kept: list[tuple[float, Deliver]] = []
         self.settings = settings
 
     @property
@@ -82,6 +101,8 @@ class Link:
         self._low, high = settings.delay_s
         self._span = high - self._low
         self._plain = not (settings.loss or settings.double or settings.late or settings.cut)
+        if self._kept and not settings.cut:
+            self._send_kept()
 
     @property
     def cut(self) -> bool:
@@ -94,7 +115,10 @@ class Link:
             self._at(self._now() + self._low + self._span * self._random(), deliver)
             return
         settings = self._settings
-        if settings.cut or self._random() < settings.loss:
+        if settings.cut:
+            self._keep(deliver)
+            return
+        if self._random() < settings.loss:
             return
         arrives = self._now() + self._low + self._span * self._random()
         if self._random() < settings.late:
@@ -103,9 +127,26 @@ class Link:
         if self._random() < settings.double:
             self._at(arrives + self._between(settings.double_after_s), deliver)
 
-    def delay(self) -> float:
-        """How long a message would take now, in seconds."""
-        return self._low + self._span * self._random()
+    def forget(self) -> None:
+        """The connection broke: what waits for the cut to be healed is lost."""
+        self._kept.clear()
+
+    def _keep(self, deliver: Deliver) -> None:
+        kept_s, now = self._settings.kept_s, self._now()
+        if kept_s > 0:
+            if len(self._kept) >= _PRUNED_AT:
+                self._kept = [(at, call) for at, call in self._kept if at + kept_s > now]
+            self._kept.append((now, deliver))
+
+    def _send_kept(self) -> None:
+        """In the order in which it was sent, as on one connection."""
+        kept, self._kept = self._kept, []
+        now, kept_s = self._now(), self._settings.kept_s
+        when = now + self._low
+        for at, deliver in kept:
+            if at + kept_s > now:
+                when += 1e-6
+                self._at(when, deliver)
 
     def _between(self, span: Span) -> float:
         low, high = span

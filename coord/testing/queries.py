@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from coord.consul.types import HealthCheck, KVEntry, NodeInfo, ServiceInstance, TxnOp, TxnResult
+from coord.consul.types import (
+    HealthCheck,
+    KVEntry,
+    NodeInfo,
+    ServiceInstance,
+    Session,
+    TxnOp,
+    TxnResult,
+)
+from coord.testing.commands import Failure
 from coord.testing.store import Store
+from coord.testing.txns import malformed
 from coord.testing.waiters import Waiter
 
 
@@ -82,9 +92,10 @@ class HealthService:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A read that cannot be waited on."""
+    """A read that cannot be waited on. `what` says what is read."""
 
-    look: Callable[[Store], tuple[int, object]]
+    what: str
+    look: Callable[[Store], tuple[int, object]] = field(repr=False)
 
     def run(self, store: Store) -> tuple[int, object]:
         """See `Query`."""
@@ -117,7 +128,7 @@ def kv_keys(prefix: str) -> Look:
         index, entries = KvList(prefix).run(store)
         return index, tuple(entry.key for entry in entries)
 
-    return Look(look)
+    return Look(f"kv_keys {prefix}", look)
 
 
 def health_node(node: str) -> Look:
@@ -126,7 +137,7 @@ def health_node(node: str) -> Look:
     def look(store: Store) -> tuple[int, tuple[HealthCheck, ...]]:
         return store.catalog.checks_index, store.catalog.node_checks(node)
 
-    return Look(look)
+    return Look(f"health_node {node}", look)
 
 
 def health_state(state: str) -> Look:
@@ -135,7 +146,7 @@ def health_state(state: str) -> Look:
     def look(store: Store) -> tuple[int, tuple[HealthCheck, ...]]:
         return store.catalog.checks_index, store.catalog.all_checks(state)
 
-    return Look(look)
+    return Look(f"health_state {state}", look)
 
 
 def _catalog_nodes(store: Store) -> tuple[int, tuple[NodeInfo, ...]]:
@@ -143,28 +154,37 @@ def _catalog_nodes(store: Store) -> tuple[int, tuple[NodeInfo, ...]]:
     return store.catalog.nodes_index, tuple(nodes[name] for name in sorted(nodes, key=str.lower))
 
 
-CATALOG_NODES = Look(_catalog_nodes)
-CATALOG_SERVICES = Look(lambda store: (0, store.catalog.service_tags()))
+CATALOG_NODES = Look("catalog_nodes", _catalog_nodes)
+CATALOG_SERVICES = Look("catalog_services", lambda store: (0, store.catalog.service_tags()))
 SESSION_LIST = Look(
+    "session_list",
     lambda store: (
         store.sessions_index,
         tuple(store.sessions[session_id] for session_id in sorted(store.sessions)),
-    )
+    ),
 )
 
 
 def session_info(session_id: str) -> Look:
     """One session, or None."""
-    return Look(lambda store: (store.sessions_index, store.sessions.get(session_id)))
+
+    def look(store: Store) -> tuple[int, Session | Failure | None]:
+        wrong = malformed(session_id)
+        if wrong is not None:
+            return 0, Failure(500, wrong)
+        return store.sessions_index, store.sessions.get(session_id)
+
+    return Look(f"session_info {session_id}", look)
 
 
 def session_node(node: str) -> Look:
     """All sessions of a node."""
     return Look(
+        f"session_node {node}",
         lambda store: (
             store.sessions_index,
             tuple(s for _, s in sorted(store.sessions.items()) if s.node == node),
-        )
+        ),
     )
 
 
@@ -188,4 +208,4 @@ def node_state(node: str) -> Look:
             catalog.nodes.get(node), catalog.node_ids.get(node, ""), dict(services), dict(checks)
         )
 
-    return Look(look)
+    return Look(f"node_state {node}", look)

@@ -8,10 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import Reply
-from coord.testing.commands import (
-    Command,
-    Txn,
-)
+from coord.testing.commands import Command, Failure, Txn
 from coord.testing.queries import Query, TxnRead
 from coord.testing.rpc import LEADERSHIP_LOST, NO_LEADER, UNREACHED, Mode, Rpc
 from coord.testing.store import Store
@@ -55,7 +52,7 @@ class RequestDesk:
         self._rng: random.Random = consul.rng
         self.name = self.endpoint = name
         self.address = address
-        self.clock_rate = 1.0
+        self._clock_rate = 1.0
         self.store = Store()
         self.running = True
         self.frozen = False
@@ -69,6 +66,15 @@ class RequestDesk:
         self._waiting: dict[Waiting, None] = {}
         self._held: dict[Rpc, None] = {}
         self._backlog: list[Callable[[], None]] = []
+
+    @property
+    def clock_rate(self) -> float:
+        """How many seconds it counts in one: for TTLs of sessions, lock-delays and waits."""
+        return self._clock_rate
+
+    @clock_rate.setter
+    def clock_rate(self, rate: float) -> None:
+        self._clock_rate = self.store.clock_rate = rate
 
     @property
     def server_address(self) -> str:
@@ -195,11 +201,14 @@ class RequestDesk:
         if self._consul.trace is not None:
             self._consul.trace("read", (self.name, rpc.mode.name, query, index))
         known = self.leading or self.known_leader is not None
-        if query.__class__ is TxnRead:
+        if query.__class__ is TxnRead or value.__class__ is Failure:
             self.answer(rpc, value)
         elif rpc.min_index and index <= rpc.min_index:
             waiting = Waiting(self, rpc, query, Reply(value, index or 1, known))
             self._waiting[waiting] = None
+            if not self.leading:
+                # What is on its way already would wake nobody else.
+                self.catch_up()
         else:
             self.answer(rpc, Reply(value, index or 1, known))
 

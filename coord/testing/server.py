@@ -188,6 +188,5 @@ class SimulatedServer(RequestDesk):
         if wipe:
             self._consul.log.wipe(self)
         self.running = True
-        self.store.clock_rate = self.clock_rate
         self.agent.start(wipe=wipe)
         self._consul.changed()

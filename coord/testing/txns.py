@@ -28,7 +28,7 @@ class StepError(Exception):
 
 def writes(ops: Sequence[TxnOp]) -> bool:
     """Whether it must go through the log."""
-    return any(op.verb in WRITES for op in ops)
+    return any(_STEPS[op.verb._value_][0] for op in ops)
 
 
 def run(
@@ -42,21 +42,24 @@ def run(
 
     The steps after one that failed are tried too: each that fails is named in the result.
     """
-    before = _Before(keys)
+    before: _Before | None = None
     entries: list[KVEntry] = []
     errors: list[TxnError] = []
     for number, op in enumerate(ops):
-        if op.verb in WRITES:
+        may_write, step = _STEPS[op.verb._value_]
+        if may_write:
+            before = before or _Before(keys)
             before.note(op)
         try:
-            entry = _STEPS[op.verb](keys, sessions, index, op)
+            entry = step(keys, sessions, index, op)
         except StepError as error:
             errors.append(TxnError(number, str(error)))
         else:
             if entry is not None:
                 entries.append(entry if op.verb is TxnVerb.GET else _without_value(entry))
     if errors:
-        before.put_back()
+        if before is not None:
+            before.put_back()
         return TxnResult(False, (), tuple(errors), known_leader)
     return TxnResult(True, tuple(entries), (), known_leader)
 
@@ -149,8 +152,8 @@ def malformed(session: str) -> str | None:
     if fine:
         return None
     if len(session) != 36:
-        return "failed session lookup: UUID must be 36 characters"
-    return "failed session lookup: Invalid UUID"
+        return "failed session lookup: index error: UUID must be 36 characters"
+    return "failed session lookup: index error: Invalid UUID"
 
 
 def _lock(keys: KeyTable, sessions: Sessions, index: int, op: TxnOp) -> KVEntry:
@@ -227,7 +230,8 @@ def _check_not_exists(keys: KeyTable, sessions: Sessions, index: int, op: TxnOp)
         raise StepError(f'key "{op.key}" exists')
 
 
-_STEPS: dict[TxnVerb, Callable[[KeyTable, Sessions, int, TxnOp], KVEntry | None]] = {
+_Step = Callable[[KeyTable, Sessions, int, TxnOp], KVEntry | None]
+_BY_VERB: dict[TxnVerb, _Step] = {
     TxnVerb.SET: _set,
     TxnVerb.CAS: _cas,
     TxnVerb.LOCK: _lock,
@@ -239,4 +243,8 @@ _STEPS: dict[TxnVerb, Callable[[KeyTable, Sessions, int, TxnOp], KVEntry | None]
     TxnVerb.CHECK_INDEX: _check_index,
     TxnVerb.CHECK_SESSION: _check_session,
     TxnVerb.CHECK_NOT_EXISTS: _check_not_exists,
+}
+# By the verb's word: an enum's own hash is slow, and this is asked for every step.
+_STEPS: dict[str, tuple[bool, _Step]] = {
+    verb.value: (verb in WRITES, step) for verb, step in _BY_VERB.items()
 }

@@ -178,9 +178,6 @@ async def test_a_client_agent_that_leaves_takes_its_sessions_along(bench: Bench,
     consul = server.client()
     await eventually(lambda: consul.session_info(session), until=lambda s: s is None)
     assert (await entry_of(consul, name)).session is None
-    await eventually(
-        consul.catalog_nodes, until=lambda r: agent.name not in [n.name for n in r.value]
-    )
 
 
 async def test_a_wiped_agent_with_its_node_id_removes_what_it_forgot(
