@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from election_model import Action, BrokenError, World
+from election_model import Action, World
+from election_store import BrokenError
 
 from coord.election.states import State
 
