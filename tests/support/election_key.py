@@ -132,7 +132,7 @@ def node_key(node: Node) -> Key:
 
 def _flight(flight: Flight, node: Node, clock: _Clock) -> Key:
     times = clock.span(flight.sent_at), clock.span(flight.until)
-    return (*_asked(flight, node), *times, flight.applied, flight.result)
+    return (*_asked(flight, node), *times, flight.applied, flight.result, flight.older)
 
 
 def _asked(flight: Flight, node: Node) -> Key:

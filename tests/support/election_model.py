@@ -52,8 +52,8 @@ def act(action: Action, node: Node | None, store: Store) -> None:
         _OF_THE_STORE[kind](store, *args)
         return
     arguments = args[1:]
-    if kind == "reach":
-        node.reach(*arguments, store)
+    if kind in ("reach", "read"):
+        getattr(node, kind)(*arguments, store)
     elif kind == "watch":
         node.watch(store.before if arguments[0] else store.view)
     elif kind == "others":

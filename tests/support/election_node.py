@@ -35,6 +35,8 @@ class Flight:
     until: float
     applied: bool = False
     result: Any = None
+    older: tuple[ev.KeyView, ...] = ()
+    """What there was to read since it was sent, before the last change: for `Node.read` alone."""
 
 
 @dataclass(slots=True)
@@ -139,6 +141,19 @@ class Node:
                 self.tell(ev.Acquired(attempt, result, flight.sent_at))
             case _:
                 self._no_answer(asked)
+
+    def read(self, i: int, older: int | None, store: Store) -> None:
+        """A read that is under way saw what there is, or that older view, and is answered now."""
+        flight = self.flights.pop(i)
+        view = store.view if older is None else flight.older[older]
+        self.tell(ev.Observed(view, flight.sent_at))
+
+    def miss(self, view: ev.KeyView) -> None:
+        """The keys were like that until now; the reads under way may have seen it."""
+        self.flights = [
+            replace(each, older=(*each.older, view)) if isinstance(each.asked, cmd.Observe) else each
+            for each in self.flights
+        ]
 
     def fail(self, i: int) -> None:
         """The node hears nothing, or that there is no Consul; what it sent may still arrive."""

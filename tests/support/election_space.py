@@ -1,103 +1,39 @@
 """Every history of a `World`, to a depth: all that may happen next, in every order.
 
-Breadth first. What counts as one event is one action of `free_actions` or `faults`: a request
-reaches Consul; an answer arrives; a request fails unanswered, though it may land yet; the watch or
-the catalog is delivered; the work has ended; a session's end is learnt of; time goes to the next
-moment at which something must happen, with what then happens by itself; or one fault, of which
-each history has a number at most. A command on its way to the wire is no event of its own.
-
-Worlds are rows of numbers, one for the state of the store and one for each node's, as states that
-are one and the same by `election_key` have one number. What an action does to a node depends on
-that node and the store alone, so it is worked out once for each pair of numbers, by the very
-methods that `World.do` calls, and looked up from then on. That makes a step cost a microsecond or
-two and leaves nothing out; `plainly` does the same by `World.do` alone, to compare.
+Breadth first, through the actions of `election_events`; each history has a number of faults at
+most. Worlds are rows of numbers, one for the state of the store and one for each node's, since
+states that are one and the same by `election_key` have one number. What an action does to a node
+depends on that node and the store alone, so it is worked out once for each pair of numbers, by the
+very methods that `World.do` calls, and looked up from then on. That makes a step cost about a
+microsecond, and leaves nothing out: a test compares with a search that uses `World.do` alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from election_events import (
+    FAULTS,
+    cost_of,
+    faults_of_consul,
+    faults_of_node,
+    free_actions,
+    kind_of,
+)
 from election_key import UNITS, Key, node_key, store_key
 from election_model import Action, World, act
 from election_node import Node
 from election_store import BrokenError, Store
 
+from coord.election import commands as cmd
+
 _BITS = 21
-"""How many bits of a world's number each of its parts has."""
+"""How many bits of a world's number each of its parts has; the lowest have the faults left."""
 
 _FAULT_BITS = 2
 _PART = (1 << _BITS) - 1
-
-
-# -- what may happen ---------------------------------------------------------------------------
-
-
-def free_actions(number: int, node: Node, store: Store) -> Iterator[Action]:
-    """What may happen to one node at any moment, time and the catalog aside, without a fault."""
-    yield from (("reach", number, i, True) for i in range(len(node.ghosts)))
-    used = _used(node)
-    mine = sorted(each for each in store.sessions if _owner(each) == node.name)
-    yield from (("expire", each) for each in mine if each not in used)
-    if node.dead:
-        return
-    if node.frozen:
-        yield ("thaw", number)
-        return
-    for i, flight in enumerate(node.flights):
-        yield ("answer", number, i) if flight.applied else ("reach", number, i, False)
-        yield ("fail", number, i)
-    yield from (("stopped", number, run) for run in node.stopping)
-    if node.seen != store.view.leader_index:
-        yield ("watch", number, False)
-    if node.seen != store.before.leader_index:
-        yield ("watch", number, True)
-    current = node.election.sessions.current
-    if current is not None and current not in store.sessions:
-        yield ("lost", number)
-
-
-def faults_of(number: int, node: Node, store: Store) -> Iterator[Action]:
-    """What may befall one node."""
-    if node.dead:
-        return
-    yield from (("expire", each) for each in sorted(_used(node) & store.sessions))
-    yield ("kill", number)
-    if not node.frozen:
-        yield ("freeze", number)
-        if node.working:
-            yield ("down", number)
-
-
-def faults_of_consul(store: Store) -> Iterator[Action]:
-    """What may befall the keys."""
-    view = store.view
-    if not view.missing:
-        yield ("edit",)
-        yield ("delete", True, False)
-        yield ("delete", True, True)
-    if view.term_index:
-        yield ("delete", False, True)
-    if view.session is not None:
-        yield ("force",)
-    if store.now < store.free_from:
-        yield ("forget",)
-
-
-def _used(node: Node) -> set[str]:
-    """The sessions that a living node relies on; the others run out, as do those of the dead."""
-    if node.dead or node.frozen:
-        return set()
-    election = node.election
-    tenure = election.tenure.session if election.tenure is not None else None
-    return {each for each in (election.sessions.current, tenure) if each is not None}
-
-
-def _owner(session: str) -> str:
-    return session.partition("s")[0]
-
-
-# -- the search --------------------------------------------------------------------------------
+_LEFT = (1 << _FAULT_BITS) - 1
 
 
 @dataclass(slots=True)
@@ -105,46 +41,65 @@ class Found:
     """What a search came to."""
 
     depth: int
-    states: int = 1
+    states: int = 0
     """Distinct states, the first one too."""
-    visits: int = 1
+    visits: int = 0
     """How often a state was come to."""
     changed: int = 0
-    """States in which another one is at work than at first."""
-    terms: int = 0
-    """The most terms that were led in one history."""
-    by_depth: list[int] = field(default_factory=lambda: [1])
+    """States in which one is at work that was not at first."""
     nodes: int = 0
     """Distinct states of single nodes."""
+    by_depth: list[int] = field(default_factory=list)
+    """Distinct states by the least number of events that lead there."""
     broken: str | None = None
     path: list[str] = field(default_factory=list)
     """What led to what is broken."""
 
 
-class Space:
-    """All that can come of one world. It must be at rest in time: see `election_key`."""
+@dataclass(slots=True)
+class _Moves:
+    """What the actions on one node and one store make of the number of a world.
 
-    def __init__(self, world: World, faults: Callable[[Action], bool] = lambda _: True) -> None:
-        self._fault = faults
+    `once` and `twice` are what is to be added to it, where the store stays as it is, by how many
+    events it takes. `loud` are those where it changes: with its new number, by one event.
+    """
+
+    once: list[int] = field(default_factory=list)
+    twice: list[int] = field(default_factory=list)
+    loud: list[tuple[int, int]] = field(default_factory=list)
+    loud_twice: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Space:
+    """All that can come of one world.
+
+    Args:
+        world: where it begins. Its times must lie on the grid of `election_key`.
+        faults: the kinds of faults that there are, of `election_events.FAULTS`.
+    """
+
+    def __init__(self, world: World, faults: Collection[str] = FAULTS) -> None:
+        self.faults = faults
+        self.names = [node.name for node in world.nodes]
         self._stores: list[Store] = []
         self._nodes: list[Node] = []
         self._ids: dict[Key, int] = {}
-        self._names = [node.name for node in world.nodes]
+        # By the number of a node's state: what is looked at for each world.
         self._working: list[bool] = []
         self._fine: list[bool] = []
-        self._ghostly: list[bool] = []
+        self._touchy: list[bool] = []
         self._due: list[int | None] = []
-        self._moves: dict[int, list[tuple[int, int, Action]]] = {}
-        self._strikes: dict[int, list[tuple[int, int, Action]]] = {}
-        self._blows: dict[int, list[tuple[int, Action]]] = {}
+        # What was tried before, by the numbers of what it was tried on.
+        self._free: dict[int, _Moves] = {}
+        self._struck: dict[int, _Moves] = {}
+        self._blows: dict[int, list[tuple[int, int]]] = {}
         self._elapsed: dict[tuple[int, int, bool], int] = {}
         self._waited: dict[tuple[int, int], int] = {}
         self._told: dict[tuple[int, int], int] = {}
-        self._kept: dict[tuple[int, int], int] = {}
-        self.places = range(len(world.nodes))
-        self._shift = [_FAULT_BITS + _BITS * (place + 1) for place in self.places]
+        self._kept: dict[tuple[int, int, int], int] = {}
+        self._shifts = [_FAULT_BITS + _BITS * (1 + n) for n in range(len(world.nodes))]
         self.start = self._store_id(world.store.copy()) << _FAULT_BITS
-        for shift, node in zip(self._shift, world.nodes, strict=True):
+        for shift, node in zip(self._shifts, world.nodes, strict=True):
             self.start |= self._node_id(node.copy(), world.store) << shift
         self._at_first = [node.working for node in world.nodes]
 
@@ -167,59 +122,83 @@ class Space:
             self._nodes.append(node)
             self._working.append(node.working)
             self._fine.append(not (node.dead or node.frozen or node.shut))
-            self._ghostly.append(bool(node.ghosts))
+            reads = any(isinstance(each.asked, cmd.Observe) for each in node.flights)
+            self._touchy.append(reads or bool(node.ghosts))
             self._due.append(_due(node))
         return known
 
-    def _done(self, actions: Iterator[Action], x: int, s: int, shift: int) -> list[tuple[int, int, Action]]:
-        """What each action makes of a world's number, and the store's after it, or -1."""
-        done = []
+    def parts(self, world: int) -> tuple[int, list[int]]:
+        """The numbers of the store's state and of each node's."""
+        return world >> _FAULT_BITS & _PART, [world >> shift & _PART for shift in self._shifts]
+
+    def keys(self, world: int) -> tuple[Key, ...]:
+        """The keys of its parts."""
+        s, xs = self.parts(world)
+        return (store_key(self._stores[s]), *(node_key(self._nodes[x]) for x in xs))
+
+    # -- what is worked out once -----------------------------------------------------------
+
+    def _done(self, action: Action, s: int, x: int) -> tuple[int, int]:
+        """The numbers of the store and the node after an action."""
+        node, store = self._nodes[x].copy(), self._stores[s].copy()
+        act(action, None if action[0] == "expire" else node, store)
+        return self._store_id(store), self._node_id(node, store)
+
+    def _moves(self, actions: Iterable[Action], s: int, x: int, place: int, used: int) -> _Moves:
+        moves = _Moves()
         for action in actions:
-            node, store = self._nodes[x].copy(), self._stores[s].copy()
-            act(action, None if action[0] == "expire" else node, store)
-            s2 = self._store_id(store)
-            x2 = self._node_id(node, store)
-            delta = ((s2 - s) << _FAULT_BITS) + ((x2 - x) << shift)
-            done.append((delta, s2 if s2 != s else -1, action))
-        return done
+            s2, x2 = self._done(action, s, x)
+            delta = ((s2 - s) << _FAULT_BITS) + ((x2 - x) << self._shifts[place]) - used
+            twice = cost_of(action) == 2
+            if s2 == s:
+                (moves.twice if twice else moves.once).append(delta)
+            else:
+                (moves.loud_twice if twice else moves.loud).append((delta, s2))
+        return moves
 
-    def _of_node(self, s: int, x: int, place: int, *, strikes: bool) -> list[tuple[int, int, Action]]:
-        node, store = self._nodes[x], self._stores[s]
-        if strikes:
-            actions = (a for a in faults_of(place, node, store) if self._fault(a))
-        else:
-            actions = free_actions(place, node, store)
-        done = self._done(actions, x, s, self._shift[place])
-        (self._strikes if strikes else self._moves)[s << _BITS | x] = done
-        return done
+    def _free_of(self, s: int, x: int, place: int) -> _Moves:
+        actions = free_actions(place, self._nodes[x], self._stores[s])
+        moves = self._free[s << _BITS | x] = self._moves(actions, s, x, place, 0)
+        return moves
 
-    def _of_consul(self, s: int) -> list[tuple[int, Action]]:
-        done = []
+    def _faults_of(self, s: int, x: int, place: int) -> list[Action]:
+        found = faults_of_node(place, self._nodes[x], self._stores[s])
+        return [action for action in found if kind_of(action) in self.faults]
+
+    def _struck_of(self, s: int, x: int, place: int) -> _Moves:
+        actions = self._faults_of(s, x, place)
+        moves = self._struck[s << _BITS | x] = self._moves(actions, s, x, place, 1)
+        return moves
+
+    def _blown(self, s: int) -> Iterator[tuple[int, Action]]:
         for action in faults_of_consul(self._stores[s]):
-            if self._fault(action):
+            if kind_of(action) in self.faults:
                 store = self._stores[s].copy()
                 act(action, None, store)
-                store.receive()
-                done.append((self._store_id(store), action))
-        self._blows[s] = done
-        return done
+                yield self._store_id(store), action
 
-    def _keep(self, s: int, x: int) -> int:
-        """The node without the requests that can do nothing any more."""
-        kept = self._kept.get((s, x))
+    def _blows_of(self, s: int) -> list[tuple[int, int]]:
+        blows = [(((s2 - s) << _FAULT_BITS) - 1, s2) for s2, _ in self._blown(s) if s2 != s]
+        self._blows[s] = blows
+        return blows
+
+    def _keep(self, s: int, s2: int, x: int) -> int:
+        """The node when the store has changed: what it has under way is seen in a new light."""
+        kept = self._kept.get((s, s2, x))
         if kept is None:
-            kept = self._kept[s, x] = self._node_id(self._nodes[x].copy(), self._stores[s])
+            node = self._nodes[x].copy()
+            if self._stores[s].view != self._stores[s2].view:
+                node.miss(self._stores[s].view)
+            kept = self._kept[s, s2, x] = self._node_id(node, self._stores[s2])
         return kept
 
     def _elapse(self, s: int, x: int, dt: int, fires: bool) -> int:
-        after = self._elapsed.get((x, dt, fires))
-        if after is None:
-            node = self._nodes[x].copy()
-            node.elapse(dt * 20 / UNITS)
-            if fires:
-                node.do_due()
-            assert not node.begun, "time alone does not begin any work"
-            after = self._elapsed[x, dt, fires] = self._node_id(node, self._stores[s])
+        node = self._nodes[x].copy()
+        node.elapse(dt * 20 / UNITS)
+        if fires:
+            node.do_due()
+        assert not node.begun, "time alone does not begin any work"
+        after = self._elapsed[x, dt, fires] = self._node_id(node, self._stores[s])
         return after
 
     def _wait(self, s: int, dt: int) -> int:
@@ -231,87 +210,81 @@ class Space:
         return after
 
     def _tell(self, s: int, x: int, mask: int) -> int:
-        """The node once it has seen in the catalog who is fine; itself if it had."""
-        after = self._told.get((x, mask))
-        if after is None:
-            after, node = x, self._nodes[x]
-            names = tuple(
-                name
-                for place, name in enumerate(self._names)
-                if mask >> place & 1 and name != node.name
-            )
-            if self._fine[x] and names != node.others:
-                node = node.copy()
-                node.see(names)
-                assert not node.begun, "the catalog alone does not begin any work"
-                after = self._node_id(node, self._stores[s])
-            self._told[x, mask] = after
+        """The node once the catalog has shown who is fine; itself if it knew."""
+        after, node = x, self._nodes[x]
+        fine = [name for place, name in enumerate(self.names) if mask >> place & 1]
+        names = tuple(name for name in fine if name != node.name)
+        if self._fine[x] and names != node.others:
+            node = node.copy()
+            node.see(names)
+            assert not node.begun, "the catalog alone does not begin any work"
+            after = self._node_id(node, self._stores[s])
+        self._told[x, mask] = after
         return after
 
-    # -- steps -----------------------------------------------------------------------------
+    # -- what may come next ----------------------------------------------------------------
 
-    def parts(self, world: int) -> tuple[int, list[int]]:
-        """The numbers of the store's state and of each node's."""
-        return world >> _FAULT_BITS & _PART, [world >> shift & _PART for shift in self._shift]
-
-    def steps(self, world: int) -> Iterator[tuple[int, Action]]:
-        """Everything that may come next, and by what."""
-        s, xs = self.parts(world)
-        struck = world & (1 << _FAULT_BITS) - 1
-        for place, x in enumerate(xs):
-            pair = s << _BITS | x
-            moves = self._moves.get(pair)
-            if moves is None:
-                moves = self._of_node(s, x, place, strikes=False)
-            for delta, s2, action in moves:
-                yield (world + delta if s2 < 0 else self._kept_all(world + delta, s2)), action
-            if struck:
-                strikes = self._strikes.get(pair)
-                if strikes is None:
-                    strikes = self._of_node(s, x, place, strikes=True)
-                for delta, s2, action in strikes:
-                    after = world + delta - 1
-                    yield (after if s2 < 0 else self._kept_all(after, s2)), action
-        if struck:
+    def following(self, world: int) -> tuple[list[int], list[int]]:
+        """All that may come next, by one event and by two."""
+        s, xs = world >> _FAULT_BITS & _PART, [world >> shift & _PART for shift in self._shifts]
+        once: list[int] = []
+        twice: list[int] = []
+        place = mask = 0
+        for x in xs:
+            moves = self._free.get(s << _BITS | x) or self._free_of(s, x, place)
+            self._add(world, s, moves, once, twice)
+            if world & _LEFT:
+                moves = self._struck.get(s << _BITS | x) or self._struck_of(s, x, place)
+                self._add(world, s, moves, once, twice)
+            if self._fine[x]:
+                mask |= 1 << place
+            place += 1
+        if world & _LEFT:
             blows = self._blows.get(s)
-            if blows is None:
-                blows = self._of_consul(s)
-            for s2, action in blows:
-                yield self._kept_all(world + ((s2 - s) << _FAULT_BITS) - 1, s2), action
-        mask = sum(1 << place for place, x in enumerate(xs) if self._fine[x])
-        for place, x in enumerate(xs):
+            for delta, s2 in self._blows_of(s) if blows is None else blows:
+                once.append(self._changed(world + delta, s, s2))
+        for shift, x in zip(self._shifts, xs, strict=True):
             after = self._told.get((x, mask))
             if after is None:
                 after = self._tell(s, x, mask)
             if after != x:
-                yield world + ((after - x) << self._shift[place]), ("others", place)
-        yield from self._times(world, s, xs)
+                once.append(world + ((after - x) << shift))
+        once += (after for after, _ in self._later(world, s, xs))
+        return once, twice
 
-    def _kept_all(self, world: int, s: int) -> int:
-        """The world once its store has changed."""
-        for shift in self._shift:
+    def _add(self, world: int, s: int, moves: _Moves, once: list[int], twice: list[int]) -> None:
+        for delta in moves.once:
+            once.append(world + delta)
+        for delta in moves.twice:
+            twice.append(world + delta)
+        for delta, s2 in moves.loud:
+            once.append(self._changed(world + delta, s, s2))
+        for delta, s2 in moves.loud_twice:
+            twice.append(self._changed(world + delta, s, s2))
+
+    def _changed(self, world: int, s: int, s2: int) -> int:
+        """The world when its store has changed."""
+        for shift in self._shifts:
             x = world >> shift & _PART
-            if self._ghostly[x]:
-                world += (self._keep(s, x) - x) << shift
+            if self._touchy[x]:
+                world += (self._keep(s, s2, x) - x) << shift
         return world
 
-    def _times(self, world: int, s: int, xs: Sequence[int]) -> Iterator[tuple[int, Action]]:
+    def _later(self, world: int, s: int, xs: Sequence[int]) -> list[tuple[int, Action]]:
+        """Time goes on to the next moment, and what is due then happens, or has yet to."""
         due = [at for x in xs if (at := self._due[x]) is not None]
         if not due:
-            return
+            return []
         dt = max(0, min(due))
-        struck = world & (1 << _FAULT_BITS) - 1
         s2 = self._wait(s, dt) if dt else s
-        for fires, action in ((True, ("time",)), (False, ("nearly",))):
-            if not (fires or dt):
-                continue
-            after = s2 << _FAULT_BITS | struck
-            for shift, x in zip(self._shift, xs, strict=True):
+        found: list[tuple[int, Action]] = []
+        for fires in (True, False) if dt else (True,):
+            after = s2 << _FAULT_BITS | world & _LEFT
+            for shift, x in zip(self._shifts, xs, strict=True):
                 x2 = self._elapsed.get((x, dt, fires))
-                if x2 is None:
-                    x2 = self._elapse(s2, x, dt, fires)
-                after |= x2 << shift
-            yield self._kept_all(after, s2), action
+                after |= (self._elapse(s2, x, dt, fires) if x2 is None else x2) << shift
+            found.append((self._changed(after, s2, s2), ("time",) if fires else ("nearly",)))
+        return found
 
     # -- searching -------------------------------------------------------------------------
 
@@ -319,56 +292,92 @@ class Space:
         """Visit all that can be reached in so many events, of which so many at most are faults."""
         found = Found(depth)
         start = self.start | faults
-        seen = {start}
-        levels = [[start]]
-        working, shifts = self._working, self._shift
-        for _ in range(depth):
-            following: list[int] = []
-            for world in levels[-1]:
-                try:
-                    for after, _action in self.steps(world):
-                        found.visits += 1
-                        if after in seen:
-                            continue
-                        seen.add(after)
-                        following.append(after)
-                        at_work = 0
-                        for place, shift in enumerate(shifts):
-                            if working[after >> shift & _PART]:
-                                at_work += 1
-                                found.changed += not self._at_first[place]
-                        if at_work > 1:
-                            raise BrokenError(f"{at_work} work at once")
-                except BrokenError as error:
-                    found.broken = str(error)
-                    found.path = self._path(levels, world)
-                    return found
-            levels.append(following)
-            found.by_depth.append(len(following))
+        seen, levels = {start}, [[start]]
+        by_two: tuple[set[int], set[int]] = (set(), set())
+        for level in range(1, depth + 1):
+            new: list[int] = []
+            world = start
+            try:
+                for world in levels[-1]:
+                    once, twice = self.following(world)
+                    found.visits += len(once)
+                    for after in once:
+                        if after not in seen:
+                            seen.add(after)
+                            new.append(after)
+                    if level < depth:
+                        found.visits += len(twice)
+                        by_two[1].update(twice)
+                new += by_two[0] - seen
+                seen |= by_two[0]
+                levels.append(new)
+                by_two = by_two[1], set()
+                for world in new:
+                    found.changed += self._check(world)
+            except BrokenError as error:
+                found.broken, found.path = str(error), self._path(levels, world)
+                break
+        found.by_depth = [len(each) for each in levels]
         found.states, found.nodes = len(seen), len(self._nodes)
-        found.terms = max(len(store.sessions) for store in self._stores)
         return found
 
+    def _check(self, world: int) -> bool:
+        """Whether one is at work that was not at first; raises `BrokenError` where two are."""
+        working = [self._working[world >> shift & _PART] for shift in self._shifts]
+        if sum(working) > 1:
+            raise BrokenError(f"{sum(working)} work at once")
+        return working != self._at_first and any(working)
+
+    # -- telling how -----------------------------------------------------------------------
+
+    def steps(self, world: int) -> Iterator[tuple[int | None, Action]]:
+        """All that may come next, by what; None where it breaks a promise."""
+        s, xs = self.parts(world)
+        struck = 1 if world & _LEFT else 0
+        for place, x in enumerate(xs):
+            free = [(action, 0) for action in free_actions(place, self._nodes[x], self._stores[s])]
+            faults = [(action, 1) for action in self._faults_of(s, x, place)] * struck
+            for action, used in free + faults:
+                try:
+                    s2, x2 = self._done(action, s, x)
+                except BrokenError:
+                    yield None, action
+                    continue
+                after = world + ((s2 - s) << _FAULT_BITS) + ((x2 - x) << self._shifts[place]) - used
+                yield after if s2 == s else self._changed(after, s, s2), action
+        for s2, action in self._blown(s) if struck else ():
+            yield self._changed(world + ((s2 - s) << _FAULT_BITS) - 1, s, s2), action
+        mask = sum(1 << place for place, x in enumerate(xs) if self._fine[x])
+        for place, x in enumerate(xs):
+            after = world + ((self._tell(s, x, mask) - x) << self._shifts[place])
+            if after != world:
+                yield after, ("others", place)
+        yield from self._later(world, s, xs)
+
     def _path(self, levels: list[list[int]], last: int) -> list[str]:
-        """How the search came there."""
-        path: list[str] = []
-        for level in reversed(levels[:-1]):
-            for world in level:
-                action = next((a for after, a in self.steps(world) if after == last), None)
-                if action is not None:
-                    path.append(self._said(world, action))
-                    last = world
-                    break
+        """How the search came to that world, and what broke in it if anything did."""
+        at = next(level for level, worlds in enumerate(levels) if last in worlds)
+        path = [self._said(last, action) for after, action in self.steps(last) if after is None][:1]
+        while at > 0:
+            at, last, said = next(
+                (at - cost, world, self._said(world, action))
+                for cost in (1, 2)
+                for world in levels[at - cost]
+                for after, action in self.steps(world)
+                if after == last and cost_of(action) == cost
+            )
+            path.append(said)
         return path[::-1]
 
     def _said(self, world: int, action: Action) -> str:
         kind, *args = action
-        if kind in ("reach", "answer", "fail"):
-            node = self._nodes[world >> self._shift[args[0]] & _PART]
-            flights = node.ghosts if args[2:] == [True] else node.flights
-            asked = type(flights[args[1]].asked).__name__
-            return f"{node.name}: {kind} {asked}{' of long ago' * (args[2:] == [True])}"
-        return " ".join(map(str, action))
+        if kind not in ("reach", "answer", "fail", "read"):
+            return " ".join(map(str, action))
+        node = self._nodes[world >> self._shifts[args[0]] & _PART]
+        ghost = kind == "reach" and args[2]
+        asked = (node.ghosts if ghost else node.flights)[args[1]].asked
+        late = " of long ago" if ghost or (kind == "read" and args[2] is not None) else ""
+        return f"{node.name} {kind} {type(asked).__name__}{late}"
 
 
 def _due(node: Node) -> int | None:
