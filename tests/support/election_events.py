@@ -23,6 +23,7 @@ FAULTS = (
     "freeze",
     "fail",
     "back",
+    "late",
     "down",
     "edit",
     "force",
@@ -31,18 +32,18 @@ FAULTS = (
 )
 """The kinds of faults: a session that is in use ends; a process ends, or stands still; a request
 fails at once, though it may land yet; the watch shows what was before, or the same again; a leader
-is asked to step down; an operator edits the record, releases by hand, deletes a key, or both; a
+is asked to step down; what is due happens after whatever else happens at that moment; an operator edits the record, releases by hand, deletes a key, or both; a
 server takes over that does not know of the lock-delay."""
 
 
 def kind_of(fault: Action) -> str:
     """Which of `FAULTS` that is."""
-    return "back" if fault[0] == "watch" else str(fault[0])
+    return {"watch": "back", "nearly": "late"}.get(fault[0], str(fault[0]))
 
 
 def cost_of(action: Action) -> int:
     """How many events an action is."""
-    return 2 if action[0] == "read" else 1
+    return 2 if action[0] in ("read", "get") else 1
 
 
 def free_actions(number: int, node: Node, store: Store) -> Iterator[Action]:
@@ -59,6 +60,8 @@ def free_actions(number: int, node: Node, store: Store) -> Iterator[Action]:
         if isinstance(flight.asked, cmd.Observe):
             yield ("read", number, i, None)
             yield from (("read", number, i, older) for older in range(len(flight.older)))
+        elif _is_one(flight.asked, store) and not flight.applied:
+            yield ("get", number, i)
         elif flight.applied:
             yield ("answer", number, i)
         else:
@@ -102,6 +105,13 @@ def faults_of_consul(store: Store) -> Iterator[Action]:
         yield ("forget",)
 
 
+def _is_one(asked: cmd.Command, store: Store) -> bool:
+    """Whether nothing but its sender can tell whether it has reached Consul."""
+    if isinstance(asked, cmd.DestroySession):
+        return asked.session not in store.sessions
+    return isinstance(asked, cmd.CreateSession)
+
+
 def _is_news(node: Node, store: Store, stale: bool) -> bool:
     """Whether the watch wakes for that: a version of the key that comes after the last it showed.
     What is stale is the version before."""
@@ -113,7 +123,7 @@ def _is_news(node: Node, store: Store, stale: bool) -> bool:
 
 def _sessions(node: Node, store: Store) -> list[str]:
     """The node's sessions that Consul knows."""
-    return sorted(each for each in store.sessions if each.startswith(f"{node.name}s"))
+    return sorted(each for each in store.sessions if node.owns(each))
 
 
 def _used(node: Node) -> set[str]:

@@ -77,18 +77,14 @@ LEFT_OUT = {
 """The fields that no key has, by class. What is in no key and not here is a mistake."""
 
 
-class _Clock:
-    """Turns times of a node's clock into units from now."""
+def _span(time: float | None, now: float) -> int | None:
+    """How far away a time is, in units."""
+    return None if time is None else round((time - now) * UNITS)
 
-    def __init__(self, now: float) -> None:
-        self.now = now
 
-    def span(self, time: float | None) -> int | None:
-        return None if time is None else round((time - self.now) * UNITS)
-
-    def ahead(self, time: float | None) -> int | None:
-        """For what is only asked whether it has come."""
-        return None if time is None else round(max(0.0, time - self.now) * UNITS)
+def _ahead(time: float | None, now: float) -> int | None:
+    """The same, for what is only asked whether it has come."""
+    return None if time is None else round((time - now) * UNITS) if time > now else 0
 
 
 def store_key(store: Store) -> Key:
@@ -99,7 +95,7 @@ def store_key(store: Store) -> Key:
         store.view,
         store.before,
         tuple(sorted(store.sessions)),
-        round(max(0.0, store.free_from - store.now) * UNITS),
+        _ahead(store.free_from, store.now),
         store.highest_term,
         store.newest_write,
         store.tokens,
@@ -109,18 +105,18 @@ def store_key(store: Store) -> Key:
 def node_key(node: Node) -> Key:
     """The key of one process."""
     if node.dead:
-        return (node.name, *sorted((_asked(each, node) for each in node.ghosts), key=repr))
-    clock = _Clock(node.now)
+        return (node.name, *sorted((_asked(each, node) for each in node.ghosts), key=hash))
+    now = node.now
     tenure = node.election.tenure
     return (
         node.name,
         node.rate,
-        _election(node.election, clock, node.flights),
-        tuple(sorted((_flight(each, node, clock) for each in node.flights), key=repr)),
-        tuple(sorted((_asked(each, node) for each in node.ghosts), key=repr)),
+        _election(node.election, now, node.flights),
+        tuple(sorted((_flight(each, node, now) for each in node.flights), key=hash)),
+        tuple(sorted((_asked(each, node) for each in node.ghosts), key=hash)),
         tuple(sorted(tenure is not None and run == tenure.run for run in node.stopping)),
         node.working,
-        clock.span(node.fenced_at) if node.working else None,
+        _span(node.fenced_at, now) if node.working else None,
         node.frozen,
         node.shut,
         node.seen,
@@ -130,8 +126,8 @@ def node_key(node: Node) -> Key:
     )
 
 
-def _flight(flight: Flight, node: Node, clock: _Clock) -> Key:
-    times = clock.span(flight.sent_at), clock.span(flight.until)
+def _flight(flight: Flight, node: Node, now: float) -> Key:
+    times = _span(flight.sent_at, now), _span(flight.until, now)
     return (*_asked(flight, node), *times, flight.applied, flight.result, flight.older)
 
 
@@ -158,7 +154,7 @@ def _asked(flight: Flight, node: Node) -> Key:
     raise AssertionError(asked)
 
 
-def _election(election: Election, clock: _Clock, flights: list[Flight]) -> Key:
+def _election(election: Election, now: float, flights: list[Flight]) -> Key:
     reads = election._reads
     sent_at = next((each.sent_at for each in flights if isinstance(each.asked, Read)), None)
     return (
@@ -166,43 +162,43 @@ def _election(election: Election, clock: _Clock, flights: list[Flight]) -> Key:
         election.contact,
         election._shutting_down,
         election._leaving,
-        *_lookout(election, clock),
-        *_campaign(election, clock, sent_at),
-        *_sessions(election, clock),
-        _tenure(election.tenure, clock) if election.tenure is not None else None,
+        *_lookout(election, now),
+        *_campaign(election, now, sent_at),
+        *_sessions(election, now),
+        _tenure(election.tenure, now) if election.tenure is not None else None,
         reads.under_way,
         # Reads that are sent from now on are sent later than that.
         sent_at is not None and sent_at < reads.valid_from,
-        clock.ahead(reads._due_at),
+        _ahead(reads._due_at, now),
         reads._again,
-        clock.ahead(reads._create_from),
+        _ahead(reads._create_from, now),
     )
 
 
-def _lookout(election: Election, clock: _Clock) -> Key:
+def _lookout(election: Election, now: float) -> Key:
     lookout = election.lookout
     vacancy = lookout.vacancy
     seen: Any = None
     if vacancy is not None:
-        times = clock.span(vacancy.seen_at), vacancy.quarantine
+        times = _span(vacancy.seen_at, now), vacancy.quarantine
         seen = (vacancy.index, *times, vacancy.handed_over)
     return (
         lookout.view,
         seen,
-        clock.span(lookout.vacant_since),
+        _span(lookout.vacant_since, now),
         lookout.restored,
         lookout._catalog_fenced_within,
         lookout._highest_leader_index,
         lookout._highest_term_index,
         lookout._highest_term,
         lookout._distrusted_index,
-        clock.ahead(lookout._distrusted_until),
+        _ahead(lookout._distrusted_until, now),
         lookout._holder_fenced_within,
         lookout._holder,
     )
 
 
-def _campaign(election: Election, clock: _Clock, sent_at: float | None) -> Key:
+def _campaign(election: Election, now: float, sent_at: float | None) -> Key:
     campaign = election.campaign
     attempt = campaign.attempt
     tried: Any = None
@@ -216,25 +212,25 @@ def _campaign(election: Election, clock: _Clock, sent_at: float | None) -> Key:
         campaign.others,
         tried,
         campaign.look_first,
-        clock.ahead(campaign.cool_until),
-        clock.ahead(campaign._cool_least_until),
-        clock.ahead(campaign._put_off_until),
+        _ahead(campaign.cool_until, now),
+        _ahead(campaign._cool_least_until, now),
+        _ahead(campaign._put_off_until, now),
     )
 
 
-def _sessions(election: Election, clock: _Clock) -> Key:
+def _sessions(election: Election, now: float) -> Key:
     sessions = election.sessions
     return (
         sessions.current,
         tuple(sorted(sessions.own)),
         sessions.asked,
-        clock.ahead(sessions.retry_at),
-        clock.ahead(sessions._ask_from),
+        _ahead(sessions.retry_at, now),
+        _ahead(sessions._ask_from, now),
         sessions._retry_s,
     )
 
 
-def _tenure(tenure: Tenure, clock: _Clock) -> Key:
+def _tenure(tenure: Tenure, now: float) -> Key:
     stopping = tenure.work is Work.STOPPING
     suspended = tenure.state is State.SUSPENDED
     return (
@@ -243,12 +239,12 @@ def _tenure(tenure: Tenure, clock: _Clock) -> Key:
         tenure.term_index,
         tenure.state,
         tenure.work,
-        clock.span(tenure.confirmed_sent_at),
+        _span(tenure.confirmed_sent_at, now),
         tenure.over,
         # These are set whenever the work is to stop, and whenever it is suspended.
-        clock.span(tenure._suspended_at) if suspended else None,
-        clock.span(tenure._stop_asked_at) if stopping else None,
-        clock.span(tenure._stop_told) if stopping else None,
+        _span(tenure._suspended_at, now) if suspended else None,
+        _span(tenure._stop_asked_at, now) if stopping else None,
+        _span(tenure._stop_told, now) if stopping else None,
         tenure._closed,
         tenure.release_why,
         tenure._release_asked,

@@ -52,7 +52,7 @@ def act(action: Action, node: Node | None, store: Store) -> None:
         _OF_THE_STORE[kind](store, *args)
         return
     arguments = args[1:]
-    if kind in ("reach", "read"):
+    if kind in ("reach", "read", "get"):
         getattr(node, kind)(*arguments, store)
     elif kind == "watch":
         node.watch(store.before if arguments[0] else store.view)

@@ -71,11 +71,11 @@ class Node:
     def clock(self) -> float:
         return self.now + EPSILON_S
 
-    def copy(self) -> Node:
-        """Another one, in the same state."""
+    def copy(self, *, machine: bool = True) -> Node:
+        """Another one, in the same state. Without a machine of its own nothing may be told it."""
         return Node(
             self.name,
-            copied(self.election),
+            copied(self.election) if machine else self.election,
             self.rate,
             self.now,
             self.flights.copy(),
@@ -142,6 +142,11 @@ class Node:
             case _:
                 self._no_answer(asked)
 
+    def get(self, i: int, store: Store) -> None:
+        """A session that is asked for comes into being, and the answer says so."""
+        self.reach(i, False, store)
+        self.answer(i)
+
     def read(self, i: int, older: int | None, store: Store) -> None:
         """A read that is under way saw what there is, or that older view, and is answered now."""
         flight = self.flights.pop(i)
@@ -183,6 +188,26 @@ class Node:
         either is refused for ever.
         """
         self.ghosts = [each for each in self.ghosts if _may_matter(each.asked, store)]
+
+    def let_go(self, store: Store) -> None:
+        """Let those of its sessions be gone of which it makes no difference.
+
+        They do not hold the key, nor does anything that may still take the key name them, nor
+        would the node itself: it would neither lose anything with them nor learn of their end.
+        """
+        for session in [each for each in store.sessions if self.owns(each)]:
+            if not (session == store.view.session or self.may_use(session)):
+                store.invalidate(session)
+
+    def owns(self, session: str) -> bool:
+        return session.startswith(f"{self.name}s")
+
+    def may_use(self, session: str) -> bool:
+        """Whether that is its session, or a request under way is to take the lock for it."""
+        if not self.dead and session == self.election.sessions.current:
+            return True
+        under_way = [each.asked for each in (*self.flights, *self.ghosts)]
+        return any(isinstance(each, cmd.Acquire) and each.session == session for each in under_way)
 
     # -- what befalls it -------------------------------------------------------------------
 

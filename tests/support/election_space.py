@@ -80,6 +80,7 @@ class Space:
 
     def __init__(self, world: World, faults: Collection[str] = FAULTS) -> None:
         self.faults = faults
+        self._late = "late" in faults
         self.names = [node.name for node in world.nodes]
         self._stores: list[Store] = []
         self._nodes: list[Node] = []
@@ -142,6 +143,8 @@ class Space:
         """The numbers of the store and the node after an action."""
         node, store = self._nodes[x].copy(), self._stores[s].copy()
         act(action, None if action[0] == "expire" else node, store)
+        node.forget_ghosts(store)
+        node.let_go(store)
         return self._store_id(store), self._node_id(node, store)
 
     def _moves(self, actions: Iterable[Action], s: int, x: int, place: int, used: int) -> _Moves:
@@ -186,14 +189,16 @@ class Space:
         """The node when the store has changed: what it has under way is seen in a new light."""
         kept = self._kept.get((s, s2, x))
         if kept is None:
-            node = self._nodes[x].copy()
+            node = self._nodes[x].copy(machine=False)
             if self._stores[s].view != self._stores[s2].view:
                 node.miss(self._stores[s].view)
             kept = self._kept[s, s2, x] = self._node_id(node, self._stores[s2])
         return kept
 
     def _elapse(self, s: int, x: int, dt: int, fires: bool) -> int:
-        node = self._nodes[x].copy()
+        due = self._due[x]
+        fires = fires and due is not None and due <= dt
+        node = self._nodes[x].copy(machine=fires)
         node.elapse(dt * 20 / UNITS)
         if fires:
             node.do_due()
@@ -278,8 +283,9 @@ class Space:
         dt = max(0, min(due))
         s2 = self._wait(s, dt) if dt else s
         found: list[tuple[int, Action]] = []
-        for fires in (True, False) if dt else (True,):
-            after = s2 << _FAULT_BITS | world & _LEFT
+        left = world & _LEFT
+        for fires in (True, False) if dt and left and self._late else (True,):
+            after = s2 << _FAULT_BITS | left - (not fires)
             for shift, x in zip(self._shifts, xs, strict=True):
                 x2 = self._elapsed.get((x, dt, fires))
                 after |= (self._elapse(s2, x, dt, fires) if x2 is None else x2) << shift
@@ -371,7 +377,7 @@ class Space:
 
     def _said(self, world: int, action: Action) -> str:
         kind, *args = action
-        if kind not in ("reach", "answer", "fail", "read"):
+        if kind not in ("reach", "answer", "fail", "read", "get"):
             return " ".join(map(str, action))
         node = self._nodes[world >> self._shifts[args[0]] & _PART]
         ghost = kind == "reach" and args[2]
