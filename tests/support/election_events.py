@@ -57,13 +57,13 @@ def free_actions(number: int, node: Node, store: Store) -> Iterator[Action]:
         yield ("thaw", number)
         return
     for i, flight in enumerate(node.flights):
-        if isinstance(flight.asked, cmd.Observe):
+        if flight.applied:
+            yield ("answer", number, i)
+        elif isinstance(flight.asked, cmd.Observe):
             yield ("read", number, i, None)
             yield from (("read", number, i, older) for older in range(len(flight.older)))
-        elif _is_one(flight.asked, store) and not flight.applied:
+        elif _is_one(flight.asked, store):
             yield ("get", number, i)
-        elif flight.applied:
-            yield ("answer", number, i)
         else:
             yield ("reach", number, i, False)
     yield from (("stopped", number, run) for run in node.stopping)
@@ -133,4 +133,5 @@ def _used(node: Node) -> set[str]:
         return set()
     election = node.election
     tenure = election.tenure.session if election.tenure is not None else None
-    return {each for each in (election.sessions.current, tenure) if each is not None}
+    made = [each.result for each in node.flights if isinstance(each.asked, cmd.CreateSession)]
+    return {each for each in (election.sessions.current, tenure, *made) if each is not None}

@@ -3,12 +3,11 @@
 `node_key` and `store_key` give equal keys only to states of which every future is equal, so that
 one of them stands for all:
 
-- Times are taken relative to now: nothing in the machine nor in the model asks what time it is,
-  only how far apart two times are. They are counted in units of 1/159600 s of the node's clock.
-  With clocks at 0.95, 1 and 1.05 of the true one, and every duration a multiple of 50 ms, each
-  moment is a whole number of them (159600 = 20 * 19 * 20 * 21), so counting merges nothing.
+- Times are taken relative to each other, a node's to the next moment at which something must happen
+  to it, and that to now: nothing in the machine nor in the model asks what time it is, only how far
+  apart two times are. They are the exact ones of `election_time`.
 - A time that is only ever asked whether it has come counts as now once it has.
-- Numbers of runs and of attempts are only ever asked whether they are the current one, and a new
+- Numbers of runs and of attempts to acquire are only ever asked whether they are the current one, and a new
   one is like no older one: the key says whether they are.
 - What is told to the outside only (notices: who led, why, the numbers in a time line), or is set
   before it is next looked at, is left out; `LEFT_OUT` says what and why. A test holds that, with
@@ -21,18 +20,17 @@ order in which nodes do things does not show in them.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 from election_node import Flight, Node, Read
 from election_store import Store
+from election_time import units
 
 from coord.election import commands as cmd
 from coord.election.machine import Election
 from coord.election.states import State
 from coord.election.tenure import Tenure, Work
-
-UNITS = 159_600
-"""Units to a second of a node's clock."""
 
 Key = tuple[Hashable, ...]
 
@@ -64,7 +62,7 @@ LEFT_OUT = {
         "due_at": "told in a time line",
         "sent_at": "told in a time line",
     },
-    "Sessions": {"attempt": "only whether an answer is to it counts", "refused": "shown"},
+    "Sessions": {"refused": "shown"},
     "Tenure": {
         "timing": "the same for all",
         "node": "the same always",
@@ -77,14 +75,23 @@ LEFT_OUT = {
 """The fields that no key has, by class. What is in no key and not here is a mistake."""
 
 
-def _span(time: float | None, now: float) -> int | None:
-    """How far away a time is, in units."""
-    return None if time is None else round((time - now) * UNITS)
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A node's clock: what it reads `now`, and the moment that times are told from."""
+
+    now: float
+    origin: float
+
+    def span(self, time: float | None) -> int | None:
+        """How far that is from the origin, in units."""
+        return None if time is None else int(time) - int(self.origin)
+
+    def ahead(self, time: float | None) -> int | str | None:
+        """The same, for what is only asked whether it has come."""
+        return "come" if time is not None and time <= self.now else self.span(time)
 
 
-def _ahead(time: float | None, now: float) -> int | None:
-    """The same, for what is only asked whether it has come."""
-    return None if time is None else round((time - now) * UNITS) if time > now else 0
+FOR_EVER = 1 << 40
 
 
 def store_key(store: Store) -> Key:
@@ -95,39 +102,64 @@ def store_key(store: Store) -> Key:
         store.view,
         store.before,
         tuple(sorted(store.sessions)),
-        _ahead(store.free_from, store.now),
+        int(store.free_from) - int(store.now) if store.free_from > store.now else 0,
         store.highest_term,
         store.newest_write,
         store.tokens,
     )
 
 
-def node_key(node: Node) -> Key:
-    """The key of one process."""
+def node_key(node: Node) -> tuple[Key, int | None]:
+    """The key of one process, and how far away its next moment is, in 1/7980 true seconds.
+
+    As long as time alone passes, only the latter changes, until `stays_for` is over.
+    """
     if node.dead:
-        return (node.name, *sorted((_asked(each, node) for each in node.ghosts), key=hash))
-    now = node.now
+        return (node.name, *sorted((_asked(each, node) for each in node.ghosts), key=hash)), None
+    due_at = node.due_at
+    due = None if due_at is None else max(0, units(due_at - node.now, node.rate))
+    clock = Clock(node.clock, max(node.now, due_at or 0))
     tenure = node.election.tenure
-    return (
+    key = (
         node.name,
         node.rate,
-        _election(node.election, now, node.flights),
-        tuple(sorted((_flight(each, node, now) for each in node.flights), key=hash)),
+        _election(node.election, clock, node.flights),
+        tuple(sorted((_flight(each, node, clock) for each in node.flights), key=hash)),
         tuple(sorted((_asked(each, node) for each in node.ghosts), key=hash)),
         tuple(sorted(tenure is not None and run == tenure.run for run in node.stopping)),
         node.working,
-        _span(node.fenced_at, now) if node.working else None,
+        clock.span(node.fenced_at) if node.working else None,
         node.frozen,
         node.shut,
         node.seen,
         node.others,
-        node.sessions_made,
+        node.boot,
         tuple(sorted(node.led.items())),
     )
+    return key, due
 
 
-def _flight(flight: Flight, node: Node, now: float) -> Key:
-    times = _span(flight.sent_at, now), _span(flight.until, now)
+def stays_for(node: Node) -> int:
+    """For how long its key stays what it is while time passes, in 1/7980 true seconds."""
+    if node.dead or node.due_at is None:
+        return 0
+    election = node.election
+    waits = [
+        election._reads._due_at,
+        election._reads._create_from,
+        election.lookout._distrusted_until,
+        election.campaign.cool_until,
+        election.campaign._cool_least_until,
+        election.campaign._put_off_until,
+        election.sessions.retry_at,
+        election.sessions._ask_from,
+    ]
+    ahead = [each for each in waits if each is not None and each > node.clock]
+    return units(min(ahead) - node.now, node.rate) if ahead else FOR_EVER
+
+
+def _flight(flight: Flight, node: Node, clock: Clock) -> Key:
+    times = clock.span(flight.sent_at), clock.span(flight.until)
     return (*_asked(flight, node), *times, flight.applied, flight.result, flight.older)
 
 
@@ -154,7 +186,7 @@ def _asked(flight: Flight, node: Node) -> Key:
     raise AssertionError(asked)
 
 
-def _election(election: Election, now: float, flights: list[Flight]) -> Key:
+def _election(election: Election, clock: Clock, flights: list[Flight]) -> Key:
     reads = election._reads
     sent_at = next((each.sent_at for each in flights if isinstance(each.asked, Read)), None)
     return (
@@ -162,43 +194,43 @@ def _election(election: Election, now: float, flights: list[Flight]) -> Key:
         election.contact,
         election._shutting_down,
         election._leaving,
-        *_lookout(election, now),
-        *_campaign(election, now, sent_at),
-        *_sessions(election, now),
-        _tenure(election.tenure, now) if election.tenure is not None else None,
+        *_lookout(election, clock),
+        *_campaign(election, clock, sent_at),
+        *_sessions(election, clock),
+        _tenure(election.tenure, clock) if election.tenure is not None else None,
         reads.under_way,
         # Reads that are sent from now on are sent later than that.
         sent_at is not None and sent_at < reads.valid_from,
-        _ahead(reads._due_at, now),
+        clock.ahead(reads._due_at),
         reads._again,
-        _ahead(reads._create_from, now),
+        clock.ahead(reads._create_from),
     )
 
 
-def _lookout(election: Election, now: float) -> Key:
+def _lookout(election: Election, clock: Clock) -> Key:
     lookout = election.lookout
     vacancy = lookout.vacancy
     seen: Any = None
     if vacancy is not None:
-        times = _span(vacancy.seen_at, now), vacancy.quarantine
+        times = clock.span(vacancy.seen_at), vacancy.quarantine
         seen = (vacancy.index, *times, vacancy.handed_over)
     return (
         lookout.view,
         seen,
-        _span(lookout.vacant_since, now),
+        clock.span(lookout.vacant_since),
         lookout.restored,
         lookout._catalog_fenced_within,
         lookout._highest_leader_index,
         lookout._highest_term_index,
         lookout._highest_term,
         lookout._distrusted_index,
-        _ahead(lookout._distrusted_until, now),
+        clock.ahead(lookout._distrusted_until),
         lookout._holder_fenced_within,
         lookout._holder,
     )
 
 
-def _campaign(election: Election, now: float, sent_at: float | None) -> Key:
+def _campaign(election: Election, clock: Clock, sent_at: float | None) -> Key:
     campaign = election.campaign
     attempt = campaign.attempt
     tried: Any = None
@@ -212,25 +244,26 @@ def _campaign(election: Election, now: float, sent_at: float | None) -> Key:
         campaign.others,
         tried,
         campaign.look_first,
-        _ahead(campaign.cool_until, now),
-        _ahead(campaign._cool_least_until, now),
-        _ahead(campaign._put_off_until, now),
+        clock.ahead(campaign.cool_until),
+        clock.ahead(campaign._cool_least_until),
+        clock.ahead(campaign._put_off_until),
     )
 
 
-def _sessions(election: Election, now: float) -> Key:
+def _sessions(election: Election, clock: Clock) -> Key:
     sessions = election.sessions
     return (
         sessions.current,
+        sessions.attempt,
         tuple(sorted(sessions.own)),
         sessions.asked,
-        _ahead(sessions.retry_at, now),
-        _ahead(sessions._ask_from, now),
+        clock.ahead(sessions.retry_at),
+        clock.ahead(sessions._ask_from),
         sessions._retry_s,
     )
 
 
-def _tenure(tenure: Tenure, now: float) -> Key:
+def _tenure(tenure: Tenure, clock: Clock) -> Key:
     stopping = tenure.work is Work.STOPPING
     suspended = tenure.state is State.SUSPENDED
     return (
@@ -239,12 +272,12 @@ def _tenure(tenure: Tenure, now: float) -> Key:
         tenure.term_index,
         tenure.state,
         tenure.work,
-        _span(tenure.confirmed_sent_at, now),
+        clock.span(tenure.confirmed_sent_at),
         tenure.over,
         # These are set whenever the work is to stop, and whenever it is suspended.
-        _span(tenure._suspended_at, now) if suspended else None,
-        _span(tenure._stop_asked_at, now) if stopping else None,
-        _span(tenure._stop_told, now) if stopping else None,
+        clock.span(tenure._suspended_at) if suspended else None,
+        clock.span(tenure._stop_asked_at) if stopping else None,
+        clock.span(tenure._stop_told) if stopping else None,
         tenure._closed,
         tenure.release_why,
         tenure._release_asked,

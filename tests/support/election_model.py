@@ -9,11 +9,12 @@ expects of it; `election_node` has the processes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from election_node import EPSILON_S, Node
+from election_node import Node
 from election_store import BrokenError, Store
+from election_time import EPSILON_S, Moment
 
 from coord.election import events as ev
 from coord.election.machine import Election
@@ -24,7 +25,7 @@ Action = tuple[Any, ...]
 MOST_S = 10.0
 """How far time goes at once where nothing at all is waited for."""
 
-_OF_A_NODE = {
+_OF_A_NODE: dict[str, Callable[..., None]] = {
     "answer": Node.answer,
     "fail": Node.fail,
     "stopped": Node.stopped,
@@ -36,7 +37,7 @@ _OF_A_NODE = {
     "thaw": Node.thaw,
     "kill": Node.kill,
 }
-_OF_THE_STORE = {
+_OF_THE_STORE: dict[str, Callable[..., None]] = {
     "expire": Store.invalidate,
     "edit": Store.edit,
     "force": Store.force,
@@ -72,16 +73,22 @@ def is_about_a_node(action: Action) -> bool:
 
 
 class World:
-    """Several candidates, one Consul, one true clock."""
+    """Several candidates, one Consul, one true clock.
+
+    Args:
+        rates: how fast the candidates' clocks go.
+        exact: whether times are whole units of `election_time`.
+    """
 
     def __init__(
         self,
         rates: Sequence[float],
         timing: Timing | None = None,
         election: type[Election] = Election,
+        exact: bool = False,
     ) -> None:
         self.timing = timing or Timing()
-        self.store = Store(self.timing.lock_delay)
+        self.store = Store(self.timing.lock_delay, Moment(0) if exact else 0.0)
         self.nodes: list[Node] = []
         self._election = election
         for rate in rates:
@@ -107,13 +114,11 @@ class World:
     def _process(self, name: str, number: int, rate: float) -> Node:
         # A jitter of a multiple of a tenth: `election_space` counts time in fractions.
         election = self._election(name, self.timing, jitter=number / 10)
-        return Node(name, election, rate, self.now * rate)
+        return Node(name, election, rate, self.store.now)
 
     def others_of(self, node: Node) -> tuple[str, ...]:
         """Those whose checks would pass: not the dead nor the frozen."""
-        return tuple(
-            n.name for n in self.nodes if not (n is node or n.dead or n.shut or n.frozen)
-        )
+        return tuple(n.name for n in self.nodes if not (n is node or n.dead or n.shut or n.frozen))
 
     def copy(self) -> World:
         """Another one, in the same state."""
@@ -135,7 +140,9 @@ class World:
                 found.append(("thaw", number))
                 continue
             for i, flight in enumerate(node.flights):
-                found.append(("answer", number, i) if flight.applied else ("reach", number, i, False))
+                found.append(
+                    ("answer", number, i) if flight.applied else ("reach", number, i, False)
+                )
                 if faults:
                     found.append(("fail", number, i))
             found += [("stopped", number, run) for run in node.stopping]

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from election_store import BrokenError, Store, Token
+from election_time import EPSILON_S
 
 from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.machine import Election
 from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, WhyNot
 from coord.election.states import State
-
-EPSILON_S = 1e-9
-"""What is due at a moment is due in spite of rounding."""
 
 Read = cmd.Observe | cmd.CreateLeaderKey
 _T = TypeVar("_T")
@@ -61,7 +59,8 @@ class Node:
     """The ModifyIndex of the leader key that the watch showed last."""
     others: tuple[str, ...] | None = None
     """Who the catalog said last is there besides."""
-    sessions_made: int = 0
+    boot: int = 1
+    """Which process of that name it is."""
     led: dict[str, int] = field(default_factory=dict)
     """The term that each session of ours led."""
     begun: list[Token] = field(default_factory=list)
@@ -88,7 +87,7 @@ class Node:
             self.shut,
             self.seen,
             self.others,
-            self.sessions_made,
+            self.boot,
             self.led.copy(),
             self.begun.copy(),
         )
@@ -111,9 +110,9 @@ class Node:
             case cmd.CreateLeaderKey():
                 store.create(asked)
                 return store.view
-            case cmd.CreateSession():
-                self.sessions_made += 1
-                created = f"{self.name}s{self.sessions_made}"
+            case cmd.CreateSession(attempt):
+                # By the attempt, so that its name tells nothing of what came of others.
+                created = f"{self.name}s{self.boot}.{attempt}"
                 store.sessions.add(created)
                 return created
             case cmd.DestroySession(session):
@@ -155,10 +154,9 @@ class Node:
 
     def miss(self, view: ev.KeyView) -> None:
         """The keys were like that until now; the reads under way may have seen it."""
-        self.flights = [
-            replace(each, older=(*each.older, view)) if isinstance(each.asked, cmd.Observe) else each
-            for each in self.flights
-        ]
+        for i, each in enumerate(self.flights):
+            if isinstance(each.asked, cmd.Observe) and not each.applied:
+                self.flights[i] = replace(each, older=(*each.older, view))
 
     def fail(self, i: int) -> None:
         """The node hears nothing, or that there is no Consul; what it sent may still arrive."""

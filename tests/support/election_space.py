@@ -21,10 +21,11 @@ from election_events import (
     free_actions,
     kind_of,
 )
-from election_key import UNITS, Key, node_key, store_key
+from election_key import Key, node_key, stays_for, store_key
 from election_model import Action, World, act
 from election_node import Node
 from election_store import BrokenError, Store
+from election_time import true_seconds
 
 from coord.election import commands as cmd
 
@@ -83,13 +84,18 @@ class Space:
         self._late = "late" in faults
         self.names = [node.name for node in world.nodes]
         self._stores: list[Store] = []
-        self._nodes: list[Node] = []
-        self._ids: dict[Key, int] = {}
+        self._nodes: list[Node | tuple[int, int]] = []
+        self._store_ids: dict[Key, int] = {}
+        self._node_ids: dict[tuple[int, int | None], int] = {}
+        self._cores: dict[Key, int] = {}
         # By the number of a node's state: what is looked at for each world.
         self._working: list[bool] = []
         self._fine: list[bool] = []
+        self._ghostly: list[bool] = []
         self._touchy: list[bool] = []
+        self._core: list[int] = []
         self._due: list[int | None] = []
+        self._stays: list[int] = []
         # What was tried before, by the numbers of what it was tried on.
         self._free: dict[int, _Moves] = {}
         self._struck: dict[int, _Moves] = {}
@@ -101,51 +107,81 @@ class Space:
         self._shifts = [_FAULT_BITS + _BITS * (1 + n) for n in range(len(world.nodes))]
         self.start = self._store_id(world.store.copy()) << _FAULT_BITS
         for shift, node in zip(self._shifts, world.nodes, strict=True):
-            self.start |= self._node_id(node.copy(), world.store) << shift
+            self.start |= self._node_id(node.copy()) << shift
         self._at_first = [node.working for node in world.nodes]
 
     # -- numbers for states ----------------------------------------------------------------
 
     def _store_id(self, store: Store) -> int:
         key = store_key(store)
-        known = self._ids.get(key)
+        known = self._store_ids.get(key)
         if known is None:
-            known = self._ids[key] = len(self._stores)
+            known = self._store_ids[key] = len(self._stores)
             self._stores.append(store)
         return known
 
-    def _node_id(self, node: Node, store: Store) -> int:
-        node.forget_ghosts(store)
-        key = node_key(node)
-        known = self._ids.get(key)
-        if known is None:
-            known = self._ids[key] = len(self._nodes)
-            self._nodes.append(node)
-            self._working.append(node.working)
-            self._fine.append(not (node.dead or node.frozen or node.shut))
-            reads = any(isinstance(each.asked, cmd.Observe) for each in node.flights)
-            self._touchy.append(reads or bool(node.ghosts))
-            self._due.append(_due(node))
-        return known
+    def _node_id(self, node: Node) -> int:
+        key, due = node_key(node)
+        core = self._cores.setdefault(key, len(self._cores))
+        known = self._node_ids.get((core, due))
+        if known is not None:
+            return known
+        reads = any(isinstance(each.asked, cmd.Observe) for each in node.flights)
+        self._working.append(node.working)
+        self._fine.append(not (node.dead or node.frozen or node.shut))
+        self._ghostly.append(bool(node.ghosts))
+        self._touchy.append(reads or bool(node.ghosts))
+        return self._number(node, core, due, stays_for(node))
+
+    def _number(self, node: Node | tuple[int, int], core: int, due: int | None, stays: int) -> int:
+        number = self._node_ids[core, due] = len(self._nodes)
+        self._nodes.append(node)
+        self._core.append(core)
+        self._due.append(due)
+        self._stays.append(stays)
+        return number
+
+    def _later_id(self, x: int, dt: int) -> int:
+        """The node after so long, in which its key stays what it is."""
+        due = self._due[x]
+        assert due is not None
+        known = self._node_ids.get((self._core[x], due - dt))
+        if known is not None:
+            return known
+        for flags in (self._working, self._fine, self._ghostly, self._touchy):
+            flags.append(flags[x])
+        return self._number((x, dt), self._core[x], due - dt, self._stays[x] - dt)
+
+    def node(self, x: int) -> Node:
+        """The node of that number: to be looked at, not to be touched."""
+        known = self._nodes[x]
+        if isinstance(known, Node):
+            return known
+        earlier, dt = known
+        node = self.node(earlier).copy(machine=False)
+        node.elapse(true_seconds(dt))
+        self._nodes[x] = node
+        return node
 
     def parts(self, world: int) -> tuple[int, list[int]]:
         """The numbers of the store's state and of each node's."""
         return world >> _FAULT_BITS & _PART, [world >> shift & _PART for shift in self._shifts]
 
-    def keys(self, world: int) -> tuple[Key, ...]:
-        """The keys of its parts."""
+    def parts_of(self, world: int) -> tuple[list[Node], Store, int]:
+        """Its nodes, its store, and how many faults there may be yet."""
         s, xs = self.parts(world)
-        return (store_key(self._stores[s]), *(node_key(self._nodes[x]) for x in xs))
+        return [self.node(x) for x in xs], self._stores[s], world & _LEFT
 
     # -- what is worked out once -----------------------------------------------------------
 
     def _done(self, action: Action, s: int, x: int) -> tuple[int, int]:
         """The numbers of the store and the node after an action."""
-        node, store = self._nodes[x].copy(), self._stores[s].copy()
+        node, store = self.node(x).copy(), self._stores[s].copy()
         act(action, None if action[0] == "expire" else node, store)
         node.forget_ghosts(store)
         node.let_go(store)
-        return self._store_id(store), self._node_id(node, store)
+        node.forget_ghosts(store)
+        return self._store_id(store), self._node_id(node)
 
     def _moves(self, actions: Iterable[Action], s: int, x: int, place: int, used: int) -> _Moves:
         moves = _Moves()
@@ -160,12 +196,12 @@ class Space:
         return moves
 
     def _free_of(self, s: int, x: int, place: int) -> _Moves:
-        actions = free_actions(place, self._nodes[x], self._stores[s])
+        actions = free_actions(place, self.node(x), self._stores[s])
         moves = self._free[s << _BITS | x] = self._moves(actions, s, x, place, 0)
         return moves
 
     def _faults_of(self, s: int, x: int, place: int) -> list[Action]:
-        found = faults_of_node(place, self._nodes[x], self._stores[s])
+        found = faults_of_node(place, self.node(x), self._stores[s])
         return [action for action in found if kind_of(action) in self.faults]
 
     def _struck_of(self, s: int, x: int, place: int) -> _Moves:
@@ -189,41 +225,46 @@ class Space:
         """The node when the store has changed: what it has under way is seen in a new light."""
         kept = self._kept.get((s, s2, x))
         if kept is None:
-            node = self._nodes[x].copy(machine=False)
+            node = self.node(x).copy(machine=False)
             if self._stores[s].view != self._stores[s2].view:
                 node.miss(self._stores[s].view)
-            kept = self._kept[s, s2, x] = self._node_id(node, self._stores[s2])
+            node.forget_ghosts(self._stores[s2])
+            kept = self._kept[s, s2, x] = self._node_id(node)
         return kept
 
-    def _elapse(self, s: int, x: int, dt: int, fires: bool) -> int:
+    def _elapse(self, x: int, dt: int, fires: bool) -> int:
         due = self._due[x]
-        fires = fires and due is not None and due <= dt
-        node = self._nodes[x].copy(machine=fires)
-        node.elapse(dt * 20 / UNITS)
-        if fires:
-            node.do_due()
-        assert not node.begun, "time alone does not begin any work"
-        after = self._elapsed[x, dt, fires] = self._node_id(node, self._stores[s])
+        is_due = fires and due is not None and due <= dt
+        if due is not None and not is_due and dt < self._stays[x]:
+            after = self._later_id(x, dt)
+        else:
+            node = self.node(x).copy(machine=is_due)
+            node.elapse(true_seconds(dt))
+            if is_due:
+                node.do_due()
+            assert not node.begun, "time alone does not begin any work"
+            after = self._node_id(node)
+        self._elapsed[x, dt, fires] = after
         return after
 
     def _wait(self, s: int, dt: int) -> int:
         after = self._waited.get((s, dt))
         if after is None:
             store = self._stores[s].copy()
-            store.now += dt * 20 / UNITS
+            store.now += true_seconds(dt)
             after = self._waited[s, dt] = self._store_id(store)
         return after
 
-    def _tell(self, s: int, x: int, mask: int) -> int:
+    def _tell(self, x: int, mask: int) -> int:
         """The node once the catalog has shown who is fine; itself if it knew."""
-        after, node = x, self._nodes[x]
+        after, node = x, self.node(x)
         fine = [name for place, name in enumerate(self.names) if mask >> place & 1]
         names = tuple(name for name in fine if name != node.name)
         if self._fine[x] and names != node.others:
             node = node.copy()
             node.see(names)
             assert not node.begun, "the catalog alone does not begin any work"
-            after = self._node_id(node, self._stores[s])
+            after = self._node_id(node)
         self._told[x, mask] = after
         return after
 
@@ -251,9 +292,9 @@ class Space:
         for shift, x in zip(self._shifts, xs, strict=True):
             after = self._told.get((x, mask))
             if after is None:
-                after = self._tell(s, x, mask)
+                after = self._tell(x, mask)
             if after != x:
-                once.append(world + ((after - x) << shift))
+                once.append(self._lightened(world + ((after - x) << shift), s))
         once += (after for after, _ in self._later(world, s, xs))
         return once, twice
 
@@ -275,6 +316,14 @@ class Space:
                 world += (self._keep(s, s2, x) - x) << shift
         return world
 
+    def _lightened(self, world: int, s: int) -> int:
+        """The world without the requests that can do nothing any more."""
+        for shift in self._shifts:
+            x = world >> shift & _PART
+            if self._ghostly[x]:
+                world += (self._keep(s, s, x) - x) << shift
+        return world
+
     def _later(self, world: int, s: int, xs: Sequence[int]) -> list[tuple[int, Action]]:
         """Time goes on to the next moment, and what is due then happens, or has yet to."""
         due = [at for x in xs if (at := self._due[x]) is not None]
@@ -288,8 +337,8 @@ class Space:
             after = s2 << _FAULT_BITS | left - (not fires)
             for shift, x in zip(self._shifts, xs, strict=True):
                 x2 = self._elapsed.get((x, dt, fires))
-                after |= (self._elapse(s2, x, dt, fires) if x2 is None else x2) << shift
-            found.append((self._changed(after, s2, s2), ("time",) if fires else ("nearly",)))
+                after |= (self._elapse(x, dt, fires) if x2 is None else x2) << shift
+            found.append((self._lightened(after, s2), ("time",) if fires else ("nearly",)))
         return found
 
     # -- searching -------------------------------------------------------------------------
@@ -299,6 +348,7 @@ class Space:
         found = Found(depth)
         start = self.start | faults
         seen, levels = {start}, [[start]]
+        self.levels = levels
         by_two: tuple[set[int], set[int]] = (set(), set())
         for level in range(1, depth + 1):
             new: list[int] = []
@@ -341,7 +391,7 @@ class Space:
         s, xs = self.parts(world)
         struck = 1 if world & _LEFT else 0
         for place, x in enumerate(xs):
-            free = [(action, 0) for action in free_actions(place, self._nodes[x], self._stores[s])]
+            free = [(action, 0) for action in free_actions(place, self.node(x), self._stores[s])]
             faults = [(action, 1) for action in self._faults_of(s, x, place)] * struck
             for action, used in free + faults:
                 try:
@@ -355,9 +405,9 @@ class Space:
             yield self._changed(world + ((s2 - s) << _FAULT_BITS) - 1, s, s2), action
         mask = sum(1 << place for place, x in enumerate(xs) if self._fine[x])
         for place, x in enumerate(xs):
-            after = world + ((self._tell(s, x, mask) - x) << self._shifts[place])
+            after = world + ((self._tell(x, mask) - x) << self._shifts[place])
             if after != world:
-                yield after, ("others", place)
+                yield self._lightened(after, s), ("others", place)
         yield from self._later(world, s, xs)
 
     def _path(self, levels: list[list[int]], last: int) -> list[str]:
@@ -379,19 +429,8 @@ class Space:
         kind, *args = action
         if kind not in ("reach", "answer", "fail", "read", "get"):
             return " ".join(map(str, action))
-        node = self._nodes[world >> self._shifts[args[0]] & _PART]
+        node = self.node(world >> self._shifts[args[0]] & _PART)
         ghost = kind == "reach" and args[2]
         asked = (node.ghosts if ghost else node.flights)[args[1]].asked
         late = " of long ago" if ghost or (kind == "read" and args[2] is not None) else ""
         return f"{node.name} {kind} {type(asked).__name__}{late}"
-
-
-def _due(node: Node) -> int | None:
-    """How far away the next moment is at which something must happen to it, in 1/7980 s."""
-    due_at = node.due_at
-    if due_at is None:
-        return None
-    exact = (due_at - node.now) * UNITS / (20 * node.rate)
-    whole = round(exact)
-    assert abs(exact - whole) < 0.01, f"{node.name} is off the grid of times by {exact - whole}"
-    return whole

@@ -40,7 +40,7 @@ class Store:
     before: ev.KeyView = EMPTY
     """What the leader key was before its last change: what a server that lags behind shows."""
     sessions: set[str] = field(default_factory=set)
-    free_from: float = 0.0
+    free_from: float = float("-inf")
     """Until then nobody gets the lock, for the lock-delay."""
     highest_term: int = 0
     """The highest term under which work was begun."""
@@ -125,9 +125,7 @@ class Store:
 
     def create(self, asked: cmd.CreateLeaderKey) -> None:
         if self.view.missing:
-            self.write(
-                readable=True, record_vacant=True, record_term=0, record_why=asked.why.value
-            )
+            self.write(readable=True, record_vacant=True, record_term=0, record_why=asked.why.value)
 
     # -- what befalls it -------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ SLOWEST, FASTEST = 0.95, 1.05
 
 def _in_order(rates: Sequence[float], election: type[Election]) -> World:
     """The first leads, the others stand by; all have heard of everything, nothing is under way."""
-    world = World(rates[:1], election=election)
+    world = World(rates[:1], election=election, exact=True)
     world.settle(5.0)
     for rate in rates[1:]:
         world.add(rate)
@@ -69,7 +69,7 @@ def confirmed(candidates: int, election: type[Election] = Election) -> World:
 
 def first_start(candidates: int, election: type[Election] = Election) -> World:
     """All start at once, and nothing is in Consul."""
-    return World(_rates(candidates), election=election)
+    return World(_rates(candidates), election=election, exact=True)
 
 
 def handed_over(candidates: int, election: type[Election] = Election) -> World:
@@ -87,7 +87,7 @@ def asked(candidates: int, election: type[Election] = Election) -> World:
     it go a little later, are about to."""
     world = _in_order((1.0, *_rates(candidates)), election)
     world.do(("kill", 0))
-    world.do(("expire", "n0s1"))
+    world.do(("expire", "n0s1.1"))
     world.do(("watch", 1, False))
     world.do(("time",), 0.4)
     world.nodes.pop(0)
@@ -101,10 +101,8 @@ def asked(candidates: int, election: type[Election] = Election) -> World:
 def invalidated(candidates: int, election: type[Election] = Election) -> World:
     """The leader's read has seen its session, which went just then; the others know of that."""
     world = _in_order(_rates(candidates), election)
-    seen = world.store.view
-    _until_asked(world, 0, cmd.Observe)
-    world.do(("expire", "n0s1"))
-    world.nodes[0].miss(seen)
+    world.do(("reach", 0, _until_asked(world, 0, cmd.Observe), False))
+    world.do(("expire", "n0s1.1"))
     for number in _others(world):
         world.do(("watch", number, False))
     _serve(world, *_others(world))
