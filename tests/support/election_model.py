@@ -9,7 +9,7 @@ expects of it; `election_node` has the processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from election_node import Node
@@ -111,10 +111,23 @@ class World:
         self.nodes.append(self._process(f"n{number}", number, rate))
         self.nodes[-1].tell(ev.Started())
 
-    def _process(self, name: str, number: int, rate: float) -> Node:
-        # A jitter of a multiple of a tenth: `election_space` counts time in fractions.
-        election = self._election(name, self.timing, jitter=number / 10)
+    def _process(
+        self, name: str, number: int, rate: float, own_sessions: Collection[str] = ()
+    ) -> Node:
+        # A jitter of a multiple of a tenth keeps to the grid of `election_time`.
+        election = self._election(
+            name, self.timing, jitter=number / 10, own_sessions=own_sessions
+        )
         return Node(name, election, rate, self.store.now)
+
+    def restart(self, number: int, remembers: bool) -> None:
+        """A new process takes the place of one that is gone, and may know its sessions."""
+        old = self.nodes[number]
+        own = old.election.sessions.own if remembers else ()
+        new = self.nodes[number] = self._process(old.name, number, old.rate, own)
+        new.boot, new.ghosts = old.boot + 1, old.ghosts
+        new.tell(ev.Started())
+        new.see(self.others_of(new))
 
     def others_of(self, node: Node) -> tuple[str, ...]:
         """Those whose checks would pass: not the dead nor the frozen."""
@@ -164,6 +177,8 @@ class World:
             self.pass_time(step)
         elif action[0] == "nearly":
             self.elapse(self.to_go())
+        elif action[0] == "restart":
+            self.restart(*action[1:])
         else:
             about = self.nodes[action[1]] if is_about_a_node(action) else None
             act(action, about, self.store)
@@ -223,7 +238,7 @@ class World:
             if current and current not in self.store.sessions:
                 self.do(("lost", number))
             self.do(("others", number, self.others_of(node)))
-        for _ in range(400):
+        for _ in range(400 + sum(len(node.ghosts) for node in self.nodes)):
             todo = [a for a in self.actions(faults=False) if a[0] in ("reach", "answer", "stopped")]
             if not todo:
                 break

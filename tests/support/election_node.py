@@ -19,6 +19,9 @@ from coord.election.machine import Election
 from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, WhyNot
 from coord.election.states import State
 
+MOST_AT_ONCE = 200
+"""How many requests in one moment are too many, whatever happens in it."""
+
 Read = cmd.Observe | cmd.CreateLeaderKey
 _T = TypeVar("_T")
 
@@ -63,6 +66,8 @@ class Node:
     """Which process of that name it is."""
     led: dict[str, int] = field(default_factory=dict)
     """The term that each session of ours led."""
+    asked_now: int = 0
+    """How many requests it has made since time went on last; no part of its state."""
     begun: list[Token] = field(default_factory=list)
     """What work was begun under and whoever has the store has not been told yet."""
 
@@ -89,7 +94,6 @@ class Node:
             self.others,
             self.boot,
             self.led.copy(),
-            self.begun.copy(),
         )
 
     # -- its requests ----------------------------------------------------------------------
@@ -279,6 +283,8 @@ class Node:
     def elapse(self, seconds: float) -> None:
         """So many true seconds pass."""
         self.now += seconds * self.rate
+        if seconds > 0:
+            self.asked_now = 0
 
     def do_due(self) -> None:
         """Whatever is due happens."""
@@ -306,7 +312,7 @@ class Node:
         for command in self.election.handle(event, self.clock):
             self._carry_out(command)
         over = self.dead or self.frozen or self.election.state is State.STOPPED
-        if not (over or self.stopping or self.due_at is not None):
+        if not (over or self.stopping or self.flights or self.due_at is not None):
             raise BrokenError(f"{self.name} is stuck in {self.election.state}")
 
     def _carry_out(self, command: cmd.Command) -> None:
@@ -327,6 +333,9 @@ class Node:
             case _:
                 if isinstance(command, cmd.Release) and (self.working or self.stopping):
                     raise BrokenError("released before the work ended")
+                self.asked_now += 1
+                if self.asked_now > MOST_AT_ONCE:
+                    raise BrokenError(f"{self.name} asks without end at {self.now}")
                 until = self.clock + deadline_of(command)
                 self.flights.append(Flight(command, self.clock, until))
 
