@@ -115,9 +115,7 @@ class World:
         self, name: str, number: int, rate: float, own_sessions: Collection[str] = ()
     ) -> Node:
         # A jitter of a multiple of a tenth keeps to the grid of `election_time`.
-        election = self._election(
-            name, self.timing, jitter=number / 10, own_sessions=own_sessions
-        )
+        election = self._election(name, self.timing, jitter=number / 10, own_sessions=own_sessions)
         return Node(name, election, rate, self.store.now)
 
     def restart(self, number: int, remembers: bool) -> None:
@@ -176,7 +174,7 @@ class World:
         if action[0] == "time":
             self.pass_time(step)
         elif action[0] == "nearly":
-            self.elapse(self.to_go())
+            self.elapse(self.to_go([node.due_at for node in self.nodes]))
         elif action[0] == "restart":
             self.restart(*action[1:])
         else:
@@ -186,21 +184,22 @@ class World:
 
     # -- time ------------------------------------------------------------------------------
 
-    def to_go(self) -> float:
-        """True seconds until the next moment at which something must happen."""
+    def to_go(self, dues: Sequence[float | None]) -> float:
+        """True seconds until the next of those moments of the nodes' clocks."""
         least = MOST_S
-        for node in self.nodes:
-            due = node.due_at
+        for node, due in zip(self.nodes, dues, strict=True):
             if due is not None:
                 least = min(least, (due - node.now) / node.rate)
         return max(0.0, least)
 
     def pass_time(self, step: float | None = None) -> None:
         """Go on to the next moment at which something must happen, at most `step` seconds."""
-        to_go = self.to_go()
+        dues = [node.due_at for node in self.nodes]
+        to_go = self.to_go(dues)
         self.elapse(to_go if step is None else min(step, to_go))
-        for node in self.nodes:
-            node.do_due()
+        for node, due in zip(self.nodes, dues, strict=True):
+            if due is not None and due <= node.clock:
+                node.do_due()
 
     def elapse(self, seconds: float) -> None:
         """Time passes, and nothing that is due has happened yet."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from election_store import BrokenError, Store, Token
+from election_store import ANY_INDEX, BrokenError, Store, Token
 from election_time import EPSILON_S
 
 from coord.election import commands as cmd
@@ -371,7 +371,7 @@ def _may_matter(asked: cmd.Command, store: Store) -> bool:
             return session in store.sessions
         case cmd.Acquire():
             live = asked.session in store.sessions
-            return live and store.view.leader_index == asked.leader_index
+            return live and asked.leader_index in (store.view.leader_index, ANY_INDEX)
         case cmd.Release():
             view = store.view
             return (view.session, view.term_index) == (asked.session, asked.term_index)

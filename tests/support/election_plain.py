@@ -64,7 +64,7 @@ def _actions(world: World, left: int) -> Iterator[tuple[Action, int]]:
         yield from ((action, 1) for action in faults_of_consul(world.store))
     if any(node.due_at is not None for node in world.nodes):
         yield ("time",), 0
-        if left and world.to_go() > 0:
+        if left and world.to_go([node.due_at for node in world.nodes]) > 0:
             yield ("nearly",), 1
 
 

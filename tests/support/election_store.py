@@ -13,6 +13,9 @@ from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.reasons import TakeoverOutcome
 
+ANY_INDEX = -1
+"""What an acquire says that checks no index: none that is sound does."""
+
 EMPTY = ev.KeyView(leader_index=0)
 
 
@@ -98,7 +101,7 @@ class Store:
             return TakeoverOutcome.LOCK_DELAY
         if asked.session not in self.sessions:
             return TakeoverOutcome.NO_SESSION
-        if self.view.leader_index != asked.leader_index:
+        if asked.leader_index not in (self.view.leader_index, ANY_INDEX):
             return TakeoverOutcome.VACANCY_CHANGED
         if self.view.term_index != asked.term_index:
             return TakeoverOutcome.TERM_MOVED

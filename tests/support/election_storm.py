@@ -29,7 +29,7 @@ SETTLE_S = 60.0
 """After so long without faults somebody must lead."""
 
 _FAULTS = {
-    "down": 6.0,
+    "down": 8.0,
     "expire": 6.0,
     "freeze": 2.0,
     "kill": 2.0,
@@ -54,9 +54,9 @@ def a_timing(rnd: Random) -> Timing:
         takeover_delay=takeover_delay,
         lease=lease,
         fence_grace=(fenced - lease) * 0.999,
-        confirm_interval=lease / rnd.choice((2.0, 4.0, 10.0)),
-        election_interval=rnd.choice((0.5, 5.0)),
-        cool_down=rnd.choice((0.0, 0.2, 2.0, 10.0)),
+        confirm_interval=lease / rnd.choice((2.0, 2.0, 4.0)),
+        election_interval=rnd.choice((0.5, 5.0, 5.0, 5.0)),
+        cool_down=rnd.choice((0.0, 0.0, 0.2, 2.0)),
         suspend_limit=rnd.choice((0.5, 3.0, 60.0)),
         shutdown_timeout=rnd.choice((0.5, 3.0, 30.0)),
     )
@@ -83,14 +83,15 @@ class Storm:
         self.elections = 0
         self.events = 0
         self._highest = 0
-        self._led_by_rate = rnd.choice((0.1, 0.3, 0.6))
+        self._led_by_rate = rnd.choice((0.1, 0.4, 0.7))
         """How likely each step is a fault while somebody is at work; and else:"""
         self._fault_rate = rnd.choice((0.002, 0.01, 0.05))
         self._time_rate = rnd.choice((0.02, 0.1, 0.3))
         self._losses = rnd.choice((0.0, 0.02, 0.1, 0.3))
         self._at_once = rnd.choice((0.3, 0.8, 1.0))
-        self._slow = rnd.choice((1.0, 1.0, 0.3, 0.05))
-        """How likely the first node gets on, next to the others."""
+        self._slow = rnd.choice((1.0, 0.3, 0.1, 0.02))
+        """How likely the node that lags behind gets on, next to the others."""
+        self._lagging = 0
         self._kinds = list(_FAULTS)
         self._weights = [each * rnd.choice((0.0, 1.0, 1.0, 4.0)) for each in _FAULTS.values()]
         self._weights[0] += 0.1
@@ -126,7 +127,7 @@ class Storm:
         else:
             number = int(self.random() * len(nodes))
             node = nodes[number]
-            if number == 0 and self._slow < 1.0 and self.random() > self._slow:
+            if number == self._lagging and self._slow < 1.0 and self.random() > self._slow:
                 return
             if node.dead or node.frozen or node.election.state is State.STOPPED:
                 self._revive(number, node)
@@ -188,6 +189,8 @@ class Storm:
         working = [number for number, node in enumerate(world.nodes) if node.working]
         number = working[0] if working and self.random() < 0.8 else 0
         node = world.nodes[number]
+        if self.random() < 0.5:
+            self._lagging = number  # it learns of what befell it later than the others
         if kind == "expire":
             sessions = sorted(world.store.sessions)
             session = world.store.view.session if self.random() < 0.7 else None
