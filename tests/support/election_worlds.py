@@ -72,6 +72,14 @@ def first_start(candidates: int, election: type[Election] = Election) -> World:
     return World(_rates(candidates), election=election, exact=True)
 
 
+def first_attempt(candidates: int, election: type[Election] = Election) -> World:
+    """Nothing was ever led; the second one has waited and asks for the lock, the others are about
+    to. There is no term key yet."""
+    world = first_start(candidates, election)
+    _until_asked(world, 1, cmd.Acquire)
+    return world
+
+
 def handed_over(candidates: int, election: type[Election] = Election) -> World:
     """The leader has stepped down, released and begun to cool; the others do not know yet."""
     world = _in_order(_rates(candidates), election)
@@ -113,6 +121,7 @@ def invalidated(candidates: int, election: type[Election] = Election) -> World:
 WORLDS: dict[str, Callable[[int, type[Election]], World]] = {
     "confirmed": confirmed,
     "first start": first_start,
+    "first attempt": first_attempt,
     "handed over": handed_over,
     "asked": asked,
     "invalidated": invalidated,
