@@ -1,43 +1,107 @@
-"""The leader key and the term key as Consul keeps them: a part of `election_model`."""
+"""The leader key and the term key as Consul keeps them: a part of `election_model`.
+
+It is also the receiver of the fenced writes: whenever one of any term that ever worked would be
+accepted, one is taken to arrive, so that an old one after a newer one cannot slip by unseen.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.reasons import TakeoverOutcome
 
+ANY_INDEX = -1
+"""What an acquire says that checks no index: none that is sound does."""
+
 EMPTY = ev.KeyView(leader_index=0)
 
 
-@dataclass
+class BrokenError(AssertionError):
+    """A promise of the election does not hold."""
+
+
+class Token(NamedTuple):
+    """What work was begun under: what its fenced writes carry."""
+
+    session: str
+    term: int
+    term_index: int
+
+
+@dataclass(slots=True)
 class Store:
-    """The two keys and the sessions, as Consul's servers keep them; times on the true clock."""
+    """The two keys and the sessions, as Consul's servers keep them; times in seconds of the true
+    clock, which reads `now`."""
 
     lock_delay: float
+    now: float = 0.0
     index: int = 100
     view: ev.KeyView = EMPTY
     before: ev.KeyView = EMPTY
+    """What the leader key was before its last change: what a server that lags behind shows."""
     sessions: set[str] = field(default_factory=set)
-    free_from: float = 0.0
+    free_from: float = float("-inf")
+    """Until then nobody gets the lock, for the lock-delay."""
+    highest_term: int = 0
+    """The highest term under which work was begun."""
+    newest_write: int = 0
+    """The highest term of which a fenced write was accepted."""
+    tokens: tuple[Token, ...] = ()
+    """Every token whose writes may still be accepted."""
+
+    def copy(self) -> Store:
+        """Another one, in the same state."""
+        return Store(
+            self.lock_delay,
+            self.now,
+            self.index,
+            self.view,
+            self.before,
+            set(self.sessions),
+            self.free_from,
+            self.highest_term,
+            self.newest_write,
+            self.tokens,
+        )
 
     def write(self, **changes: Any) -> None:
         self.index += 1
         self.before = self.view
         self.view = replace(self.view, leader_index=self.index, **changes)
 
-    def acquire(
-        self, asked: cmd.Acquire, node: str, fenced: float, now: float
-    ) -> ev.KeyView | TakeoverOutcome:
+    # -- the promises that are kept here ---------------------------------------------------
+
+    def begin(self, token: Token) -> None:
+        """Work begins under that token, for the first time."""
+        if token.term <= self.highest_term:
+            raise BrokenError(f"term {token.term} after {self.highest_term}")
+        self.highest_term = token.term
+        self.tokens = (*self.tokens, token)
+        self.receive()
+
+    def receive(self) -> None:
+        """Accept every fenced write that would be accepted now."""
+        holder = self.view.session
+        for token in self.tokens:
+            if token.session != holder or token.term_index != self.view.term_index:
+                continue
+            if token.term < self.newest_write:
+                raise BrokenError(f"a write of term {token.term} after {self.newest_write}")
+            self.newest_write = token.term
+
+    # -- what candidates ask for -----------------------------------------------------------
+
+    def acquire(self, asked: cmd.Acquire, node: str, fenced: float) -> ev.KeyView | TakeoverOutcome:
         if self.view.session is not None:
             return TakeoverOutcome.HELD
-        if now < self.free_from:
+        if self.now < self.free_from:
             return TakeoverOutcome.LOCK_DELAY
         if asked.session not in self.sessions:
             return TakeoverOutcome.NO_SESSION
-        if self.view.leader_index != asked.leader_index:
+        if asked.leader_index not in (self.view.leader_index, ANY_INDEX):
             return TakeoverOutcome.VACANCY_CHANGED
         if self.view.term_index != asked.term_index:
             return TakeoverOutcome.TERM_MOVED
@@ -52,8 +116,11 @@ class Store:
         return self.view
 
     def update(self, asked: cmd.UpdateRecord, node: str, fenced: float) -> None:
-        if self.view.session == asked.session and asked.session in self.sessions:
-            self.write(**_record(node, asked.term, asked.successors, fenced))
+        if self.view.session != asked.session:
+            return
+        if self.view.term not in (None, asked.term):
+            raise BrokenError(f"the record of term {asked.term} lands in term {self.view.term}")
+        self.write(**_record(node, asked.term, asked.successors, fenced))
 
     def release(self, asked: cmd.Release) -> None:
         if self.view.term_index == asked.term_index and self.view.session == asked.session:
@@ -61,29 +128,23 @@ class Store:
 
     def create(self, asked: cmd.CreateLeaderKey) -> None:
         if self.view.missing:
-            term = self.view
-            self.view = EMPTY
-            self.write(
-                term=term.term,
-                term_index=term.term_index,
-                term_fenced_within=term.term_fenced_within,
-                readable=True,
-                record_vacant=True,
-                record_term=0,
-                record_why=asked.why.value,
-            )
+            self.write(readable=True, record_vacant=True, record_term=0, record_why=asked.why.value)
 
-    def invalidate(self, session: str, now: float) -> None:
+    # -- what befalls it -------------------------------------------------------------------
+
+    def invalidate(self, session: str) -> None:
         """The session ends; where it held the lock, the lock-delay begins."""
         self.sessions.discard(session)
+        self.tokens = tuple(each for each in self.tokens if each.session != session)
         if self.view.session == session:
-            self.free_from = now + self.lock_delay
+            self.free_from = self.now + self.lock_delay
             self.write(session=None)
 
     def delete(self, leader: bool, term: bool) -> None:
         self.index += 1
-        self.before, kept = self.view, self.view
+        kept = self.view
         if leader:
+            self.before = kept
             self.view = replace(
                 EMPTY,
                 term=kept.term,
@@ -102,6 +163,10 @@ class Store:
         """An operator releases the lock by hand: at once, and nothing is said."""
         if self.view.session is not None:
             self.write(session=None)
+
+    def forget(self) -> None:
+        """A Consul server that takes over does not know of the lock-delay."""
+        self.free_from = self.now
 
 
 def _record(

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from election_model import Action, BrokenError, World
+from election_model import Action, World
+from election_store import BrokenError
 
 from coord.election.states import State
 
@@ -68,7 +69,7 @@ class Walk:
         for _ in range(steps):
             self._do(self._choose(self.world.actions()))
         self.world.settle(60.0)
-        self._somebody_leads()
+        somebody_leads(self.world)
         return self.world
 
     def _do(self, action: Action) -> None:
@@ -115,12 +116,13 @@ class Walk:
             if number != leader and rnd.random() < 0.8:
                 self._do(("watch", number, False))
 
-    def _somebody_leads(self) -> None:
-        world = self.world
-        up = [node for node in world.nodes if not (node.dead or node.shut)]
-        if up and len(world.leaders()) != 1:
-            stand = [(node.name, node.election.state.value) for node in up]
-            raise BrokenError(f"{len(world.leaders())} lead after a minute without faults: {stand}")
-        for node in world.nodes:
-            if node.shut and not node.dead and node.election.state is not State.STOPPED:
-                raise BrokenError(f"{node.name} was shut down and is {node.election.state}")
+
+def somebody_leads(world: World) -> None:
+    """Exactly one does, unless all are gone; raises `BrokenError`."""
+    up = [node for node in world.nodes if not (node.dead or node.shut)]
+    if up and len(world.leaders()) != 1:
+        stand = [(node.name, node.election.state.value) for node in up]
+        raise BrokenError(f"{len(world.leaders())} lead after a minute without faults: {stand}")
+    for node in world.nodes:
+        if node.shut and not node.dead and node.election.state is not State.STOPPED:
+            raise BrokenError(f"{node.name} was shut down and is {node.election.state}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from election_model import Action, BrokenError, World
+from election_model import Action, World
+from election_store import BrokenError
 from election_walk import Walk
 
 STEPS = 150
