@@ -17,6 +17,7 @@ from pathlib import Path
 from coord.cli.options import CONSUL_FIELDS, default_text
 from coord.config import TIMING_FIELDS, Settings, env_name
 from docs.election_table import state_diagram, transition_table
+from tests.simulation.mutants import MUTANTS
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -83,10 +84,20 @@ def _row(name: str) -> str:
 
 # --- all of them ---------------------------------------------------------------------------------
 
+
+def mutants_table() -> str:
+    """The faults that are planted in the node's code, and must be found."""
+    rows = ["| planted | the mistake |", "|---|---|"]
+    for name, plant in MUTANTS.items():
+        rows.append(f"| {name.replace('_', ' ')} | {(plant.__doc__ or '').strip()} |")
+    return "\n".join(rows)
+
+
 PARTS: tuple[Part, ...] = (
     Part("README.md", "settings", settings_table),
     Part("docs/election.md", "election-diagram", state_diagram),
     Part("docs/election.md", "election-table", transition_table),
+    Part("docs/reliability.md", "mutants", mutants_table),
 )
 
 

@@ -9,7 +9,6 @@ same order: what happened follows from the seed alone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 from collections import deque

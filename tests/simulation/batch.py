@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,8 +15,11 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.simulation.probes import PROBES
+from docs.generate import REPO, replaced
+from tests.simulation.report import document, summary
 from tests.simulation.run import Outcome, run
+
+DOCUMENT = REPO / "docs" / "reliability.md"
 
 CHUNK = 4
 """Seeds that one process is given at a time."""
@@ -69,8 +71,12 @@ class Batch:
     seconds: float
     workers: int | None = None
 
-    def run(self) -> int:
-        """Run them and say what they came to, and how to run a failed one again."""
+    def run(self, *, write_docs: bool = False) -> int:
+        """Run them and say what they came to, and how to run a failed one again.
+
+        Returns:
+            0; 1 if a promise was broken.
+        """
         console = Console(stderr=True)
         began = time.monotonic()
         found: list[Outcome] = []
@@ -93,35 +99,13 @@ class Batch:
                 )
                 if outcome.violations:
                     _tell_failure(outcome, self.seconds)
-        print(summary(found, time.monotonic() - began))
+        took_s = time.monotonic() - began
+        print(summary(found, took_s))
+        if write_docs:
+            text = DOCUMENT.read_text(encoding="utf-8")
+            part = f"\n{document(found, took_s, self.seconds)}\n"
+            DOCUMENT.write_text(replaced(text, "simulation", part), encoding="utf-8")
         return 1 if any(outcome.violations for outcome in found) else 0
-
-
-def summary(found: Sequence[Outcome], took_s: float) -> str:
-    """What many seeds came to, in a few lines."""
-    seconds = sum(each.seconds for each in found)
-    elections = sum(each.elections for each in found)
-    failed = sorted(each.seed for each in found if each.violations)
-    recovered = [each.recovered_s for each in found if each.recovered_s is not None]
-    lines = [
-        f"{len(found)} seeds, {seconds:,.0f} simulated seconds in {took_s:.0f} s "
-        f"({seconds / took_s:,.0f} a second), {sum(each.happened for each in found):,} happenings",
-        f"{elections:,} elections, {sum(each.stale_refused for each in found):,} messages of an "
-        "old term refused",
-    ]
-    if recovered:
-        lines.append(
-            f"a leader after all faults ended: median {statistics.median(recovered):.2f} s, "
-            f"worst {max(recovered):.2f} s"
-        )
-    for probe in PROBES:
-        gaps = [e.probe_s for e in found if e.probe == probe and e.probe_s is not None]
-        if gaps:
-            lines.append(
-                f"{probe}: median {statistics.median(gaps):.2f} s, worst {max(gaps):.2f} s"
-            )
-    lines.append(f"failed: {failed}" if failed else "no promise was broken")
-    return "\n".join(lines)
 
 
 def _tell_failure(outcome: Outcome, seconds: float) -> None:

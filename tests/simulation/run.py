@@ -61,6 +61,11 @@ def recovery_limit(timings: tuple[Timing, ...]) -> float:
     return max(budget(timing).recovery for timing in timings) / (1 - CLOCKS_OFF)
 
 
+def probe_of(seed: int) -> str:
+    """The last fault of that seed's world."""
+    return Random(f"probe {seed}").choice(tuple(PROBES))
+
+
 class Run:
     """One seed's world, run part by part."""
 
@@ -69,9 +74,8 @@ class Run:
         self.fleet = Fleet(plan)
         self.violations: list[Violation] = []
         self.recovered_s: float | None = None
-        self.probe = ""
+        self.probe = probe_of(plan.seed)
         self.probe_s: float | None = None
-        self._random = Random(f"run {plan.seed}")
         self._faults = Faults(self.fleet, plan)
 
     @property
@@ -137,7 +141,6 @@ class Run:
         return True
 
     def _strike_once(self) -> bool:
-        self.probe = self._random.choice(tuple(PROBES))
         self._phase(f"probe {self.probe}")
         struck = strike(self.fleet, self.probe, self.plan.timings)
         self.probe_s = struck.seconds

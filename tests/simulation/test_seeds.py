@@ -15,7 +15,7 @@ from tests.simulation.faults import KINDS
 from tests.simulation.history import What
 from tests.simulation.plan import draw
 from tests.simulation.probes import PROBES
-from tests.simulation.run import run
+from tests.simulation.run import probe_of, run
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SEEDS = int(os.environ.get("COORD_SIMULATION_SEEDS", "200"))
@@ -89,6 +89,7 @@ def test_every_kind_of_fault_is_done_to_leaders_and_others() -> None:
         assert told[name] > 0, f"no {name} in all of these worlds"
 
 
-def test_every_last_fault_is_drawn() -> None:
-    probes = {run(seed, seconds=5.0)[0].probe for seed in range(24)}
-    assert probes == set(PROBES)
+def test_every_last_fault_is_drawn_often() -> None:
+    drawn = Counter(probe_of(seed) for seed in range(SEEDS))
+    assert set(drawn) == set(PROBES)
+    assert min(drawn.values()) >= SEEDS // (2 * len(PROBES))
