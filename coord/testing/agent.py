@@ -21,7 +21,7 @@ from coord.testing.agent_checks import LocalCheck
 from coord.testing.agent_sync import AgentSync, AgentTimes
 from coord.testing.commands import Failure
 from coord.testing.request_desk import HOLD_S, JITTER
-from coord.testing.rpc import BROKEN, NO_SERVERS, UNREACHED, Rpc
+from coord.testing.rpc import BROKEN, NO_SERVERS, Rpc
 
 if TYPE_CHECKING:
     from coord.testing.cluster import SimulatedConsul
@@ -58,7 +58,8 @@ class SimulatedAgent:
         self.rng: random.Random = consul.rng
         self.name = self.endpoint = name
         self.server = server
-        self.chosen = server or self.rng.choice(consul.servers)
+        self._order = [server] if server else self.rng.sample(consul.servers, len(consul.servers))
+        self.chosen = self._order[0]
         self.node = NodeInfo(name, address, {"consul-network-segment": ""})
         self.node_id = self._new_id()
         self.clock_rate = 1.0
@@ -80,6 +81,10 @@ class SimulatedAgent:
         """Have the servers answer it."""
         rpc.life = self.life
         rpc.started = self.scheduler.now()
+        if len(self._open) > 256:
+            # Answers that a link has lost: nobody waits for them by now.
+            oldest = rpc.started - 60
+            self._open = {r: None for r in self._open if r.started + 2 * r.wait_s > oldest}
         self._open[rpc] = None
         self._forward(rpc)
 
@@ -90,10 +95,12 @@ class SimulatedAgent:
         if self.frozen:
             self._backlog.append(partial(self.hear, rpc, outcome))
             return
-        if outcome is UNREACHED and not self.chosen.running:
-            self.change_server()
-        elif outcome is BROKEN and rpc in self._open and self._try_again(rpc):
-            return
+        if outcome.__class__ is Failure:
+            # Consul's agents leave a server for any error that it answers with.
+            if rpc.entry is self.chosen and self.server is None:
+                self._ask_another()
+            if outcome is BROKEN and rpc in self._open and self._try_again(rpc):
+                return
         if self._open.pop(rpc, rpc) is None:
             rpc.finish(outcome)
 
@@ -115,8 +122,6 @@ class SimulatedAgent:
 
     def _try_again(self, rpc: Rpc) -> bool:
         """After the connection broke: a read is asked again, of another server."""
-        if not self.chosen.running:
-            self.change_server()
         now = self.scheduler.now()
         if not rpc.is_read or now - rpc.started > HOLD_S:
             return False
@@ -136,23 +141,26 @@ class SimulatedAgent:
         """Gossip says that all servers are gone, or that one is there again."""
         self.lonely = lonely
         if not lonely and self.running:
-            self.change_server()
             self.sync.servers_are_back()
 
     def change_server(self) -> None:
-        """Give up the server it asks: what hangs there fails, or is asked again elsewhere."""
+        """The connection to the server it asks broke: what hangs there fails, or is asked anew."""
         if self.server is not None:
             return
-        servers, joined = self._consul.servers, self._consul.network.joined
         left = self.chosen
-        there = [s for s in servers if s.running and joined(self.endpoint, s.name)]
-        if not there:
-            return  # nobody to go to: it goes on asking in vain
-        self.chosen = self.rng.choice(there)
-        if self.chosen is not left:
-            self.network.link(self.endpoint, left.name).forget()
-            for rpc in [rpc for rpc in self._open if rpc.entry is left]:
-                self.hear(rpc, BROKEN)
+        self._ask_another()
+        self.network.link(self.endpoint, left.name).forget()
+        for rpc in [rpc for rpc in self._open if rpc.entry is left]:
+            self.hear(rpc, BROKEN)
+
+    def _ask_another(self) -> None:
+        """Go on to the next server in its list that gossip does not hold to be gone."""
+        order, gossip = self._order, self._consul.gossip
+        for _ in order:
+            order.append(order.pop(0))
+            if not gossip.is_failed(order[0].agent):
+                break
+        self.chosen = order[0]
 
     # --- what it keeps ---
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import HealthCheck, Reply
 from coord.testing.catalog import SERF_HEALTH
@@ -18,6 +18,10 @@ from coord.testing.scheduler import Scheduled
 
 if TYPE_CHECKING:
     from coord.testing.agent import SimulatedAgent
+
+
+CONSUL: Final = "consul"
+"""The service of the servers themselves, which no agent removes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ class AgentSync:
             if state.services.get(service_id) != service:
                 self._services[service_id] = None
         for service_id in state.services:
-            if service_id not in agent.services:
+            if service_id not in agent.services and service_id != CONSUL:
                 self._services[service_id] = None
         for check_id, check in agent.checks.items():
             if not self._is_same(check.health, check.deferred, state.checks.get(check_id)):

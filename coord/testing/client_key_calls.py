@@ -14,6 +14,9 @@ from coord.testing.rpc import Mode
 
 MAX_OPS: Final = 64
 MAX_VALUE_BYTES: Final = 512 * 1024
+MAX_REQUEST_BYTES: Final = 512 * 1024
+_STEP_BYTES: Final = 100
+"""About what a step takes in a request besides its key and its value."""
 
 
 class KeyCalls(Calls):
@@ -110,6 +113,8 @@ class KeyCalls(Calls):
         if len(ops) > MAX_OPS:
             said = f"Transaction contains too many operations ({len(ops)} > {MAX_OPS})"
             await self._refused("PUT", "/v1/txn", 413, said, deadline_s)
+        if _sent_bytes(ops) > MAX_REQUEST_BYTES:
+            await self._refused("PUT", "/v1/txn", 413, "Request body too large", deadline_s)
         if txns.writes(ops):
             found = await self._write("PUT", "/v1/txn", Txn(ops), deadline_s)
         else:
@@ -125,3 +130,8 @@ class KeyCalls(Calls):
         """What the agent refuses without asking anybody."""
         await self._local(method, path, lambda agent: Failure(status, text), deadline_s)
         return False
+
+
+def _sent_bytes(ops: tuple[TxnOp, ...]) -> int:
+    """About how long the request is: values go in base64."""
+    return sum(len(op.value) * 4 // 3 + len(op.key) + _STEP_BYTES for op in ops)

@@ -156,10 +156,10 @@ class SimulatedConsul:
         self.elections.transfer(to)
 
     def forget_lock_delays(self) -> None:
-        """Every server forgets its lock-delays, as each does when it restarts."""
+        """Every server forgets its lock-delays, as after a restore."""
         for server in self.servers:
             server.catch_up()
-            server.store.lock_delays.clear()
+            server.store.lock_delays.forget()
 
     # --- watching it ---
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from coord.consul.types import CheckStatus, HealthCheck
+from coord.consul.types import CheckStatus, HealthCheck, ServiceInstance
 from coord.testing.catalog import SERF_HEALTH
 from coord.testing.commands import Deregister, Register
 from coord.testing.elections import Elections, is_up
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 RECONCILE_S: Final = 60.0
 _REJOIN_S: Final = (0.2, 1.0)
+
+
+CONSUL_SERVICE: Final = ServiceInstance("", "", "consul", "consul", "", 8300)
+"""What Consul's leader registers for each server."""
 
 
 def serf_health(node: str, alive: bool) -> HealthCheck:
@@ -133,10 +137,11 @@ class Gossip:
         known = catalog.checks.get(agent.name, {}).get(SERF_HEALTH)
         if known == check:
             return
+        service = CONSUL_SERVICE if agent.server is not None else None
         # A node with a new id under an old name is taken in only by its own registration.
         known_id = catalog.node_ids.get(agent.name, agent.node_id)
         node = agent.node if agent.name not in catalog.nodes else None
-        command = Register(agent.name, node, known_id, checks=(check,))
+        command = Register(agent.name, node, known_id, service, (check,))
         if at_once and not leader.pending:
             leader.commit(Proposal(command, None, ()))
         else:

@@ -122,6 +122,9 @@ class Log:
         if leader is None or leader.position != self.end:
             return
         server.store.become(unpack(leader.store.snapshot()))
+        # It gets the log as well, and carries all of that out now.
+        server.store.lock_delays.logged.update(leader.store.lock_delays.logged)
+        server.store.lock_delays.replay(server.now())
         server.position = self.end
 
     def _trim(self) -> None:

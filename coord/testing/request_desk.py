@@ -74,7 +74,7 @@ class RequestDesk:
 
     @clock_rate.setter
     def clock_rate(self, rate: float) -> None:
-        self._clock_rate = self.store.clock_rate = rate
+        self._clock_rate = self.store.lock_delays.clock_rate = rate
 
     @property
     def server_address(self) -> str:

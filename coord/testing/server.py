@@ -175,18 +175,29 @@ class SimulatedServer(RequestDesk):
             self.end_waiting(hanging)
         self._forwarded, self._held, self._verifying = {}, {}, {}
         self.store.waiters.forget()
-        self.store.lock_delays.clear()
+        self.store.lock_delays.forget()
         for rpc in broken:
             self._send_back(rpc, rpc.entry, BROKEN)
         self.agent.kill()
         self._consul.changed()
 
+    def compact(self) -> None:
+        """Its log so far is replaced by a snapshot, as Consul does every 16384 entries or so.
+
+        Started again, it carries out only what came after: earlier lock-delays are lost then.
+        """
+        self.store.lock_delays.compact()
+
     def start(self, *, wipe: bool = False) -> None:
-        """Start again, with the data it had or, wiped, with none."""
+        """Start again, with the data it had or, wiped, with none.
+
+        With it, each lock-delay that its log has ever started counts anew.
+        """
         if self.running:
             return
         if wipe:
             self._consul.log.wipe(self)
+        self.store.lock_delays.replay(self.now())
         self.running = True
         self.agent.start(wipe=wipe)
         self._consul.changed()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from coord.consul.types import CheckStatus, Session, TxnError, TxnOp, TxnResult, TxnVerb
 from coord.testing import txns
@@ -24,25 +23,23 @@ from coord.testing.commands import (
     Txn,
 )
 from coord.testing.key_table import KeyTable
+from coord.testing.lock_delays import LockDelays
 from coord.testing.snapshot import pack, unpack
 from coord.testing.waiters import Waiters
-
-MAX_LOCK_DELAY_S: Final = 60.0
-"""Consul takes a longer lock-delay and honours this much of it."""
 
 
 class Store:
     """Keys, sessions and catalog, as one server has them.
 
     The same commands make the same state on every server, but for the lock-delays: each server
-    counts those on its own clock (`clock_rate` of its seconds a second), from when it applied what
-    started them, and they are in no snapshot.
+    counts those on its own clock, from when it applied what started them.
+
+    clock_rate: how many seconds that clock counts in one.
     """
 
     __slots__ = (
         "_appliers",
         "catalog",
-        "clock_rate",
         "keys",
         "lock_delays",
         "session_checks",
@@ -52,13 +49,12 @@ class Store:
     )
 
     def __init__(self, clock_rate: float = 1.0) -> None:
-        self.clock_rate = clock_rate
         self.keys = KeyTable()
         self.catalog = Catalog()
         self.sessions: dict[str, Session] = {}
         self.session_checks: dict[tuple[str, str], dict[str, None]] = {}
         self.sessions_index = 0
-        self.lock_delays: dict[str, float] = {}
+        self.lock_delays = LockDelays(clock_rate)
         self.waiters = Waiters()
         self._appliers: dict[type, Callable[..., object]] = {
             Nothing: self._nothing,
@@ -93,24 +89,14 @@ class Store:
 
     # --- lock-delays ---
 
-    def is_delayed(self, key: str, now: float) -> bool:
-        """Whether nobody may take the lock on `key` yet, by this server."""
-        until = self.lock_delays.get(key)
-        if until is None:
-            return False
-        if until > now:
-            return True
-        del self.lock_delays[key]
-        return False
-
     def refused_before(self, command: Txn, now: float) -> TxnResult | None:
         """The answer to a transaction that a lock-delay stops before it is written to the log."""
-        if not self.lock_delays:
+        if not self.lock_delays.any:
             return None
         errors = tuple(
             TxnError(number, f'failed to lock key "{op.key}" due to lock delay')
             for number, op in enumerate(command.ops)
-            if op.verb is TxnVerb.LOCK and self.is_delayed(op.key, now)
+            if op.verb is TxnVerb.LOCK and self.lock_delays.counts(op.key, now)
         )
         return TxnResult(False, (), errors) if errors else None
 
@@ -231,15 +217,13 @@ class Store:
             tied.pop(session_id, None)
             if not tied:
                 del self.session_checks[session.node, check_id]
-        delay_s = min(session.lock_delay_s, MAX_LOCK_DELAY_S)
         for key in list(self.keys.held.get(session_id, ())):
             if session.behavior == "delete":
                 self.keys.delete(index, key)
             else:
                 old = self.keys.entries[key]
                 self.keys.put(index, key, old.value, old.flags, None, old.lock_index)
-            if delay_s > 0:
-                self.lock_delays[key] = now + delay_s / self.clock_rate
+            self.lock_delays.start(key, session.lock_delay_s, now)
 
     # --- all of it at once ---
 
@@ -256,6 +240,7 @@ class Store:
         self.session_checks = {}
         for session in other.sessions.values():
             self._add_session(session)
-        self.lock_delays = {}
+        self.lock_delays.forget()
+        self.lock_delays.compact()
         waiters, self.waiters = self.waiters, Waiters()
         waiters.abandon()

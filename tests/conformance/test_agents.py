@@ -12,6 +12,7 @@ from conformance_bench import Bench, Node, now
 from consul_agents import (
     entry_of,
     eventually,
+    new_session,
     session_with_check,
     take,
 )
@@ -215,6 +216,23 @@ async def test_a_killed_server_that_kept_its_data_keeps_sessions_and_checks(
     assert await consul.session_info(session) is not None
     assert (await entry_of(consul, name)).session == session
     assert await consul.check_pass(name)
+
+
+async def test_a_server_that_starts_again_starts_every_lock_delay_anew(
+    bench: Bench, name: str
+) -> None:
+    """It carries out its log again, and with it the end of each session."""
+    agent = await bench.server()
+    consul = agent.client()
+    session = await new_session(consul, name, lock_delay_s=3)
+    assert await take(consul, name, session)
+    await consul.session_destroy(session)
+    await asyncio.sleep(3.1)
+    await agent.kill()
+    await agent.start()
+    other = await new_session(consul, name)
+    assert not await take(consul, name, other)
+    await eventually(lambda: take(consul, name, other))
 
 
 async def test_a_stopped_agent_costs_no_more_than_the_deadline(bench: Bench, name: str) -> None:

@@ -128,6 +128,14 @@ async def test_serf_health_is_there_from_the_start(consul: ConsulApi) -> None:
     assert "serfHealth" not in await consul.agent_checks()
 
 
+async def test_the_servers_are_a_service_themselves(consul: ConsulApi) -> None:
+    assert (await consul.catalog_services())["consul"] == ()
+    (instance,) = (await consul.health_service("consul")).value
+    assert (instance.id, instance.node) == ("consul", (await consul.agent_self()).node_name)
+    assert [c.check_id for c in instance.checks if not c.service_id][-1:] == ["serfHealth"]
+    assert "consul" not in await consul.agent_services()
+
+
 async def test_a_service_without_a_check_passes(consul: ConsulApi, name: str) -> None:
     await consul.service_register(ServiceRegistration(name, name))
     reply = await eventually(

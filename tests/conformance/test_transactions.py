@@ -257,6 +257,23 @@ async def test_a_value_that_is_too_long_is_refused(consul: ConsulApi, name: str)
     assert caught.value.status == 413
 
 
+@pytest.mark.parametrize(
+    ("values", "fine"),
+    [([380_000], True), ([400_000], False), ([9_000] * 40, True), ([9_000] * 45, False)],
+)
+async def test_a_transaction_that_is_too_long_is_refused(
+    consul: ConsulApi, name: str, values: list[int], fine: bool
+) -> None:
+    """What counts is the request as it is sent, values in base64."""
+    ops = [TxnOp.kv_set(f"{name}/{n}", bytes(size)) for n, size in enumerate(values)]
+    if fine:
+        assert (await consul.txn(ops)).ok
+        return
+    with pytest.raises(ConsulRefused) as caught:
+        await consul.txn(ops)
+    assert caught.value.status == 413
+
+
 async def test_nothing_to_do_is_done(consul: ConsulApi) -> None:
     result = await consul.txn([])
     assert result.ok

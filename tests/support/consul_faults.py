@@ -46,17 +46,22 @@ class Seen:
 class Stage:
     """Three servers, some agents, and on each a process that counts in one key.
 
-    consistency: how they read it before they write.
+    consistency: how they read it before they write. settings: the cluster's.
     """
 
     def __init__(
-        self, seed: int, *, agents: int = 3, consistency: Consistency = Consistency.CONSISTENT
+        self,
+        seed: int,
+        *,
+        agents: int = 3,
+        consistency: Consistency = Consistency.CONSISTENT,
+        **settings: Any,
     ) -> None:
         self._consistency = consistency
         self._over = False
         self.rng = random.Random(seed)
         self.scheduler = SteppedScheduler()
-        self.consul = SimulatedConsul(self.scheduler, rng=random.Random(seed + 1))
+        self.consul = SimulatedConsul(self.scheduler, rng=random.Random(seed + 1), **settings)
         self.agents = [self.consul.agent(f"node-{number}") for number in range(agents)]
         self.clients = [self.consul.client(agent) for agent in self.agents]
         self.seen = Seen()
