@@ -31,9 +31,10 @@ FAULTS = (
     "forget",
 )
 """The kinds of faults: a session that is in use ends; a process ends, or stands still; a request
-fails at once, though it may land yet; the watch shows what was before, or the same again; a leader
-is asked to step down; what is due happens after whatever else happens at that moment; an operator edits the record, releases by hand, deletes a key, or both; a
-server takes over that does not know of the lock-delay."""
+fails at once, though it may land yet; the watch shows what was before, or the same again; what is
+due happens after whatever else happens at that moment; a leader is asked to step down; an operator
+edits the record, releases by hand, deletes a key, or both; a server takes over that does not know
+of the lock-delay."""
 
 
 def kind_of(fault: Action) -> str:
