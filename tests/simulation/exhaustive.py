@@ -1,4 +1,6 @@
-"""Every interleaving of two and of three candidates, to a depth: `python -m tests.simulation.exhaustive`.
+"""Every interleaving of two and of three candidates, to a depth.
+
+`python -m tests.simulation.exhaustive` makes the searches and prints a table.
 
 From each of the moments of `election_worlds`, whatever may come next is taken, in every order, to
 the given number of events (`election_events` says what is one), with so many faults in a history
@@ -19,9 +21,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_SUPPORT = str(Path(__file__).parents[1] / "support")
-if _SUPPORT not in sys.path:
-    sys.path.insert(0, _SUPPORT)
+# As pytest does by its settings: this runs without it, too.
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 
 from election_events import FAULTS
 from election_space import Found, Space

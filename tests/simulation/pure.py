@@ -1,4 +1,6 @@
-"""A great many elections of the pure machine: `python -m tests.simulation.pure --elections 1000000`.
+"""A great many elections of the pure machine.
+
+`python -m tests.simulation.pure --elections 1000000` makes them and tells what came of it.
 
 Each seed is one history of a `Storm`; an election is a term taken and its work begun. The promises
 are checked in each step, and at the end of each history somebody must lead. The first seed that
@@ -20,9 +22,8 @@ from secrets import randbelow
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-_SUPPORT = str(Path(__file__).parents[1] / "support")
-if _SUPPORT not in sys.path:
-    sys.path.insert(0, _SUPPORT)
+# As pytest does by its settings: this runs without it, too.
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 
 from election_model import Action
 from election_storm import Storm

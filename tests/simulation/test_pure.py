@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from election_planted import PLANTED
 
-from tests.simulation.pure import PureReport, lines_of, run_pure, walk
+from tests.simulation.pure import PureReport, lines_of, main, run_pure, walk
 
 FIRST_SEED = 1
 ELECTIONS = 10_000
@@ -41,3 +41,12 @@ def test_a_fault_planted_into_the_machine_is_found(planted: str) -> None:
     again = walk(report.violation.seed, PLANTED[planted])
     assert again.violation == report.violation
     assert f"--seed {report.violation.seed}" in lines_of(report, FIRST_SEED)[-1]
+
+
+def test_the_command_tells_its_seed_and_what_came_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--elections", "1", "--workers", "1", "--seed", "12"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("seed 12\n")
+    assert "no promise was broken" in out

@@ -1,10 +1,16 @@
 """What may happen next in `election_model`: the events that `election_space` takes in every order.
 
-One action is one event, but that a read which is answered is two: it reaches Consul, and the
-answer arrives. They are one action, since a read changes nothing: that it came to Consul early and
-is answered late is told apart from that it came late by nothing but what it saw, so the action
-says which of the views that there were since it was sent. What follows by itself is no event: a
-command on its way to the wire, and what is due when its time has come.
+One action is one event, but where a request reaches Consul and is answered by one action: that is
+two. It is one action where nobody but the sender could tell when the request came to Consul:
+
+- A read changes nothing. That it came early and is answered late is told apart from that it came
+  late by nothing but what it saw, so the action says which of the views that there were since it
+  was sent.
+- Nobody knows the name of a session before it is answered.
+- To destroy a session that is gone does nothing.
+
+What follows by itself is no event: a command on its way to the wire, and what is due when its time
+has come. A read that is not answered fails when its deadline comes, or, as a fault, at any moment.
 """
 
 from __future__ import annotations
@@ -31,9 +37,10 @@ FAULTS = (
     "forget",
 )
 """The kinds of faults: a session that is in use ends; a process ends, or stands still; a request
-fails at once, though it may land yet; the watch shows what was before, or the same again; a leader
-is asked to step down; what is due happens after whatever else happens at that moment; an operator edits the record, releases by hand, deletes a key, or both; a
-server takes over that does not know of the lock-delay."""
+fails at once, though it may land yet; the watch shows what was before, or the same again; what is
+due happens after whatever else happens at that moment; a leader is asked to step down; an operator
+edits the record, releases by hand, deletes a key, or both; a server takes over that does not know
+of the lock-delay."""
 
 
 def kind_of(fault: Action) -> str:

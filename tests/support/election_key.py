@@ -7,8 +7,8 @@ one of them stands for all:
   to it, and that to now: nothing in the machine nor in the model asks what time it is, only how far
   apart two times are. They are the exact ones of `election_time`.
 - A time that is only ever asked whether it has come counts as now once it has.
-- Numbers of runs and of attempts to acquire are only ever asked whether they are the current one, and a new
-  one is like no older one: the key says whether they are.
+- Numbers of runs and of attempts to acquire are only ever asked whether they are the current one,
+  and a new one is like no older one: the key says whether they are.
 - What is told to the outside only (notices: who led, why, the numbers in a time line), or is set
   before it is next looked at, is left out; `LEFT_OUT` says what and why. A test holds that, with
   what is in the keys, against the fields there are.

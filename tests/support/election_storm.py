@@ -13,7 +13,6 @@ from random import Random
 
 from election_model import Action, World
 from election_node import Node
-from election_store import BrokenError
 from election_walk import somebody_leads
 
 from coord.election.machine import Election
@@ -97,7 +96,7 @@ class Storm:
         self._weights[0] += 0.1
 
     def go(self, steps: int) -> Storm:
-        """Go on for so many steps, then without faults; raises `BrokenError`."""
+        """Go on for so many steps, then without faults; raises `election_store.BrokenError`."""
         for _ in range(steps):
             self._step()
         self.world.settle(SETTLE_S)
