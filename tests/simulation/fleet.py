@@ -182,7 +182,7 @@ class Fleet:
             servers=len(plan.server_rates),
         )
         for server, rate in zip(self.consul.servers, plan.server_rates, strict=True):
-            server.clock_rate = server.store.clock_rate = rate
+            server.clock_rate = rate
         self.network = self.consul.network
         self.receiver = Receiver(
             lambda sender, term, taken: self.tell(What.RECEIVED, sender, term, taken)
