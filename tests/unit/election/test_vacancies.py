@@ -118,6 +118,17 @@ def test_a_record_that_cannot_be_read_on_a_key_with_a_session_is_held() -> None:
     assert bench.get(cmd.LeaderSeen) == []
 
 
+def test_a_held_key_whose_record_names_nobody_is_told_of_once() -> None:
+    """An operator wrote a vacant record over a leader's: it is readable, and says no name."""
+    nameless = {"record_vacant": True, "record_node": "", "record_term": 0}
+    bench = seen_at_start(held(**nameless))
+    assert bench.one(cmd.LeaderSeen).leader == ""
+    bench.look(held(51, **nameless))
+    assert bench.get(cmd.LeaderSeen) == []
+    bench.look(held(52))
+    assert bench.one(cmd.LeaderSeen).leader == OTHER
+
+
 def test_any_change_of_the_vacancy_starts_the_wait_anew() -> None:
     bench = Bench().waiting(vacant(60))
     bench.observe(vacant(60), bench.now)
