@@ -31,7 +31,8 @@ class AgentTimes:
     soon_s: after a change.
     full_s: between two comparisons with all that the catalog has, with nothing going on.
     failed_s: until it tries again after the servers refused or could not.
-    lost_s: until what got no answer is sent again; twice as long each time, up to 15 s.
+    lost_s: until what got no answer is sent again: longer than a server holds a request, so that
+        the older one is not carried out after the younger.
     back_s: until it compares once servers are there again.
     note_s: how long a note without a change of status is held back.
     """
@@ -39,7 +40,7 @@ class AgentTimes:
     soon_s: Span = (0.0005, 0.003)
     full_s: Span = (60.0, 90.0)
     failed_s: Span = (15.0, 30.0)
-    lost_s: Span = (2.0, 5.0)
+    lost_s: Span = (12.0, 20.0)
     back_s: Span = (0.0, 3.0)
     note_s: Span = (150.0, 450.0)
 
@@ -81,7 +82,6 @@ class AgentSync:
         self._asked: _SyncRpc | None = None
         self._asking: tuple[str, str, object] = ("", "", None)
         self._resend: Scheduled | None = None
-        self._tries = 0
         self._next: Scheduled | None = None
         self._full: Scheduled | None = None
         self._full_due = False
@@ -188,9 +188,7 @@ class AgentSync:
     def _send(self, kind: str, name: str, value: object, command: Command | None) -> None:
         self._asking = kind, name, value
         self._asked = _SyncRpc(self, command)
-        low, high = self._times.lost_s
-        factor = 2**self._tries
-        self._resend = self._later((min(low * factor, 15.0), min(high * factor, 15.0)), self._lost)
+        self._resend = self._later(self._times.lost_s, self._lost)
         self.agent.ask(self._asked)
 
     def heard(self, rpc: Rpc, outcome: object) -> None:
@@ -198,7 +196,6 @@ class AgentSync:
         if rpc is not self._asked:
             return
         self._asked = None
-        self._tries = 0
         if self._resend is not None:
             self._resend.cancel()
             self._resend = None
@@ -218,13 +215,12 @@ class AgentSync:
         self._go_on()
 
     def _lost(self) -> None:
-        """No answer: TCP would send it again until it is through."""
+        """No answer, so that a link has lost it."""
         self._resend = None
         if self.agent.later(self._lost) or self._asked is None:
             return
         self.agent.forget(self._asked)
         self._asked = None
-        self._tries += 1
         if self._asking[0] == "full":
             self._full_due = True
         self._go_on()

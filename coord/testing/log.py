@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from coord.testing.server import SimulatedServer
 
 _KEPT = 512
+_TRIMMED_EVERY = 64
 
 
 class Log:
@@ -47,8 +48,10 @@ class Log:
         if len(self.servers) == 1:
             return leader.store.apply(self.index, command, now)
         self._entries.append((self.index, command, now))
+        # First of all: another server may copy the leader's state as of this entry.
+        result = leader.store.apply(self.index, command, now)
         self._note_holders(leader, now)
-        return leader.store.apply(self.index, command, now)
+        return result
 
     def _note_holders(self, leader: SimulatedServer, now: float) -> None:
         end = self._base + len(self._entries)
@@ -59,7 +62,7 @@ class Log:
                 server.held_position = end
                 if server.store.waiters.any:
                     self.look_later(server, now)
-        if len(self._entries) > _KEPT:
+        if len(self._entries) > _KEPT and end % _TRIMMED_EVERY == 0:
             self._trim()
 
     def attach(self, server: SimulatedServer, now: float) -> None:
