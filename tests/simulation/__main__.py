@@ -19,14 +19,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed")
     parser.add_argument("--seed", type=int, help="run this one seed again, and show its history")
     parser.add_argument("--seconds", type=float, default=300.0, help="of faults, in each world")
+    parser.add_argument("--storm", action="store_true", help="as many elections as can be had")
     parser.add_argument(
         "--write-docs", action="store_true", help="put what it comes to into docs/reliability.md"
     )
     parser.add_argument("--workers", type=_positive, help="processes; default: one for each core")
     given = parser.parse_args(arguments)
     if given.seed is not None:
-        return replay(given.seed, given.seconds, HISTORIES)
-    batch = Batch(range(given.first, given.first + given.seeds), given.seconds, given.workers)
+        return replay(given.seed, given.seconds, given.storm, HISTORIES)
+    seeds = range(given.first, given.first + given.seeds)
+    batch = Batch(seeds, given.seconds, given.storm, given.workers)
     return batch.run(write_docs=given.write_docs)
 
 

@@ -33,26 +33,28 @@ def be_quiet() -> None:
     )
 
 
-def run_seeds(seeds: Sequence[int], seconds: float) -> list[Outcome]:
+def run_seeds(seeds: Sequence[int], seconds: float, storm: bool) -> list[Outcome]:
     """Run these worlds, one after another."""
     be_quiet()
     found = []
     for seed in seeds:
         try:
-            found.append(run(seed, seconds=seconds)[0])
+            found.append(run(seed, seconds=seconds, storm=storm)[0])
         except Exception as error:
             raise RuntimeError(f"the simulation itself broke at seed {seed}") from error
     return found
 
 
-def outcomes(seeds: Iterable[int], seconds: float, workers: int | None) -> Iterator[Outcome]:
+def outcomes(
+    seeds: Iterable[int], seconds: float, storm: bool, workers: int | None
+) -> Iterator[Outcome]:
     """The outcome of each seed, in the order in which they come in."""
     todo = list(seeds)
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     context = multiprocessing.get_context("spawn")
     workers = workers or os.cpu_count() or 1
     with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-        waiting = {pool.submit(run_seeds, chunk, seconds) for chunk in chunks}
+        waiting = {pool.submit(run_seeds, chunk, seconds, storm) for chunk in chunks}
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -65,11 +67,20 @@ def outcomes(seeds: Iterable[int], seconds: float, workers: int | None) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Seeds to run, each with so many seconds of faults, on so many processes (None: all cores)."""
+    """Seeds to run, each with so many seconds of faults, on so many processes (None: all cores).
+
+    storm: as for a plan.
+    """
 
     seeds: Sequence[int]
     seconds: float
+    storm: bool = False
     workers: int | None = None
+
+    @property
+    def again(self) -> str:
+        """What to add to the command for one of these seeds."""
+        return f" --seconds {self.seconds:g}{' --storm' if self.storm else ''}"
 
     def run(self, *, write_docs: bool = False) -> int:
         """Run them and say what they came to, and how to run a failed one again.
@@ -89,7 +100,7 @@ class Batch:
         )
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("", total=len(self.seeds), elections=0, failed=0)
-            for outcome in outcomes(self.seeds, self.seconds, self.workers):
+            for outcome in outcomes(self.seeds, self.seconds, self.storm, self.workers):
                 found.append(outcome)
                 bar.update(
                     task,
@@ -98,7 +109,7 @@ class Batch:
                     failed=sum(bool(each.violations) for each in found),
                 )
                 if outcome.violations:
-                    _tell_failure(outcome, self.seconds)
+                    _tell_failure(outcome, self.again)
         took_s = time.monotonic() - began
         print(summary(found, took_s))
         if write_docs:
@@ -108,17 +119,17 @@ class Batch:
         return 1 if any(outcome.violations for outcome in found) else 0
 
 
-def _tell_failure(outcome: Outcome, seconds: float) -> None:
+def _tell_failure(outcome: Outcome, options: str) -> None:
     for violation in outcome.violations[:3]:
         print(f"seed {outcome.seed}: {violation}")
-    print(f"  again: python -m tests.simulation --seed {outcome.seed} --seconds {seconds:g}")
+    print(f"  again: python -m tests.simulation --seed {outcome.seed}{options}")
     sys.stdout.flush()
 
 
-def replay(seed: int, seconds: float, directory: Path) -> int:
+def replay(seed: int, seconds: float, storm: bool, directory: Path) -> int:
     """Run a seed again, write its whole history to a file, and say where that is."""
     be_quiet()
-    outcome, history = run(seed, seconds=seconds)
+    outcome, history = run(seed, seconds=seconds, storm=storm)
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"seed-{seed}.txt"
     with file.open("w") as out:

@@ -49,8 +49,18 @@ class Plan:
     stop_s: tuple[float, ...]
 
 
-def draw(seed: int, kinds: tuple[str, ...], *, nodes: int = NODES, seconds: float = 300.0) -> Plan:
+def draw(
+    seed: int,
+    kinds: tuple[str, ...],
+    *,
+    nodes: int = NODES,
+    seconds: float = 300.0,
+    storm: bool = False,
+) -> Plan:
     """The world of that seed.
+
+    storm: faults follow close upon each other, nearly all of them meant for whoever leads: for the
+        most elections in the least time.
 
     Not every kind of fault is in every world: what happens with few kinds at a time, but often, is
     otherwise hidden behind what all of them do together.
@@ -68,9 +78,9 @@ def draw(seed: int, kinds: tuple[str, ...], *, nodes: int = NODES, seconds: floa
         agent_rates=tuple(_rate(random) for _ in range(nodes)),
         server_rates=tuple(_rate(random) for _ in range(SERVERS)),
         timings=tuple(random.choice(TIMINGS) if odd else timing for _ in range(nodes)),
-        every_s=random.choice((1.5, 4.0, 8.0, 15.0)),
+        every_s=random.choice((0.8, 1.5, 3.0) if storm else (1.5, 4.0, 8.0, 15.0)),
         weights={kind: random.choice((0.3, 1.0, 1.0, 3.0)) for kind in chosen},
-        on_leader=random.choice((0.3, 0.7, 0.9)),
+        on_leader=0.95 if storm else random.choice((0.3, 0.7, 0.9)),
         stop_s=tuple(random.choice((0.0, 0.0, 0.0, 0.1, 0.4, 2.0)) for _ in range(nodes)),
     )
 

@@ -178,9 +178,9 @@ class Run:
             self._broken("left behind", left)
 
 
-def run(seed: int, *, seconds: float = 300.0, plan: Plan | None = None) -> tuple[Outcome, History]:
-    """Run a seed's world and judge it."""
-    world = Run(plan or draw(seed, KINDS, seconds=seconds))
+def run(seed: int, *, seconds: float = 300.0, storm: bool = False) -> tuple[Outcome, History]:
+    """Run a seed's world and judge it; `seconds` and `storm` as for its plan."""
+    world = Run(draw(seed, KINDS, seconds=seconds, storm=storm))
     world.go()
     checker = Checker()
     violations = checker.take(world.history)
