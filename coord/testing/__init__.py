@@ -24,13 +24,13 @@ make the same history. A scheduler of your own lets time jump; see ``tests/suppo
 Not simulated: ACLs, namespaces, several datacenters, TLS, and checks other than TTL checks.
 """
 
-from coord.testing.agent import SimulatedAgent
-from coord.testing.agent_sync import AgentTimes
-from coord.testing.client import SimulatedClient
-from coord.testing.cluster import SimulatedConsul
-from coord.testing.network import Link, LinkSettings, Network
+from coord.testing.consul.agent import SimulatedAgent
+from coord.testing.consul.agent_sync import AgentTimes
+from coord.testing.consul.client import SimulatedClient
+from coord.testing.consul.cluster import SimulatedConsul
+from coord.testing.consul.network import Link, LinkSettings, Network
+from coord.testing.consul.server import SimulatedServer
 from coord.testing.scheduler import LoopScheduler, Scheduled, Scheduler
-from coord.testing.server import SimulatedServer
 
 __all__ = [
     "AgentTimes",

@@ -10,7 +10,7 @@ from coord.consul import TxnOp, TxnResult, TxnVerb
 from coord.polling.store import PollPaths
 from coord.records import Paths
 from coord.testing import SimulatedConsul
-from coord.testing import commands as cmd
+from coord.testing.consul import commands as cmd
 from tests.simulation.history import What
 from tests.simulation.work import WRITES_KEY
 

@@ -16,7 +16,7 @@ from consul_agents import ConsulAgent, Mode, client_of, eventually
 from cluster import Cluster, ClusterConfig
 from coord.consul import ConsulApi, ConsulError
 from coord.testing import SimulatedConsul
-from coord.testing.agent import SimulatedAgent
+from coord.testing.consul.agent import SimulatedAgent
 
 
 def now() -> float:

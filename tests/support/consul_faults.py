@@ -19,9 +19,9 @@ from coord.consul import (
     TxnOp,
 )
 from coord.testing import SimulatedClient, SimulatedConsul
-from coord.testing.agent import SimulatedAgent
-from coord.testing.commands import Command, Txn
-from coord.testing.server import SimulatedServer
+from coord.testing.consul.agent import SimulatedAgent
+from coord.testing.consul.commands import Command, Txn
+from coord.testing.consul.server import SimulatedServer
 
 KEY = "counter"
 

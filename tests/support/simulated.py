@@ -16,7 +16,7 @@ from coord.consul import (
     TtlCheck,
 )
 from coord.testing import SimulatedClient, SimulatedConsul
-from coord.testing.server import SimulatedServer
+from coord.testing.consul.server import SimulatedServer
 
 T = TypeVar("T")
 

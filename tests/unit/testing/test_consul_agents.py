@@ -6,7 +6,7 @@ import pytest
 from simulated import Room
 
 from coord.consul import CheckStatus, ConsulUnavailable, ServiceRegistration
-from coord.testing.agent import SimulatedAgent
+from coord.testing.consul.agent import SimulatedAgent
 
 PASSING, CRITICAL = CheckStatus.PASSING, CheckStatus.CRITICAL
 

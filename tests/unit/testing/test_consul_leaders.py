@@ -6,8 +6,8 @@ import pytest
 from simulated import Room
 
 from coord.consul import Consistency, ConsulUnavailable, TxnOp
-from coord.testing.commands import Command, Nothing, SessionDestroy
-from coord.testing.server import SimulatedServer
+from coord.testing.consul.commands import Command, Nothing, SessionDestroy
+from coord.testing.consul.server import SimulatedServer
 
 
 def believers(room: Room) -> list[SimulatedServer]:

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from stepped import SteppedScheduler
 
-from coord.testing.network import LAN, LOCAL, LinkSettings, Network
+from coord.testing.consul.network import LAN, LOCAL, LinkSettings, Network
 
 
 class Post:

@@ -15,11 +15,11 @@ from coord.consul.types import (
     Session,
     TtlCheck,
 )
-from coord.testing import queries, txns
-from coord.testing.client_calls import Call, Calls, checked_key
-from coord.testing.commands import Failure, SessionCreate, SessionDestroy
-from coord.testing.request_desk import RequestDesk
-from coord.testing.rpc import Mode
+from coord.testing.consul import queries, txns
+from coord.testing.consul.client_calls import Call, Calls, checked_key
+from coord.testing.consul.commands import Failure, SessionCreate, SessionDestroy
+from coord.testing.consul.request_desk import RequestDesk
+from coord.testing.consul.rpc import Mode
 
 LEAST_TTL_S = 10.0
 MOST_TTL_S = 86400.0

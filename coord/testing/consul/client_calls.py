@@ -17,11 +17,11 @@ from coord.consul.errors import ConsulError, ConsulUnavailable
 from coord.consul.keys import check_key, check_prefix
 from coord.consul.transport import Answer, Request
 from coord.consul.types import Consistency
-from coord.testing.agent import SimulatedAgent
-from coord.testing.commands import Command, Failure
-from coord.testing.queries import Query
-from coord.testing.request_desk import RequestDesk
-from coord.testing.rpc import Mode, Rpc
+from coord.testing.consul.agent import SimulatedAgent
+from coord.testing.consul.commands import Command, Failure
+from coord.testing.consul.queries import Query
+from coord.testing.consul.request_desk import RequestDesk
+from coord.testing.consul.rpc import Mode, Rpc
 
 checked_key: Final = functools.lru_cache(maxsize=4096)(check_key)
 checked_prefix: Final = functools.lru_cache(maxsize=4096)(check_prefix)

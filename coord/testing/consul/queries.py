@@ -15,10 +15,10 @@ from coord.consul.types import (
     TxnOp,
     TxnResult,
 )
-from coord.testing.commands import Failure
-from coord.testing.store import Store
-from coord.testing.txns import malformed
-from coord.testing.waiters import Waiter
+from coord.testing.consul.commands import Failure
+from coord.testing.consul.store import Store
+from coord.testing.consul.txns import malformed
+from coord.testing.consul.waiters import Waiter
 
 
 class Query(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from coord.consul.types import CheckStatus, HealthCheck, ServiceInstance, TtlCheck
 
 if TYPE_CHECKING:
-    from coord.testing.agent import SimulatedAgent
+    from coord.testing.consul.agent import SimulatedAgent
 
 LEAST_REAP_S: Final = 60.0
 

@@ -7,16 +7,16 @@ import random
 from collections.abc import Callable
 from typing import Any, Self
 
-from coord.testing.agent import SimulatedAgent
-from coord.testing.agent_sync import AgentTimes
-from coord.testing.client import SimulatedClient
-from coord.testing.commands import Command
-from coord.testing.elections import Elections
-from coord.testing.gossip import Gossip
-from coord.testing.log import Log
-from coord.testing.network import CONNECTION, LOCAL, LinkSettings, Network, Span
+from coord.testing.consul.agent import SimulatedAgent
+from coord.testing.consul.agent_sync import AgentTimes
+from coord.testing.consul.client import SimulatedClient
+from coord.testing.consul.commands import Command
+from coord.testing.consul.elections import Elections
+from coord.testing.consul.gossip import Gossip
+from coord.testing.consul.log import Log
+from coord.testing.consul.network import CONNECTION, LOCAL, LinkSettings, Network, Span
+from coord.testing.consul.server import SimulatedServer
 from coord.testing.scheduler import LoopScheduler, Scheduler
-from coord.testing.server import SimulatedServer
 
 OnCommit = Callable[[int, Command, object], None]
 Trace = Callable[[str, tuple[Any, ...]], None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coord.consul.types import CheckStatus, Session, TxnError, TxnOp, TxnResult, TxnVerb
-from coord.testing import txns
-from coord.testing.catalog import Catalog
-from coord.testing.commands import (
+from coord.testing.consul import txns
+from coord.testing.consul.catalog import Catalog
+from coord.testing.consul.commands import (
     MISSING_NODE,
     Command,
     Deregister,
@@ -22,10 +22,10 @@ from coord.testing.commands import (
     SessionDestroy,
     Txn,
 )
-from coord.testing.key_table import KeyTable
-from coord.testing.lock_delays import LockDelays
-from coord.testing.snapshot import pack, unpack
-from coord.testing.waiters import Waiters
+from coord.testing.consul.key_table import KeyTable
+from coord.testing.consul.lock_delays import LockDelays
+from coord.testing.consul.snapshot import pack, unpack
+from coord.testing.consul.waiters import Waiters
 
 
 class Store:

@@ -8,16 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import CheckStatus, HealthCheck, ServiceInstance
-from coord.testing.catalog import SERF_HEALTH
-from coord.testing.commands import Deregister, Register
-from coord.testing.elections import Elections, is_up
-from coord.testing.network import Network, Span
-from coord.testing.request_desk import Proposal
+from coord.testing.consul.catalog import SERF_HEALTH
+from coord.testing.consul.commands import Deregister, Register
+from coord.testing.consul.elections import Elections, is_up
+from coord.testing.consul.network import Network, Span
+from coord.testing.consul.request_desk import Proposal
+from coord.testing.consul.server import SimulatedServer
 from coord.testing.scheduler import Scheduled, Scheduler
-from coord.testing.server import SimulatedServer
 
 if TYPE_CHECKING:
-    from coord.testing.agent import SimulatedAgent
+    from coord.testing.consul.agent import SimulatedAgent
 
 RECONCILE_S: Final = 60.0
 _REJOIN_S: Final = (0.2, 1.0)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Container, Sequence
 
 from coord.consul.types import KVEntry, TxnError, TxnOp, TxnResult, TxnVerb
-from coord.testing.key_table import KeyTable
+from coord.testing.consul.key_table import KeyTable
 
 WRITES = frozenset(
     {

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from coord.consul.types import Consistency, KVEntry, Reply, TxnOp, TxnResult, TxnVerb
-from coord.testing import txns
-from coord.testing.client_calls import MODES, Call, Calls, checked_key, checked_prefix
-from coord.testing.commands import Failure, KvDelete, KvPut, Txn
-from coord.testing.queries import KvGet, KvList, TxnRead, kv_keys
-from coord.testing.rpc import Mode
+from coord.testing.consul import txns
+from coord.testing.consul.client_calls import MODES, Call, Calls, checked_key, checked_prefix
+from coord.testing.consul.commands import Failure, KvDelete, KvPut, Txn
+from coord.testing.consul.queries import KvGet, KvList, TxnRead, kv_keys
+from coord.testing.consul.rpc import Mode
 
 MAX_OPS: Final = 64
 MAX_VALUE_BYTES: Final = 512 * 1024

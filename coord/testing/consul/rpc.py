@@ -6,12 +6,12 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from coord.testing.commands import Command, Failure
+from coord.testing.consul.commands import Command, Failure
 
 if TYPE_CHECKING:
-    from coord.testing.agent import SimulatedAgent
-    from coord.testing.queries import Query
-    from coord.testing.request_desk import RequestDesk
+    from coord.testing.consul.agent import SimulatedAgent
+    from coord.testing.consul.queries import Query
+    from coord.testing.consul.request_desk import RequestDesk
 
 NO_LEADER = Failure(500, "No cluster leader")
 NO_SERVERS = Failure(500, "No known Consul servers")

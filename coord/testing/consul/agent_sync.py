@@ -9,15 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import HealthCheck, Reply
-from coord.testing.catalog import SERF_HEALTH
-from coord.testing.commands import Command, Deregister, Failure, Register
-from coord.testing.network import Span
-from coord.testing.queries import NodeState, node_state
-from coord.testing.rpc import Mode, Rpc
+from coord.testing.consul.catalog import SERF_HEALTH
+from coord.testing.consul.commands import Command, Deregister, Failure, Register
+from coord.testing.consul.network import Span
+from coord.testing.consul.queries import NodeState, node_state
+from coord.testing.consul.rpc import Mode, Rpc
 from coord.testing.scheduler import Scheduled
 
 if TYPE_CHECKING:
-    from coord.testing.agent import SimulatedAgent
+    from coord.testing.consul.agent import SimulatedAgent
 
 
 CONSUL: Final = "consul"

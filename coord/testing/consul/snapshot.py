@@ -16,7 +16,7 @@ from coord.consul.types import (
 )
 
 if TYPE_CHECKING:
-    from coord.testing.store import Store
+    from coord.testing.consul.store import Store
 
 _MARK = "simulated-consul-1"
 
@@ -59,7 +59,7 @@ def pack(store: Store) -> bytes:
 
 def unpack(data: bytes) -> Store:
     """The state that was packed; raises SnapshotError."""
-    from coord.testing.store import Store  # stores pack themselves
+    from coord.testing.consul.store import Store  # stores pack themselves
 
     try:
         said = json.loads(data)

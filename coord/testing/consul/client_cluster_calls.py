@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from coord.consul.types import Consistency, HealthCheck, NodeInfo, Reply, ServiceInstance
-from coord.testing import queries
-from coord.testing.client_calls import Call, Calls, checked_key
-from coord.testing.commands import Deregister, Failure, Restore
-from coord.testing.request_desk import RequestDesk
-from coord.testing.rpc import Mode
-from coord.testing.snapshot import SnapshotError, unpack
+from coord.testing.consul import queries
+from coord.testing.consul.client_calls import Call, Calls, checked_key
+from coord.testing.consul.commands import Deregister, Failure, Restore
+from coord.testing.consul.request_desk import RequestDesk
+from coord.testing.consul.rpc import Mode
+from coord.testing.consul.snapshot import SnapshotError, unpack
 
 SNAPSHOT_TIMEOUT_S: Final = 30.0
 

@@ -17,15 +17,15 @@ from coord.consul.types import (
     ServiceRegistration,
     TtlCheck,
 )
-from coord.testing.agent_checks import LocalCheck
-from coord.testing.agent_sync import AgentSync, AgentTimes
-from coord.testing.commands import Failure
-from coord.testing.request_desk import HOLD_S, JITTER
-from coord.testing.rpc import BROKEN, NO_SERVERS, Rpc
+from coord.testing.consul.agent_checks import LocalCheck
+from coord.testing.consul.agent_sync import AgentSync, AgentTimes
+from coord.testing.consul.commands import Failure
+from coord.testing.consul.request_desk import HOLD_S, JITTER
+from coord.testing.consul.rpc import BROKEN, NO_SERVERS, Rpc
 
 if TYPE_CHECKING:
-    from coord.testing.cluster import SimulatedConsul
-    from coord.testing.server import SimulatedServer
+    from coord.testing.consul.cluster import SimulatedConsul
+    from coord.testing.consul.server import SimulatedServer
 
 VERSION: Final = "1.8.7"
 """The Consul whose behaviour is simulated."""

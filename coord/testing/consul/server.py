@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from coord.testing.commands import Failure, Nothing, Restore, SessionCreate, SessionDestroy
-from coord.testing.request_desk import HOLD_S, JITTER, Proposal, RequestDesk
-from coord.testing.rpc import BROKEN, LEADERSHIP_LOST
+from coord.testing.consul.commands import Failure, Nothing, Restore, SessionCreate, SessionDestroy
+from coord.testing.consul.request_desk import HOLD_S, JITTER, Proposal, RequestDesk
+from coord.testing.consul.rpc import BROKEN, LEADERSHIP_LOST
 from coord.testing.scheduler import Scheduled
 
 if TYPE_CHECKING:
-    from coord.testing.agent import SimulatedAgent
-    from coord.testing.cluster import SimulatedConsul
+    from coord.testing.consul.agent import SimulatedAgent
+    from coord.testing.consul.cluster import SimulatedConsul
 
 
 class SimulatedServer(RequestDesk):

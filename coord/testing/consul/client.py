@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coord.testing.client_agent_calls import AgentCalls, SessionCalls
-from coord.testing.client_cluster_calls import ClusterCalls
-from coord.testing.client_key_calls import KeyCalls
+from coord.testing.consul.client_agent_calls import AgentCalls, SessionCalls
+from coord.testing.consul.client_cluster_calls import ClusterCalls
+from coord.testing.consul.client_key_calls import KeyCalls
 
 
 class SimulatedClient(KeyCalls, SessionCalls, AgentCalls, ClusterCalls):

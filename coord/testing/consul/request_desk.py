@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from coord.consul.types import Reply
-from coord.testing.commands import Command, Failure, Txn
-from coord.testing.queries import Query, TxnRead
-from coord.testing.rpc import LEADERSHIP_LOST, NO_LEADER, UNREACHED, Mode, Rpc
-from coord.testing.store import Store
+from coord.testing.consul.commands import Command, Failure, Txn
+from coord.testing.consul.queries import Query, TxnRead
+from coord.testing.consul.rpc import LEADERSHIP_LOST, NO_LEADER, UNREACHED, Mode, Rpc
+from coord.testing.consul.store import Store
 
 if TYPE_CHECKING:
-    from coord.testing.cluster import SimulatedConsul
+    from coord.testing.consul.cluster import SimulatedConsul
 
 HOLD_S: Final = 7.0
 """How long Consul holds a request that needs a leader while there is none, in seconds."""

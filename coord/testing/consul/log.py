@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from coord.testing.commands import Command
-from coord.testing.network import Span
-from coord.testing.snapshot import unpack
-from coord.testing.store import Store
+from coord.testing.consul.commands import Command
+from coord.testing.consul.network import Span
+from coord.testing.consul.snapshot import unpack
+from coord.testing.consul.store import Store
 
 if TYPE_CHECKING:
-    from coord.testing.server import SimulatedServer
+    from coord.testing.consul.server import SimulatedServer
 
 _KEPT = 512
 _TRIMMED_EVERY = 64

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from coord.testing.network import Network, Span
-from coord.testing.request_desk import Proposal
+from coord.testing.consul.network import Network, Span
+from coord.testing.consul.request_desk import Proposal
+from coord.testing.consul.server import SimulatedServer
 from coord.testing.scheduler import Scheduled, Scheduler
-from coord.testing.server import SimulatedServer
 
 if TYPE_CHECKING:
-    from coord.testing.log import Log
+    from coord.testing.consul.log import Log
 
 _AT_ONCE: Span = (0.001, 0.05)
 _TRANSFER_S: Span = (0.02, 0.2)
