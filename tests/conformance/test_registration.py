@@ -57,6 +57,20 @@ async def test_a_check_as_agent_and_catalog_have_it(consul: ConsulApi, name: str
     await consul.service_deregister(f"{name}-1")
 
 
+async def test_what_an_agent_has_answered_is_in_the_catalog(consul: ConsulApi, name: str) -> None:
+    """While the servers can take it: the agent writes what is new before it answers."""
+    check = TtlCheck(name, name, 60.0, status=PASSING)
+    for _ in range(5):
+        await consul.service_register(ServiceRegistration(name, name, checks=(check,)))
+        (instance,) = (await consul.health_service(name)).value
+        assert instance.status is PASSING
+        await consul.check_fail(name)
+        (instance,) = (await consul.health_service(name)).value
+        assert instance.status is CRITICAL
+        await consul.service_deregister(name)
+        assert (await consul.health_service(name)).value == ()
+
+
 async def test_a_check_that_runs_out_says_so_with_its_last_note(
     consul: ConsulApi, name: str
 ) -> None:

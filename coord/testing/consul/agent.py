@@ -32,6 +32,16 @@ VERSION: Final = "1.8.7"
 REAP_S: Final = 30.0
 
 
+class LocalCall(Rpc):
+    """A request that the agent answers from what it keeps."""
+
+    __slots__ = ()
+
+    def carry_out(self) -> None:
+        """What it keeps is free."""
+        raise NotImplementedError
+
+
 class SimulatedAgent:
     """One agent: a client agent, or the one that every server is (`server`).
 
@@ -71,6 +81,7 @@ class SimulatedAgent:
         self.checks: dict[str, LocalCheck] = {}
         self.sync = AgentSync(self, self.rng, times)
         self._open: dict[Rpc, None] = {}
+        self._local: dict[LocalCall, None] = {}
         self._backlog: list[Callable[[], None]] = []
         self.sync.start()
         self._reap_later()
@@ -103,6 +114,25 @@ class SimulatedAgent:
                 return
         if self._open.pop(rpc, rpc) is None:
             rpc.finish(outcome)
+
+    def waits(self, rpc: LocalCall) -> None:
+        """It asks for what the agent keeps, which is not free now."""
+        self._local[rpc] = None
+        self.sync.when_free(partial(self._carry_out, rpc, self.life))
+
+    def write_first(self, rpc: LocalCall, outcome: object) -> None:
+        """Answer it once what is new is written to the catalog, or could not be."""
+        self._local[rpc] = None
+        self.sync.write(lambda came_through: self._finish(rpc, outcome))
+
+    def _carry_out(self, rpc: LocalCall, life: int) -> None:
+        if life == self.life:
+            self._local.pop(rpc, None)
+            rpc.carry_out()
+
+    def _finish(self, rpc: LocalCall, outcome: object) -> None:
+        self._local.pop(rpc, None)
+        rpc.finish(outcome)
 
     def forget(self, rpc: Rpc) -> None:
         """Nobody waits for its answer any more."""
@@ -293,7 +323,8 @@ class SimulatedAgent:
         self.sync.stop()
         for check in self.checks.values():
             check.stop()
-        waiting, self._open = self._open, {}
+        waiting: list[Rpc] = [*self._open, *self._local]
+        self._open, self._local = {}, {}
         for rpc in waiting:
             rpc.broken()
         self._consul.changed()

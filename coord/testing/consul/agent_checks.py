@@ -119,7 +119,14 @@ class LocalCheck:
         if self._expires_at > agent.scheduler.now():
             agent.scheduler.at(self._expires_at, partial(self._fire, life))
             return
+        agent.sync.when_free(self._run_out)
+
+    def _run_out(self) -> None:
         self._armed = False
+        if self._expires_at > self._agent.scheduler.now():
+            # Passed while it waited for that.
+            self._start_ttl()
+            return
         said = f" (last output before timeout follows): {self._said}" if self._said else ""
         self._update(CheckStatus.CRITICAL, f"TTL expired{said}")
 

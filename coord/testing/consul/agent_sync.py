@@ -28,9 +28,9 @@ CONSUL: Final = "consul"
 class AgentTimes:
     """How soon an agent writes what it knows; spans in seconds of its own clock.
 
-    soon_s: after a change.
-    full_s: between two comparisons with all that the catalog has, with nothing going on.
-    failed_s: until it tries again after the servers refused or could not.
+    soon_s: after a change, if nobody waits for that.
+    full_s: between two comparisons with all that the catalog has.
+    failed_s: until the next comparison after one that did not come through.
     lost_s: until what got no answer is sent again: longer than a server holds a request, so that
         the older one is not carried out after the younger.
     back_s: until it compares once servers are there again.
@@ -66,10 +66,12 @@ class _SyncRpc(Rpc):
 
 
 class AgentSync:
-    """Writes to the catalog what is new, one thing at a time, and compares all of it now and then.
+    """Writes to the catalog what is new, and compares all of it now and then.
 
-    Changes wait for one another; one that the servers cannot take now is tried again with the next
-    change, or after `failed_s`.
+    Consul's agent holds the lock on what it keeps for as long as a pass over all that is new
+    takes, the servers' answers included: whatever is asked of it meanwhile waits (`busy`). Who
+    registers something, or says something new of a check, is answered after such a pass, whether
+    it came through or not. So while the servers cannot take what is new, all of it is slow.
     """
 
     def __init__(self, agent: SimulatedAgent, rng: random.Random, times: AgentTimes) -> None:
@@ -78,26 +80,32 @@ class AgentSync:
         self._times = times
         self._services: dict[str, None] = {}
         self._checks: dict[str, None] = {}
-        self._notes: dict[str, Scheduled] = {}
-        self._asked: _SyncRpc | None = None
-        self._asking: tuple[str, str, object] = ("", "", None)
-        self._resend: Scheduled | None = None
-        self._next: Scheduled | None = None
-        self._full: Scheduled | None = None
-        self._full_due = False
         self._node_is_off = False
+        self._notes: dict[str, Scheduled] = {}
+        self.busy = False
+        self._queue: list[Callable[[], None]] = []
+        self._after: Callable[[bool], None] | None = None
+        self._asked: _SyncRpc | None = None
+        self._resend: Scheduled | None = None
+        self._soon: Scheduled | None = None
+        self._full: Scheduled | None = None
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything is new."""
+        return bool(self._services or self._checks or self._node_is_off)
 
     # --- what has changed ---
 
     def service_changed(self, service_id: str) -> None:
         """A service was registered, registered again, or is gone."""
         self._services[service_id] = None
-        self._soon()
+        self._trigger()
 
     def check_changed(self, check_id: str) -> None:
         """A check was registered, or its status is another."""
         self._checks[check_id] = None
-        self._soon()
+        self._trigger()
 
     def check_gone(self, check_id: str, *, with_service: bool = False) -> None:
         """A check was deregistered; with its service, that removes it."""
@@ -126,73 +134,99 @@ class AgentSync:
 
     def stop(self) -> None:
         """The agent is gone."""
-        for scheduled in (self._resend, self._next, self._full, *self._notes.values()):
+        for scheduled in (self._resend, self._soon, self._full, *self._notes.values()):
             if scheduled is not None:
                 scheduled.cancel()
-        self._resend = self._next = self._full = self._asked = None
+        self._resend = self._soon = self._full = self._asked = self._after = None
         self._notes.clear()
         self._services.clear()
         self._checks.clear()
-        self._full_due = False
+        self._queue.clear()
+        self.busy = self._node_is_off = False
 
-    # --- one thing after the other ---
+    # --- one pass after the other ---
 
-    def _soon(self) -> None:
-        if self._asked is None and self._next is None:
-            self._next = self._later(self._times.soon_s, self._go_on)
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Call `call` once what the agent keeps is free: now, or after what waits already."""
+        if self.busy:
+            self._queue.append(call)
+        else:
+            call()
+
+    def write(self, after: Callable[[bool], None]) -> None:
+        """Write all that is new, and then call `after` with whether it came through.
+
+        The agent's own pass, which each change brings about, comes first or after this one.
+        """
+        if self._soon is not None and self._rng.random() < 0.5:
+            self._soon.cancel()
+            self._soon_due()
+        self.when_free(partial(self._begin, after))
+
+    def _trigger(self) -> None:
+        if self._soon is None:
+            self._soon = self._later(self._times.soon_s, self._soon_due)
+
+    def _soon_due(self) -> None:
+        self._soon = None
+        if not self.agent.later(self._soon_due):
+            self.when_free(partial(self._begin, None))
+
+    def _begin(self, after: Callable[[bool], None] | None) -> None:
+        self.busy, self._after = True, after
+        self._go_on()
+
+    def _end(self, came_through: bool) -> None:
+        after, self._after = self._after, None
+        self.busy = False
+        if after is not None:
+            after(came_through)
+        while self._queue and not self.busy:
+            self._queue.pop(0)()
 
     def _go_on(self) -> None:
-        self._next = None
-        if self.agent.later(self._go_on) or self._asked is not None:
-            return
-        if self._full_due:
-            self._full_due = False
-            self._send("full", "", None, None)
-        elif self._node_is_off:
-            agent = self.agent
-            self._send("node", "", None, Register(agent.name, agent.node, agent.node_id))
+        agent = self.agent
+        if self._node_is_off:
+            self._send(Register(agent.name, agent.node, agent.node_id))
         elif self._services:
-            service_id = next(iter(self._services))
-            self._send_service(service_id)
+            self._send_service(next(iter(self._services)))
         elif self._checks:
             self._send_check(next(iter(self._checks)))
-        elif self._full is None:
-            self._plan_full(self._times.full_s)
+        else:
+            self._end(True)
 
     def _send_service(self, service_id: str) -> None:
         agent, node = self.agent, self.agent.name
         service = agent.services.get(service_id)
-        command: Command
         if service is None:
-            command = Deregister(node, service_id=service_id)
-        else:
-            checks = tuple(
-                agent.checks[check_id].health
-                for check_id in self._checks
-                if check_id in agent.checks and agent.checks[check_id].service_id == service_id
-            )
-            command = Register(node, agent.node, agent.node_id, service, checks)
-        self._send("service", service_id, service, command)
+            self._send(Deregister(node, service_id=service_id))
+            return
+        checks = tuple(
+            agent.checks[check_id].health
+            for check_id in self._checks
+            if check_id in agent.checks and agent.checks[check_id].service_id == service_id
+        )
+        self._send(Register(node, agent.node, agent.node_id, service, checks))
 
     def _send_check(self, check_id: str) -> None:
         agent, node = self.agent, self.agent.name
         check = agent.checks.get(check_id)
-        command: Command
         if check is None:
-            command = Deregister(node, check_id=check_id)
-        else:
-            service = agent.services.get(check.service_id)
-            command = Register(node, agent.node, agent.node_id, service, (check.health,))
-        self._send("check", check_id, check.health if check else None, command)
+            self._send(Deregister(node, check_id=check_id))
+            return
+        service = agent.services.get(check.service_id)
+        self._send(Register(node, agent.node, agent.node_id, service, (check.health,)))
 
-    def _send(self, kind: str, name: str, value: object, command: Command | None) -> None:
-        self._asking = kind, name, value
+    def _send(self, command: Command) -> None:
         self._asked = _SyncRpc(self, command)
         self._resend = self._later(self._times.lost_s, self._lost)
         self.agent.ask(self._asked)
 
     def heard(self, rpc: Rpc, outcome: object) -> None:
         """The servers have answered, or the request failed on the way."""
+        if rpc.command is None:
+            self._have_state(outcome)
+            return
         if rpc is not self._asked:
             return
         self._asked = None
@@ -200,18 +234,9 @@ class AgentSync:
             self._resend.cancel()
             self._resend = None
         if isinstance(outcome, Failure):
-            self._full_due = False
-            self._plan_full(self._times.failed_s)
+            self._end(False)
             return
-        kind, name, value = self._asking
-        if isinstance(outcome, Reply):
-            self._compare(outcome.value)
-        elif kind == "node":
-            self._node_is_off = False
-        elif kind == "service":
-            self._service_is_in(name, value, rpc.command)
-        elif kind == "check":
-            self._check_is_in(name, value)
+        self._is_in(rpc.command)
         self._go_on()
 
     def _lost(self) -> None:
@@ -221,22 +246,22 @@ class AgentSync:
             return
         self.agent.forget(self._asked)
         self._asked = None
-        if self._asking[0] == "full":
-            self._full_due = True
         self._go_on()
 
-    def _service_is_in(self, name: str, value: object, command: Command | None) -> None:
-        if self.agent.services.get(name) is value:
-            self._services.pop(name, None)
-        if isinstance(command, Register):
-            for health in command.checks:
-                self._check_is_in(health.check_id, health)
-
-    def _check_is_in(self, check_id: str, value: object) -> None:
-        check = self.agent.checks.get(check_id)
-        if (check.health if check else None) is value:
-            self._checks.pop(check_id, None)
-            self._forget_note(check_id)
+    def _is_in(self, command: Command) -> None:
+        """The servers have taken it. Nothing has changed meanwhile: the pass has the lock."""
+        if isinstance(command, Deregister):
+            self._services.pop(command.service_id or "", None)
+            self._checks.pop(command.check_id or "", None)
+            return
+        assert isinstance(command, Register)
+        if command.service is None and not command.checks:
+            self._node_is_off = False
+        if command.service is not None:
+            self._services.pop(command.service.id, None)
+        for health in command.checks:
+            self._checks.pop(health.check_id, None)
+            self._forget_note(health.check_id)
 
     # --- all of it ---
 
@@ -249,8 +274,22 @@ class AgentSync:
         self._full = None
         if self.agent.later(self._full_is_due):
             return
-        self._full_due = True
-        self._soon()
+        self._plan_full(self._times.full_s)
+        self.agent.ask(_SyncRpc(self, None))
+
+    def _have_state(self, outcome: object) -> None:
+        if isinstance(outcome, Reply):
+            self.when_free(partial(self._compare_and_write, outcome.value))
+        else:
+            self._plan_full(self._times.failed_s)
+
+    def _compare_and_write(self, state: object) -> None:
+        self._compare(state)
+        self._begin(self._full_ended)
+
+    def _full_ended(self, came_through: bool) -> None:
+        if not came_through:
+            self._plan_full(self._times.failed_s)
 
     def _compare(self, state: object) -> None:
         assert isinstance(state, NodeState)

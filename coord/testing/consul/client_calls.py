@@ -17,11 +17,11 @@ from coord.consul.errors import ConsulError, ConsulUnavailable
 from coord.consul.keys import check_key, check_prefix
 from coord.consul.transport import Answer, Request
 from coord.consul.types import Consistency
-from coord.testing.consul.agent import SimulatedAgent
+from coord.testing.consul.agent import LocalCall, SimulatedAgent
 from coord.testing.consul.commands import Command, Failure
 from coord.testing.consul.queries import Query
 from coord.testing.consul.request_desk import RequestDesk
-from coord.testing.consul.rpc import Mode, Rpc
+from coord.testing.consul.rpc import Mode
 
 checked_key: Final = functools.lru_cache(maxsize=4096)(check_key)
 checked_prefix: Final = functools.lru_cache(maxsize=4096)(check_prefix)
@@ -35,7 +35,7 @@ _REFUSED: Final = object()
 _RESET: Final = object()
 
 
-class Call(Rpc):
+class Call(LocalCall):
     """One call of a client.
 
     method, path: what `ConsulClient` would ask; errors name it.
@@ -84,9 +84,22 @@ class Call(Rpc):
         elif agent.frozen:
             agent.later(self.arrive)
         elif self.local is not None:
-            self._client.down.send(partial(self._land, self.local(agent)))
+            if agent.sync.busy:
+                agent.waits(self)
+            else:
+                self.carry_out()
         else:
             agent.ask(self)
+
+    def carry_out(self) -> None:
+        """What it keeps is free: the agent does it, and if something is new, writes that first."""
+        agent = self.agent
+        assert self.local is not None
+        outcome = self.local(agent)
+        if self.read or not agent.sync.dirty or outcome.__class__ is Failure or outcome is False:
+            self._client.down.send(partial(self._land, outcome))
+        else:
+            agent.write_first(self, outcome)
 
     def finish(self, outcome: object) -> None:
         """See `Rpc`."""

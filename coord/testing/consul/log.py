@@ -67,6 +67,7 @@ class Log:
 
     def attach(self, server: SimulatedServer, now: float) -> None:
         """The leader reaches this server again."""
+        server.replay()
         server.attached = True
         server.attached_at = now + self._draw()
         server.held_position = self.end

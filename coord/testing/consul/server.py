@@ -36,12 +36,14 @@ class SimulatedServer(RequestDesk):
         self.attached_at = 0.0
         self.lag_s = 0.0
         self._timers: dict[str, Scheduled] = {}
+        self._replays = False
 
     # --- leading ---
 
     def lead(self, tail: list[Proposal]) -> None:
         """Elected: `tail` is what it has of its predecessor's log that was not confirmed."""
         self.leading, self.known_leader = True, self
+        self.replay()
         for proposal in tail:
             self.commit(proposal)
         self.commit(Proposal(Nothing(), None, ()))
@@ -181,6 +183,12 @@ class SimulatedServer(RequestDesk):
         self.agent.kill()
         self._consul.changed()
 
+    def replay(self) -> None:
+        """It knows what was committed: one that has started again carries out its log again."""
+        if self._replays:
+            self._replays = False
+            self.store.lock_delays.replay(self.now())
+
     def compact(self) -> None:
         """Its log so far is replaced by a snapshot, as Consul does every 16384 entries or so.
 
@@ -197,7 +205,7 @@ class SimulatedServer(RequestDesk):
             return
         if wipe:
             self._consul.log.wipe(self)
-        self.store.lock_delays.replay(self.now())
+        self._replays = True
         self.running = True
         self.agent.start(wipe=wipe)
         self._consul.changed()

@@ -120,10 +120,13 @@ def test_a_record_that_cannot_be_read_on_a_key_with_a_session_is_held() -> None:
 
 def test_a_held_key_whose_record_names_nobody_is_told_of_once() -> None:
     """An operator wrote a vacant record over a leader's: it is readable, and says no name."""
-    nameless = {"record_vacant": True, "record_node": "", "record_term": 0}
-    bench = seen_at_start(held(**nameless))
+
+    def nameless(index: int) -> ev.KeyView:
+        return held(index, record_vacant=True, record_node="", record_term=0)
+
+    bench = seen_at_start(nameless(50))
     assert bench.one(cmd.LeaderSeen).leader == ""
-    bench.look(held(51, **nameless))
+    bench.look(nameless(51))
     assert bench.get(cmd.LeaderSeen) == []
     bench.look(held(52))
     assert bench.one(cmd.LeaderSeen).leader == OTHER

@@ -100,7 +100,7 @@ async def test_what_changed_while_the_servers_were_away_is_written_afterwards() 
     await room.with_check(consul, "x", ttl_s=1.0)
     cut_off(room, agent)
     await room.wait(3.0)
-    assert (await room.do(consul.agent_checks()))["x"].status is CRITICAL
+    assert agent.checks["x"].health.status is CRITICAL
     assert (await statuses(room, "node"))["x"] is PASSING
     room.network.heal_all()
     await room.wait(6.0)
@@ -121,12 +121,45 @@ async def test_asked_without_servers_it_hangs_and_later_says_so_at_once() -> Non
         await room.do(consul.kv_put("k", b"v"))
     assert room.now() - started < 0.1
     assert (caught.value.outcome_unknown, caught.value.no_leader) == (False, True)
-    # What it knows itself it still answers.
+    # What it knows itself it still answers, and nothing hangs that fails at once.
     await room.do(consul.service_register(ServiceRegistration("y", "y")))
     assert "y" in await room.do(consul.agent_services())
     room.network.heal_all()
     await room.wait(5.0)
     assert await room.do(consul.kv_put("k", b"v"))
+    assert (await room.do(consul.health_service("y"))).value
+
+
+async def test_while_something_new_cannot_be_written_the_agent_is_slow() -> None:
+    """It holds the lock on what it keeps for as long as it tries."""
+    room = Room()
+    agent = room.consul.agent("node")
+    consul = room.consul.client(agent)
+    await room.with_check(consul, "x")
+    agent.chosen = room.leader()
+    for server in room.followers():
+        server.kill()
+    await room.wait(5.0)
+    started = room.now()
+    assert await room.do(consul.check_pass("x"))
+    assert room.now() - started < 0.1, "nothing is new"
+    for call in (
+        consul.check_fail("x", deadline_s=1.0),
+        consul.check_pass("x", deadline_s=1.0),
+        consul.service_register(ServiceRegistration("y", "y"), deadline_s=1.0),
+    ):
+        with pytest.raises(ConsulUnavailable) as caught:
+            await room.do(call)
+        assert caught.value.outcome_unknown
+    with pytest.raises(ConsulUnavailable) as caught:
+        await room.do(consul.agent_checks(deadline_s=1.0))
+    assert not caught.value.outcome_unknown
+    for server in room.consul.servers:
+        server.start()
+    await room.wait(40.0)
+    # All of it was carried out, in its order.
+    assert (await room.do(consul.agent_checks()))["x"].status is PASSING
+    assert (await statuses(room, "node"))["x"] is PASSING
     assert (await room.do(consul.health_service("y"))).value
 
 
