@@ -35,12 +35,13 @@ test: lint ## lint, then every test but the long suites
 	@.ci/step "unit tests" .ci/suite tests/unit tests/test_architecture.py --ignore=tests/unit/election -n $(WORKERS) $(PYTEST)
 	@.ci/step "console tests" .ci/suite tests/console -n $(WORKERS) $(PYTEST)
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@.ci/step "conformance tests" .ci/suite tests/conformance --ignore=tests/conformance/long -n $(WORKERS) --dist loadgroup $(PYTEST)
 	@.ci/step "integration tests" .ci/suite tests/integration -n $(WORKERS) --dist loadgroup $(PYTEST)
 
 test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "simulation" .ci/suite tests/simulation -n $(WORKERS) $(PYTEST)
-	@.ci/step "conformance, slow" .ci/suite tests/conformance/long $(PYTEST)
+	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
 
 simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one of them again

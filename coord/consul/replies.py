@@ -46,6 +46,8 @@ _REFUSED_AS_500 = (
     "nknown check",
     "nknown service",
     "does not have associated TTL",
+    "Invalid Behavior setting",
+    "ServiceID ",
 )
 # The request was never handed to a server: it had none to be handed to.
 _NEVER_FORWARDED = ("No cluster leader", "No known Consul servers")

@@ -180,6 +180,7 @@ class Fleet:
             self.world,
             rng=Random(f"consul {plan.seed}"),
             servers=len(plan.server_rates),
+            lease_s=plan.consul_lease_s,
         )
         for server, rate in zip(self.consul.servers, plan.server_rates, strict=True):
             server.clock_rate = rate

@@ -34,6 +34,8 @@ class Plan:
     every_s: mean time between two faults. weights: how often which kind comes, by its name.
     on_leader: how likely a fault is meant for whoever leads.
     stop_s: how long each node's work takes to stop.
+    consul_lease_s: how long Consul's leader believes to lead without a majority, from a least to a
+        most; as long as this at the most, two of them overlap for seconds.
     """
 
     seed: int
@@ -47,6 +49,7 @@ class Plan:
     weights: dict[str, float]
     on_leader: float
     stop_s: tuple[float, ...]
+    consul_lease_s: tuple[float, float]
 
 
 def draw(
@@ -82,6 +85,7 @@ def draw(
         weights={kind: random.choice((0.3, 1.0, 1.0, 3.0)) for kind in chosen},
         on_leader=0.95 if storm else random.choice((0.3, 0.7, 0.9)),
         stop_s=tuple(random.choice((0.0, 0.0, 0.0, 0.1, 0.4, 2.0)) for _ in range(nodes)),
+        consul_lease_s=random.choice(((0.5, 2.5), (0.5, 2.5), (4.0, 8.0))),
     )
 
 

@@ -133,8 +133,8 @@ class Run:
             self._broken("nobody leads", f"{limit_s:.1f} s after all faults ended")
             return False
         self.recovered_s = fleet.world.time - began
-        fleet.run_operator(fleet.put_schedules())
         self.fleet.run_for(CALM_S)
+        fleet.run_operator(fleet.put_schedules())
         if len(fleet.working) != 1:
             self._broken("nobody leads", "after a while without faults")
             return False
