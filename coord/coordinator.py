@@ -19,7 +19,7 @@ from coord.election.timing import Timing
 from coord.identity import Identity
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.records import Paths
-from coord.registration import LeaderService
+from coord.registration import LeaderService, clear_terms
 from coord.restart_policy import RestartPolicy
 from coord.supervisor import ChildSpec, ChildStatus, CoordinatorSupervisor, FailureReason
 from coord.telemetry import ChildRestarted, Telemetry
@@ -76,7 +76,6 @@ class Coordinator:
         self._lease: Lease | None = None
         self._until = float("-inf")
         self._service: LeaderService | None = None
-        self._left: list[LeaderService] = []
         self._passing: asyncio.Task[None] | None = None
         self._hiding: asyncio.Task[None] | None = None
 
@@ -214,16 +213,17 @@ class Coordinator:
         self._stop_hiding()
         service, self._service, self._lease, self._term = self._service, None, None, None
         if service is not None:
-            self._left.append(service)
-        await self.tidy()
-
-    async def tidy(self) -> None:
-        """Take off the agent what is there of earlier terms; it may not have answered before."""
-        for service in tuple(self._left):
             with contextlib.suppress(ConsulError):
                 await service.deregister()
-                if service in self._left:  # nobody else has seen to it meanwhile
-                    self._left.remove(service)
+
+    async def tidy(self) -> None:
+        """At the end of the process: take off the agent what it still has of any term of ours.
+
+        It may not have answered when a term was given back, and a request that was given up may
+        have reached it since.
+        """
+        with contextlib.suppress(ConsulError):
+            await clear_terms(self._consul, self._paths, self._identity)
 
     # -- the supervisor's news -------------------------------------------------------------
 

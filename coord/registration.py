@@ -55,7 +55,7 @@ class TtlService:
         self._timing = timing
         self._notes = notes
         self.name = name
-        self.id = f"{name}-{identity.node}-{identity.boot_id[:8]}"
+        self.id = _process_id(name, identity)
         self.check_id = f"{self.id}-alive"
 
     @property
@@ -284,3 +284,20 @@ class LeaderService(TtlService):
             )
         except (ConsulRefused, ConsulNotPermitted) as error:
             self._on_error(error)
+
+
+async def clear_terms(consul: ConsulApi, paths: Paths, identity: Identity) -> None:
+    """Deregister what this process registered as a leader, in whichever of its terms.
+
+    Raises:
+        ConsulError: the agent does not answer, or does not allow it.
+    """
+    prefix = f"{_process_id(paths.leader_service, identity)}-"
+    for service_id in await consul.agent_services(deadline_s=CALL_DEADLINE_S):
+        if service_id.startswith(prefix):
+            await consul.service_deregister(service_id, deadline_s=CALL_DEADLINE_S)
+
+
+def _process_id(service: str, identity: Identity) -> str:
+    """The id of a service of this process: no other start of the node has it."""
+    return f"{service}-{identity.node}-{identity.boot_id[:8]}"

@@ -228,3 +228,20 @@ async def test_a_leader_is_passing_no_longer_when_it_gives_the_lock_back(
         assert consul.seen is not None
         assert consul.seen[service] is CheckStatus.CRITICAL
         await eventually(lambda: instances(consul, service), until=lambda found: not found)
+
+
+async def test_a_process_that_ends_leaves_nothing_of_any_of_its_terms(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str
+) -> None:
+    """An agent that did not answer when a term was given back may have its entry still, or may get
+    it by a request that was given up."""
+    paths = Paths(name)
+    async with leading_node(consul, consul_agent, name) as node:
+        boot = node.identity.boot_id[:8]
+        own = f"{paths.leader_service}-{NODE}-{boot}-1"
+        of_another_start = f"{paths.leader_service}-{NODE}-{'0' * 8}-1"
+        for service_id in (own, of_another_start):
+            await consul.service_register(ServiceRegistration(service_id, paths.leader_service))
+    left = [each for each in await consul.agent_services() if each.startswith(name)]
+    assert left == [of_another_start]
+    await consul.service_deregister(of_another_start)

@@ -478,5 +478,8 @@ def the_leaders_service_is_left() -> Iterator[None]:
     async def retire(self: Coordinator) -> None:
         self._service = self._lease = self._term = None
 
-    with patch.object(Coordinator, "retire", retire):
+    async def tidy(self: Coordinator) -> None:
+        pass
+
+    with patch.object(Coordinator, "retire", retire), patch.object(Coordinator, "tidy", tidy):
         yield
