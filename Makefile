@@ -40,7 +40,8 @@ test: lint ## lint, then every test but the long suites
 
 test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
-	@.ci/step "simulation" .ci/suite tests/simulation -n $(WORKERS) $(PYTEST)
+	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
+	@.ci/step "simulation" .ci/suite tests/simulation --ignore=tests/simulation/pure -n $(WORKERS) $(PYTEST)
 	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
 

@@ -57,7 +57,7 @@ def test_the_walks_find_two_leaders_on_clocks_that_are_too_far_apart() -> None:
 
 @pytest.mark.parametrize("moment", WORLDS)
 def test_no_order_of_what_comes_next_breaks_a_promise(moment: str) -> None:
-    """To a depth that takes a second; `tests.simulation.exhaustive` goes further."""
+    """To a depth that takes a second; `tests.simulation.pure.exhaustive` goes further."""
     found = Space(WORLDS[moment](2, Election)).search(DEPTH, faults=1)
     assert found.broken is None, found.path
     assert found.depth == DEPTH

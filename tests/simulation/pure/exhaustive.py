@@ -1,6 +1,6 @@
 """Every interleaving of two and of three candidates, to a depth.
 
-`python -m tests.simulation.exhaustive` makes the searches and prints a table.
+`python -m tests.simulation.pure.exhaustive` makes the searches and prints a table.
 
 From each of the moments of `election_worlds`, whatever may come next is taken, in every order, to
 the given number of events (`election_events` says what is one), with so many faults in a history
@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # As pytest does by its settings: this runs without it, too.
-sys.path.append(str(Path(__file__).parents[1] / "support"))
+sys.path.append(str(Path(__file__).parents[2] / "support"))
 
 from election_events import FAULTS
 from election_space import Found, Space
@@ -155,7 +155,7 @@ def totals(results: Sequence[Result]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.exhaustive")
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure.exhaustive")
     parser.add_argument("--depth", type=int, default=DEPTH, help="events (default 12)")
     parser.add_argument("--candidates", type=int, help="2 or 3 or more (default: 2 and 3)")
     parser.add_argument("--faults", type=int, help="in one history at most, of all kinds; 0 to 3")

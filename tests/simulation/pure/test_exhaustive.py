@@ -12,7 +12,16 @@ from election_planted import PLANTED
 from election_worlds import WORLDS
 
 from coord.election.machine import Election
-from tests.simulation.exhaustive import DEPTH, Search, line_of, main, run, run_all, searches, totals
+from tests.simulation.pure.exhaustive import (
+    DEPTH,
+    Search,
+    line_of,
+    main,
+    run,
+    run_all,
+    searches,
+    totals,
+)
 
 
 @pytest.mark.timeout(900)

@@ -1,6 +1,6 @@
 """A great many elections of the pure machine.
 
-`python -m tests.simulation.pure --elections 1000000` makes them and tells what came of it.
+`python -m tests.simulation.pure.storm --elections 1000000` makes them and tells what came of it.
 
 Each seed is one history of a `Storm`; an election is a term taken and its work begun. The promises
 are checked in each step, and at the end of each history somebody must lead. The first seed that
@@ -23,7 +23,7 @@ from secrets import randbelow
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 # As pytest does by its settings: this runs without it, too.
-sys.path.append(str(Path(__file__).parents[1] / "support"))
+sys.path.append(str(Path(__file__).parents[2] / "support"))
 
 from election_model import Action
 from election_storm import Storm
@@ -136,13 +136,13 @@ def lines_of(report: PureReport, first_seed: int) -> list[str]:
     broken = report.violation
     if broken is None:
         return [*lines, "no promise was broken"]
-    again = f"python -m tests.simulation.pure --elections 1 --workers 1 --seed {broken.seed}"
+    again = f"python -m tests.simulation.pure.storm --elections 1 --workers 1 --seed {broken.seed}"
     return [*lines, f"BROKEN: {broken.what}", *broken.actions, f"again: {again}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure")
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure.storm")
     parser.add_argument("--elections", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--seed", type=int, help="the first seed (default: any)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from election_planted import PLANTED
 
-from tests.simulation.pure import PureReport, lines_of, main, run_pure, walk
+from tests.simulation.pure.storm import PureReport, lines_of, main, run_pure, walk
 
 FIRST_SEED = 1
 ELECTIONS = 10_000
