@@ -81,6 +81,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._offset = offset
         self._ready: deque[asyncio.Handle] = deque()
         self._queued = False
+        # From its clock to true time and back a moment may be rounded down: who waits for it would
+        # wait again, and again, for no time at all.
+        self._fired = offset
         self._due: list[asyncio.Handle] = []
         self._tasks: dict[int, SimulatedTask[Any]] = {}
         self._numbers = itertools.count(1)
@@ -174,8 +177,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     # -- what asyncio wants of a loop ------------------------------------------------------
 
     def time(self) -> float:
-        """Seconds on this process's clock."""
-        return self._offset + self._world.time * self.rate
+        """Seconds on this process's clock; never less than what a timer that has fired was for."""
+        now = self._offset + self._world.time * self.rate
+        return now if now > self._fired else self._fired
 
     def call_soon(  # type: ignore[override]  # typeshed has variadic generics here
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -316,6 +320,7 @@ class World:
         loop: ProcessLoop = handle._loop  # type: ignore[attr-defined]
         if handle._cancelled or loop.dead:
             return
+        loop._fired = max(loop._fired, handle.when())
         if loop.frozen:
             loop._due.append(handle)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from random import Random
 from typing import Any
 
 import pytest
@@ -176,6 +177,28 @@ def test_a_process_that_lets_no_time_pass_is_found_out() -> None:
     loop.create_task(spin())
     with pytest.raises(Spinning, match="p at 0"):
         world.run_until(1.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_timer_never_fires_before_its_time_on_the_clock_of_its_process(seed: int) -> None:
+    """However the moment is rounded on its way to true time and back."""
+    random = Random(seed)
+    world = World()
+    loop = world.process("p", rate=random.uniform(0.95, 1.05), offset=random.uniform(0, 1e5))
+    early: list[float] = []
+
+    async def main() -> None:
+        for _ in range(2000):
+            when = loop.time() + random.uniform(0, 3)
+            fired = loop.create_future()
+            loop.call_at(when, fired.set_result, None)
+            await fired
+            if loop.time() < when:
+                early.append(when)
+
+    loop.create_task(main())
+    world.run_until(10_000)
+    assert early == []
 
 
 def test_a_process_that_waits_for_no_time_at_all_is_found_out() -> None:
