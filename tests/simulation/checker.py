@@ -17,6 +17,11 @@ LISTED_LIMIT_S = 10.0
 its TTL or gossip takes that away. It does not work meanwhile, and says so to whoever asks it."""
 
 
+RESTORE_LIMIT_S = 6.0
+"""How long a leader may go on after Consul went back to a state before it: none of the settings
+lets one go on for longer without confirming."""
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A promise that was broken: which, when (true time in seconds), and what was seen."""
@@ -46,6 +51,8 @@ class _Process:
     """The term that it said it leads."""
     suspended: bool = False
     told_changes: set[tuple[Any, ...]] = field(default_factory=set)
+    knew: set[tuple[Any, ...]] = field(default_factory=set)
+    """Which leaders it had told of when Consul was restored last."""
 
 
 class Checker:
@@ -56,6 +63,7 @@ class Checker:
         self.elections = 0
         """Terms that were begun."""
         self._at = 0.0
+        self._restored_at = float("-inf")
         self._processes: dict[str, _Process] = {}
         self._highest_begun = 0
         self._begun_by: dict[int, str] = {}
@@ -135,12 +143,21 @@ class Checker:
     # -- work ------------------------------------------------------------------------------
 
     def _alone(self, who: str, term: int) -> None:
-        """Nobody but `who` works now."""
+        """Nobody but `who` works now.
+
+        For a moment after a restore somebody may, whom neither Consul nor `who` ever knew of: his
+        record is gone, and he has yet to notice.
+        """
+        knew = self._processes[who].knew
+        just_restored = self._at - self._restored_at <= RESTORE_LIMIT_S
         for other in self._processes.values():
-            if other.node != who and other.working is not None:
-                self._broken(
-                    "two at work", f"{who} in term {term}, {other.node} in term {other.working}"
-                )
+            if other.node == who or other.working is None:
+                continue
+            if just_restored and (other.working, other.node) not in knew:
+                continue
+            self._broken(
+                "two at work", f"{who} in term {term}, {other.node} in term {other.working}"
+            )
 
     def _begun(self, entry: Entry) -> None:
         (term,) = entry.details
@@ -212,8 +229,9 @@ class Checker:
         self._begun_by.clear()
         self._received.clear()
         self._highest_begun = self._highest_received = 0
+        self._restored_at = self._at
         for process in self._processes.values():
-            process.told_changes.clear()
+            process.knew, process.told_changes = process.told_changes, set()
             if process.leads is not None:
                 self._from_before.add((process.node, process.leads))
         self._open_jobs.clear()
@@ -255,7 +273,8 @@ class Checker:
                 self._told_change(process, term, rest[0])
 
     def _told_change(self, process: _Process, term: int, new_leader: str) -> None:
-        if (term, new_leader) in process.told_changes:
+        # One whose record names nobody is told of as such; several may follow on one another.
+        if new_leader and (term, new_leader) in process.told_changes:
             self._broken("told twice", f"{process.node}: {new_leader} leads {term}")
         process.told_changes.add((term, new_leader))
 

@@ -63,6 +63,7 @@ class Commits:
 
     def _txn(self, ops: tuple[TxnOp, ...]) -> None:
         leader, term = self._paths.leader, self._paths.term
+        self._written(ops)
         first, second = ops[0], ops[1] if len(ops) > 1 else None
         if second is None:
             return
@@ -71,14 +72,13 @@ class Commits:
                 self._locked(What.ACQUIRED, second)
         elif first.key == term and second.verb is TxnVerb.UNLOCK:
             self._locked(What.RELEASED, second)
-        elif first.verb is TxnVerb.CHECK_SESSION and second.key == term:
-            self._fenced(ops[2:])
 
     def _locked(self, what: What, op: TxnOp) -> None:
         record = json.loads(op.value)
         self._tell(what, record["node"], record["term"], op.session)
 
-    def _fenced(self, ops: tuple[TxnOp, ...]) -> None:
+    def _written(self, ops: tuple[TxnOp, ...]) -> None:
+        """What the work wrote, fenced or not: that it is fenced must show in what lands."""
         results = {op.key for op in ops if op.key.startswith(self._polls.results)}
         for op in ops:
             if op.key == self._work_key:

@@ -26,6 +26,7 @@ NODE_KINDS: Final = (
     "crash_all",
     "newcomer",
     "deaf_successor",
+    "blind_leader",
 )
 LINK_KINDS: Final = (
     "cut_node",
@@ -185,6 +186,26 @@ class Faults:
         for other in self._fleet.members:
             if other is not member and self._random.random() < 0.5:
                 self._cut_node_answers(other)
+
+    def _blind_leader(self, member: Member) -> None:
+        """Its answers come late; then its questions do not arrive any more, and just then its
+        session ends: the worst moment that there is for a lease."""
+        network, world = self._fleet.network, self._fleet.world
+        question, answer = member.node_ways
+        late_s = self._random.uniform(0.3, 0.95)
+        network.set(*answer, delay_s=(late_s, late_s))
+
+        def blind() -> None:
+            network.cut(*question)
+            self._fleet.operate(self._random.choice(("destroy_session", "release")))
+
+        def mend() -> None:
+            sound = network.kind(*answer) or network.default
+            network.set(*answer, delay_s=sound.delay_s)
+            network.heal(*question)
+
+        world.at(world.time + self._random.uniform(1.0, 3.0), blind)
+        self._lasting(mend, LONG)
 
     # -- links -----------------------------------------------------------------------------
 
