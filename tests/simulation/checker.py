@@ -192,6 +192,8 @@ class Checker:
 
     def _heard(self, entry: Entry) -> None:
         term, taken = entry.details
+        if (entry.who, term) in self._from_before:
+            return
         first = self._received.setdefault(term, entry.who) if taken else entry.who
         if first != entry.who:
             self._broken("term used twice", f"term {term} heard from {first} and {entry.who}")

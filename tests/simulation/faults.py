@@ -196,6 +196,8 @@ class Faults:
         network.set(*answer, delay_s=(late_s, late_s))
 
         def blind() -> None:
+            if self._over:
+                return
             network.cut(*question)
             self._fleet.operate(self._random.choice(("destroy_session", "release")))
 
