@@ -66,9 +66,9 @@ def test_an_answer_about_the_candidates_that_is_lost_is_missed_for_a_minute_at_m
     assert set(successors_of(fleet)) == {gone.name, left.name}
     # Consul tells of it while nothing that the agent answers reaches the leader.
     gone.node.kill()
-    fleet.run_for(Timing().check_ttl - 0.2)
+    fleet.run_for(Timing().check_ttl - Timing().heartbeat_interval - 0.1)
     fleet.network.cut(*leader.node_ways[1])
-    fleet.run_for(0.6)
+    fleet.run_for(Timing().heartbeat_interval + 0.3)
     fleet.network.heal(*leader.node_ways[1])
     fleet.run_for(1.0)
     assert gone.name in successors_of(fleet), "the answer was not lost: this shows nothing"
