@@ -43,8 +43,8 @@ class Message:
     kind: ``work``; ``step``, a part of a longer write, which is answered; ``heard``: its sender has
         heard that a step was refused; or what became of a write in Consul: ``wrote``, ``refused``,
         ``failed``.
-    sent: by the sender's clock, just before its last look at the lease, or for a step just after
-        the step before it was answered: from then on it may have stood still.
+    sent: by the sender's clock, just before its last look at the lease: from then on it may have
+        stood still.
     """
 
     kind: str

@@ -29,6 +29,10 @@ from demo.judge import WORK, Judge, Message, TermSeen, WitnessReport
 __all__ = ["TermSeen", "Witness", "WitnessError", "WitnessReport"]
 
 RECEIVE_BUFFER = 8 * 1024 * 1024
+SMALL_BUFFER = 4096
+TAKING_S = 0.004
+"""How long it is busy with each message that it answers; whoever sends more has to wait, so that
+what may happen to a sender happens in the middle of its writing."""
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -71,6 +75,7 @@ class _Ears(asyncio.DatagramProtocol):
                 answer = {"taken": taken, "newest": newest.term if newest else None}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
+                await asyncio.sleep(TAKING_S)
 
     def _worked(self, message: Message, at: float) -> None:
         self.latest[(message.node, message.term)] = (message, at)
@@ -150,7 +155,9 @@ async def _serve(host: str) -> None:
     sock.bind((host, 0))
     transport, ears = await asyncio.get_running_loop().create_datagram_endpoint(_Ears, sock=sock)
     server = await asyncio.start_server(_Desk(ears).serve, host, 0, limit=LONGEST_LINE)
-    writes = await asyncio.start_server(ears.serve, host, 0)
+    slow = socket.create_server((host, 0))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    writes = await asyncio.start_server(ears.serve, sock=slow, limit=SMALL_BUFFER)
     where = {
         "pid": os.getpid(),
         "address": "{}:{}".format(*sock.getsockname()),
