@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from coord.application import EXIT_FATAL
-from coord.election.timing import Budget
+from coord.election.timing import Budget, Timing
 from demo.fleet import Node, NodeError
 from demo.judge import TermSeen
 from demo.witness import WitnessError
@@ -177,6 +177,15 @@ async def _minority(scene: Scene) -> None:
     await asyncio.sleep(scene.random.uniform(0.0, 3.0))
 
 
+async def _no_servers(scene: Scene) -> None:
+    """Its agent still gossips with the other nodes' agents, so that nobody finds it missing; only
+    the session's own TTL gives the lock back."""
+    pairs = {(scene.host, server) for server in SERVERS}
+    scene.note(f"cut {scene.host} from the servers alone")
+    scene.stage.network.set(Weather(cut=frozenset(pairs | {(b, a) for a, b in pairs})))
+    await scene.next_leader()
+
+
 async def _agent(scene: Scene) -> None:
     agent = scene.stage.agents[scene.host]
     away_s = scene.random.uniform(0.2, 4.0)
@@ -191,12 +200,10 @@ async def _agent(scene: Scene) -> None:
 
 async def _consul_leader(scene: Scene) -> None:
     name = scene.at_first.consul_leader
-    struck = scene.note(f"SIGKILL {name}, Consul's leader")
+    scene.note(f"SIGKILL {name}, Consul's leader")
     scene.stage.agents[name].kill()
-    while (await scene.stage.consul_leader()) in (None, name):
-        await asyncio.sleep(0.1)
-    now = scene.note(f"Consul is led by {await scene.stage.consul_leader()}")
-    await scene.work_goes_on(max(now, struck))
+    new = await scene.stage.other_consul_leader(name)
+    await scene.work_goes_on(scene.note(f"Consul is led by {new}"))
 
 
 async def _roll_nodes(scene: Scene) -> None:
@@ -282,6 +289,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 title="leader on the minority side, with one Consul server",
                 act=_minority,
                 budget_s=lambda budget: budget.host_loss + CONSUL_ELECTION_S,
+            ),
+            Scenario(
+                name="no-servers",
+                title="leader's host cut off from the Consul servers alone",
+                act=_no_servers,
+                # Consul lets a session's TTL run out after twice its length.
+                budget_s=lambda budget: budget.kill + 2 * Timing().session_ttl,
             ),
             Scenario(
                 name="agent",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,7 @@ PORTS = Ports(http=8500, dns=8600, serf_lan=8301, serf_wan=8302, server=8300)
 API_PORT = 8610
 _TOKEN = "chaos"
 READY_S = 60.0
+LOOK_S = 0.1
 
 
 class StageError(Exception):
@@ -69,7 +70,7 @@ class Stage:
     """All of it; use it as an async context manager, on the main thread.
 
     Attributes:
-        timeline: what was done and seen, in order.
+        timeline: what was done and seen, in order; `on_note` is told each at once.
         fleet: the nodes; `polls`: their schedules; `witness`: whoever receives their work.
     """
 
@@ -79,6 +80,7 @@ class Stage:
         self.agents: dict[str, ConsulAgent] = {}
         self.consuls: dict[str, ConsulClient] = {}
         self.timeline: list[Happened] = []
+        self.on_note: Callable[[str], None] = lambda what: None
         self.paths = Paths("coordinator")
         self.witness: Witness
         self.fleet: Fleet
@@ -89,6 +91,7 @@ class Stage:
         """Put something into the timeline; gives the moment, in CLOCK_MONOTONIC seconds."""
         now = time.monotonic()
         self.timeline.append(Happened(now, time.time(), what))
+        self.on_note(what)
         return now
 
     # -- from nothing to running -----------------------------------------------------------
@@ -232,6 +235,17 @@ class Stage:
             return None
         address = str(said.pop()).rpartition(":")[0]
         return next((n for n in SERVERS if self.network.hosts[n].work == address), None)
+
+    async def other_consul_leader(self, than: str) -> str:
+        """Wait until another server than that one leads Consul. Raises StageError."""
+        end = time.monotonic() + READY_S
+        while True:
+            leader = await self.consul_leader()
+            if leader not in (None, than):
+                return str(leader)
+            if time.monotonic() > end:
+                raise StageError(f"Consul has no other leader than {than} within {READY_S:g} s")
+            await asyncio.sleep(LOOK_S)
 
     def running_nodes(self) -> list[Node]:
         """The nodes whose process is there."""
