@@ -97,8 +97,9 @@ async def _all(given: argparse.Namespace, seed: int, directory: Path, runs: list
     screen, began = Screen(), time.monotonic()
     screen.tell(f"seed {seed}; logs in {directory}")
     held = True
-    async with Stage(directory, seed=seed) as stage, Watchers.running(stage) as watchers:
-        stage.on_note = lambda what: screen.tell(f"    {what}")
+    stage = Stage(directory, seed=seed)
+    stage.on_note = lambda what: screen.tell(f"    {what}")
+    async with stage, Watchers.running(stage) as watchers:
         await settle(stage, say=screen.status)
         for scenario, own_seed, repeat in programme(given, seed, given.minutes):
             screen.tell(f"{scenario.name} {own_seed}: {scenario.title}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from coord.application import EXIT_FATAL
-from coord.election.timing import Budget, Timing
+from coord.election.timing import Budget, Timing, budget
 from demo.fleet import Node, NodeError
 from demo.judge import TermSeen
 from demo.witness import WitnessError
@@ -177,6 +177,28 @@ async def _minority(scene: Scene) -> None:
     await asyncio.sleep(scene.random.uniform(0.0, 3.0))
 
 
+async def _cut_briefly(scene: Scene) -> None:
+    """For less than it takes to find a host missing: the leader goes on under its term."""
+    network = scene.stage.network
+    pause_s = scene.random.uniform(0.6, 0.95) * budget(Timing()).cut_off_ridden_out
+    scene.note(f"cut {scene.host} for {pause_s:.2f} s")
+    network.set(Weather(cut=network.between([scene.host])))
+    await asyncio.sleep(pause_s)
+    network.heal()
+    await scene.work_goes_on(scene.note(f"heal {scene.host}"))
+
+
+async def _no_quorum(scene: Scene) -> None:
+    """The servers do not reach each other, so that Consul has no leader; the agents reach them."""
+    pairs = {(a, b) for a in SERVERS for b in SERVERS if a != b}
+    away_s = scene.random.uniform(8.0, 20.0)
+    scene.note(f"cut the servers from each other for {away_s:.1f} s")
+    scene.stage.network.set(Weather(cut=frozenset(pairs)))
+    await asyncio.sleep(away_s)
+    scene.stage.network.heal()
+    await scene.work_goes_on(scene.note("heal the servers"))
+
+
 async def _no_servers(scene: Scene) -> None:
     """Its agent still gossips with the other nodes' agents, so that nobody finds it missing; only
     the session's own TTL gives the lock back."""
@@ -273,6 +295,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 budget_s=lambda budget: budget.host_loss,
             ),
             Scenario(
+                name="cut-briefly",
+                title="leader's host cut off, for less than it takes to be missed",
+                act=_cut_briefly,
+                budget_s=lambda budget: budget.cut_off_ridden_out + RESUME_S,
+                most_terms=0,
+            ),
+            Scenario(
                 name="cut-out",
                 title="leader's host cut off one way: nothing leaves it",
                 act=_cut_out,
@@ -308,6 +337,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 title="Consul's leader killed",
                 act=_consul_leader,
                 budget_s=_consul_away,
+            ),
+            Scenario(
+                name="no-quorum",
+                title="Consul's servers cut from each other for 8 to 20 s",
+                act=_no_quorum,
+                budget_s=lambda budget: 20.0 + CONSUL_ELECTION_S + RESUME_S,
+                most_terms=0,
             ),
             Scenario(
                 name="roll-nodes",

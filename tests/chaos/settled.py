@@ -17,6 +17,8 @@ PATIENCE_S = 120.0
 """How long may pass until all is well again: more than the slowest thing in it, a session whose
 node is gone and which dies of its TTL (twice 15 s), and what a busy machine adds."""
 
+WORTH_TELLING_S = 5.0
+
 _LOOK_S = 0.2
 _ALIVE = 1
 _CONSISTENT = Consistency.CONSISTENT
@@ -45,7 +47,8 @@ async def settle(
     Raises:
         StageError: it is not in time; the message says what was still missing.
     """
-    end = time.monotonic() + patience_s
+    began = time.monotonic()
+    told = ""
     while True:
         if mend is not None:
             await mend()
@@ -55,8 +58,12 @@ async def settle(
             found = f"{type(error).__name__}: {error}"
         if isinstance(found, Settled):
             return found
-        if time.monotonic() > end:
+        waited_s = time.monotonic() - began
+        if waited_s > patience_s:
             raise StageError(f"not settled within {patience_s:g} s: {found}")
+        if waited_s > WORTH_TELLING_S and found != told:
+            stage.note(f"not settled after {waited_s:.0f} s: {found}")
+            told = found
         if say is not None:
             say(f"waiting: {found}")
         await asyncio.sleep(_LOOK_S)
