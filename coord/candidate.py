@@ -73,6 +73,7 @@ class CoordinatorCandidate(ElectionLoop):
         self._stopping = 0
         work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
         work.on_unannounced = lambda error: self._met(error, Fault.DISCOVERY)
+        work.contact = lambda: self.election.contact
         work.on_announced = lambda: self._faults.over(Fault.DISCOVERY)
         work.on_fenced = lambda session, reason: self.post(ev.SessionLost(session, reason))
 

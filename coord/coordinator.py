@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from coord.clock import Clock
 from coord.consul import ConsulApi, ConsulError
 from coord.election.commands import StartWork
-from coord.election.reasons import LostReason
-from coord.election.timing import Timing
+from coord.election.reasons import LostReason, WhyNot
+from coord.election.timing import GOSSIP_SOONEST_S, Timing
 from coord.identity import Identity
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.records import Paths
@@ -38,6 +38,7 @@ class Coordinator:
         on_failed: told (run, reason) when the work must be given up.
         on_unannounced, on_announced: told of each failure to tell discovery, and of success.
         on_fenced: told (session, reason) when Consul refused a fenced write of the work.
+        contact: asked why the last read of the keys failed; None: it did not.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Coordinator:
         self.on_unannounced: Callable[[ConsulError], None] = lambda error: None
         self.on_announced: Callable[[], None] = lambda: None
         self.on_fenced: Callable[[str, LostReason], None] = lambda session, reason: None
+        self.contact: Callable[[], WhyNot | None] = lambda: None
         self._run = 0
         self._term: int | None = None
         self._lease: Lease | None = None
@@ -97,6 +99,33 @@ class Coordinator:
     def working(self) -> bool:
         """Whether the work runs under a lease that is held."""
         return self._supervisor.running and self._lease is not None and self._lease.held()
+
+    def _shown(self) -> bool:
+        """Whether discovery is to name this leader."""
+        return self.working() or self._unheard()
+
+    def _unheard(self) -> bool:
+        """Suspended, and nothing that the agent is told now gets through to the catalog.
+
+        Then the catalog goes on naming us whatever we do. Telling the agent all the same, or
+        letting the check run out, would make it write: while that hangs the agent takes no pass of
+        any check, and the one that our session hangs on runs out. So the check is passed, until
+        somebody else might be found as the leader: not before gossip has missed our host and its
+        quarantine has passed, and not at all while Consul has no leader.
+        """
+        if self._lease is None or self._lease.revoked or self._lease.held():
+            return False
+        why = self.contact()
+        if why is WhyNot.NO_CONSUL_LEADER:
+            return True
+        return why is WhyNot.CONSUL_UNREACHABLE and self._clock.now() < self._unheard_until
+
+    @property
+    def _unheard_until(self) -> float:
+        timing = self._timing
+        confirmed_sent_at = self._until - timing.lease
+        alone_s = GOSSIP_SOONEST_S + timing.quarantine() - timing.check_ttl
+        return confirmed_sent_at + alone_s
 
     # -- the lease -------------------------------------------------------------------------
 
@@ -135,7 +164,7 @@ class Coordinator:
                 self._timing,
                 term=asked.term,
                 session=asked.session,
-                working=self.working,
+                shown=self._shown,
                 on_error=lambda error: self.on_unannounced(error),
                 on_announced=lambda: self.on_announced(),
             )
@@ -169,10 +198,8 @@ class Coordinator:
         while not report.complete:
             report = await self._supervisor.stop()
         self._metrics.working(False)
-        await self._stop_passing()
-        if self._hiding is None:
-            # Beside, since the work has ended even if the agent does not answer just now.
-            self._hiding = asyncio.create_task(self._hide())
+        if not self._unheard():
+            await self._stop_showing()
 
     def _passing_ended(self, task: asyncio.Task[None]) -> None:
         """It has no end of its own: a leader that nobody can find must not go on unnoticed."""
@@ -188,8 +215,15 @@ class Coordinator:
 
     async def hidden(self) -> None:
         """Wait until discovery was told that the work has stopped, or that could not be done."""
+        await self._stop_showing()
         if self._hiding is not None:
             await asyncio.wait({self._hiding})
+
+    async def _stop_showing(self) -> None:
+        await self._stop_passing()
+        if self._hiding is None:
+            # Beside, since the work has ended even if the agent does not answer just now.
+            self._hiding = asyncio.create_task(self._hide())
 
     async def _stop_passing(self) -> None:
         passing, self._passing = self._passing, None
@@ -210,6 +244,7 @@ class Coordinator:
 
     async def retire(self) -> None:
         """This term is given back: take the service off the agent."""
+        await self._stop_passing()
         self._stop_hiding()
         service, self._service, self._lease, self._term = self._service, None, None, None
         if service is not None:

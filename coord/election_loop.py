@@ -160,6 +160,7 @@ class ElectionLoop:
         """Let the catalog tell what this node is and why it does not lead."""
         now = self._clock.now()
         why_not = self.election.why_not(now)
+        self._service.in_contact = self.election.contact is None
         self._service.say(self.election.state.value, why_not.value if why_not else "", now)
 
     def _forgotten(self) -> None:

@@ -126,6 +126,10 @@ class CandidateService(TtlService):
         }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
+        self.in_contact = True
+        """Whether Consul's servers can be told anything. While they cannot, nothing must change on
+        the agent: it locks its state, and so the passing of every check, for as long as a write to
+        the catalog hangs, and then our session dies of a check that was never late."""
         # Whether the agent knows the check is asked, and mended, by one at a time: otherwise an
         # answer from before a registration would be taken for its loss.
         self._asking = asyncio.Lock()
@@ -174,7 +178,7 @@ class CandidateService(TtlService):
         """Each telling is a write in Consul. An election that passes in a few seconds must not
         cost one of every candidate, so only what lasts is told; and that a node has joined."""
         lasted = now - self._said_at >= SETTLE_S
-        return self._said != self._told and (lasted or self._told[0] == JOINING)
+        return self.in_contact and self._said != self._told and (lasted or self._told[0] == JOINING)
 
     async def keep_alive(
         self,
@@ -209,7 +213,8 @@ class CandidateService(TtlService):
 
 
 class LeaderService(TtlService):
-    """The `coordinator` service of one tenure: its check passes only while the work runs.
+    """The `coordinator` service of one tenure: its check passes only while the work runs, or while
+    nobody could be told that it does not. `shown` says so.
 
     Its id names the term, so that what is late of one term cannot touch another's entry.
     """
@@ -223,7 +228,7 @@ class LeaderService(TtlService):
         *,
         term: int,
         session: str,
-        working: Callable[[], bool],
+        shown: Callable[[], bool],
         on_error: Callable[[ConsulError], None],
         on_announced: Callable[[], None],
     ) -> None:
@@ -232,7 +237,7 @@ class LeaderService(TtlService):
         self.id = f"{self.id}-{term}"
         self.check_id = f"{self.id}-working"
         self._term = term
-        self._working = working
+        self._shown = shown
         self._on_error = on_error
         self._on_announced = on_announced
         self._meta = {
@@ -244,18 +249,18 @@ class LeaderService(TtlService):
         }
 
     async def keep_passing(self) -> None:
-        """Announce this leader, then pass the check as long as the work runs; for ever.
+        """Announce this leader, then pass the check as long as it is to be shown; for ever.
 
         Faults of Consul's are told and ridden out.
         """
         announced = False
         while True:
             try:
-                if not announced and self._working():
+                if not announced and self._shown():
                     await self._sweep()
                     await self.register(self._meta)
                     announced = True
-                if announced and self._working():
+                if announced and self._shown():
                     announced = await self.pass_check(f"leads, term {self._term}")
                     self._on_announced()
             except ConsulError as error:
@@ -273,7 +278,7 @@ class LeaderService(TtlService):
         )
         for instance in found.value:
             leads = instance.id.startswith(f"{self.name}-") and "term" in instance.meta
-            if leads and instance.id != self.id and self._working():
+            if leads and instance.id != self.id and self._shown():
                 await self._take_away(instance)
 
     async def _take_away(self, instance: ServiceInstance) -> None:

@@ -1,0 +1,213 @@
+"""What discovery is told of a leader while Consul's servers can be told nothing.
+
+An agent locks its own state while it writes to the catalog, and takes no pass of any check before
+that write is answered. So whoever changes something on it while the servers are away makes the
+check run out that his session hangs on: `tests/chaos` has it happen on a real cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from virtual_time import LoopClock, virtual
+
+from coord.application import Application
+from coord.config import Settings
+from coord.consul import (
+    ConsulApi,
+    ConsulUnavailable,
+    KVEntry,
+    Reply,
+    ServiceInstance,
+    TxnOp,
+    TxnResult,
+    TxnVerb,
+)
+from coord.election.states import State
+from coord.election.timing import GOSSIP_SOONEST_S, Timing
+from coord.records import LeaderRecord, LeaderState, Paths, encode_term
+
+PATHS = Paths("coordinator")
+TIMING = Timing()
+
+
+class Giving:
+    """A Consul whose lock is free, with an agent that notes what it is told."""
+
+    def __init__(self) -> None:
+        record = LeaderRecord(state=LeaderState.VACANT, term=3, node="core-9", why="handed_over")
+        self._keys = {
+            PATHS.leader: KVEntry(PATHS.leader, record.encode(), lock_index=1, modify_index=20),
+            PATHS.term: KVEntry(PATHS.term, encode_term(3), modify_index=20),
+        }
+        self.away: ConsulUnavailable | None = None
+        self.told: list[tuple[float, str, str]] = []
+        """When, what, of which service or check."""
+
+    def _tell(self, what: str, of: str) -> None:
+        self.told.append((asyncio.get_running_loop().time(), what, of))
+
+    def _reached(self) -> None:
+        if self.away is not None:
+            raise self.away
+
+    async def _answer(self, value: Any, index: int | None) -> Reply[Any]:
+        self._reached()
+        if index is not None:
+            await asyncio.Event().wait()  # nothing changes
+        return Reply(value, 1, True)
+
+    async def kv_get(
+        self, key: str, *, index: int | None = None, **_: Any
+    ) -> Reply[KVEntry | None]:
+        return await self._answer(self._keys[key], index)
+
+    async def health_service(
+        self, name: str, *, index: int | None = None, **_: Any
+    ) -> Reply[tuple[ServiceInstance, ...]]:
+        return await self._answer((), index)
+
+    async def status_leader(self, **_: Any) -> str:
+        return "" if self.away is not None and self.away.no_leader else "10.0.0.1:8300"
+
+    async def txn(self, ops: Sequence[TxnOp], **_: Any) -> TxnResult:
+        self._reached()
+        for op in ops:
+            entry = self._keys.get(op.key)
+            if entry is not None and op.verb in (TxnVerb.LOCK, TxnVerb.CAS):
+                session = op.session or entry.session
+                self._keys[op.key] = replace(
+                    entry, value=op.value, session=session, modify_index=entry.modify_index + 1
+                )
+        return TxnResult(True, tuple(self._keys[op.key] for op in ops if op.key in self._keys))
+
+    async def kv_put(self, key: str, value: bytes, **_: Any) -> bool:
+        self._reached()
+        return True
+
+    async def check_pass(self, check_id: str, note: str, **_: Any) -> bool:
+        self._tell("pass", check_id)
+        return True
+
+    async def check_fail(self, check_id: str, note: str, **_: Any) -> bool:
+        self._tell("fail", check_id)
+        return True
+
+    async def service_register(self, registration: Any, **_: Any) -> None:
+        self._tell("register", registration.id)
+
+    async def service_deregister(self, service_id: str, **_: Any) -> None:
+        self._tell("deregister", service_id)
+
+    async def session_create(self, **_: Any) -> str:
+        return "ours"
+
+    async def session_renew(self, session_id: str, **_: Any) -> object:
+        self._reached()
+        return object()
+
+    async def session_destroy(self, session_id: str, **_: Any) -> bool:
+        return True
+
+
+@contextlib.asynccontextmanager
+async def leading(consul: Giving) -> AsyncIterator[Application]:
+    """A node that leads; at the end it stops."""
+    settings = Settings(environ={}, node="core-1", workloads="")
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        node = Application(settings, sock, cast(ConsulApi, consul), LoopClock())
+        running = asyncio.create_task(node.loop.run())
+        await asyncio.sleep(8.0)
+        assert state_of(node) is State.LEADING
+        yield node
+        consul.away = None
+        node.stop()
+        await running
+
+
+def state_of(node: Application) -> State:
+    return node.loop.election.state
+
+
+def told_since(consul: Giving, began: float, what: str) -> list[float]:
+    return [at for at, said, _ in consul.told if at >= began and said == what]
+
+
+def of_leader(consul: Giving, began: float) -> list[float]:
+    """When the leader's check was passed."""
+    return [
+        at for at, said, of in consul.told if at > began and said == "pass" and "-working" in of
+    ]
+
+
+AWAY = [
+    ConsulUnavailable("PUT /v1/txn", "no cluster leader", no_leader=True),
+    ConsulUnavailable("PUT /v1/txn", "no answer within 1 s", outcome_unknown=True),
+]
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_nothing_changes_on_the_agent_while_the_servers_can_be_told_nothing(
+    away: ConsulUnavailable,
+) -> None:
+    @virtual
+    async def run() -> None:
+        consul = Giving()
+        async with leading(consul) as node:
+            won = node.loop.election.lookout.view
+            consul.away = away
+            began = asyncio.get_running_loop().time()
+            await asyncio.sleep(20.0)
+            assert state_of(node) is State.SUSPENDED
+            for change in ("fail", "register", "deregister"):
+                assert told_since(consul, began, change) == []
+            assert len(told_since(consul, began, "pass")) >= 20.0 / TIMING.heartbeat_interval - 1
+            consul.away = None
+            await asyncio.sleep(2.0)
+            assert state_of(node) is State.LEADING
+            assert node.loop.election.lookout.view == won
+
+    run()
+
+
+@virtual
+async def test_without_a_leader_of_consul_a_suspended_one_is_shown_for_as_long_as_that_lasts() -> (
+    None
+):
+    consul = Giving()
+    async with leading(consul):
+        consul.away = AWAY[0]
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(30.0)
+        assert of_leader(consul, began)[-1] > began + 29.0
+
+
+@virtual
+async def test_one_whose_host_may_be_cut_off_is_shown_until_another_could_be() -> None:
+    consul = Giving()
+    async with leading(consul):
+        consul.away = AWAY[1]
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(30.0)
+        last = of_leader(consul, began)[-1]
+        assert last > began + TIMING.lease + 1.0
+        assert last + TIMING.check_ttl <= began + GOSSIP_SOONEST_S + TIMING.quarantine()
+
+
+@virtual
+async def test_a_suspended_leader_that_stops_is_hidden_before_it_gives_the_lock_back() -> None:
+    consul = Giving()
+    async with leading(consul) as node:
+        consul.away = AWAY[0]
+        await asyncio.sleep(10.0)
+        began = asyncio.get_running_loop().time()
+        node.loop.shut_down()
+        await asyncio.sleep(1.0)
+        assert len(told_since(consul, began, "fail")) == 1
+        assert of_leader(consul, began) == []
