@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{table(to_json(seed, runs, 0.0))}\n\nseed {seed}")
     if status == FAILED:
         print(f"chaos: NOT ALL OF IT HELD; the logs are in {directory}", file=sys.stderr)
-    else:
+    elif status == OK:
         shutil.rmtree(directory, ignore_errors=True)
     return status
 

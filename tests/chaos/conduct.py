@@ -5,12 +5,11 @@ Whatever a scenario leaves behind is put right here, also when it failed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from coord.consul import ConsulError
@@ -36,6 +35,8 @@ POLLS_S = 60.0
 """For every schedule to be run twice more, once all is well."""
 
 Say = Callable[[str], None]
+Conducted = Callable[..., Awaitable[Run]]
+"""How tests have a scenario conducted: by it and its seed."""
 
 
 async def conduct(
@@ -116,7 +117,6 @@ def _run_of(
 
 async def put_right(stage: Stage) -> None:
     """Heal the network, wake what is frozen, start the agents that are not running."""
-    cut = {name for pair in stage.network.weather.cut for name in pair}
     stage.network.heal()
     for node in stage.running_nodes():
         node.wake()
@@ -130,7 +130,6 @@ async def put_right(stage: Stage) -> None:
     stage.note("all put right")
     if stopped:
         await stage.ready(*stopped)
-    await asyncio.to_thread(stage.rejoin, cut)
 
 
 async def _settle_again(

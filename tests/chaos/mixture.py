@@ -15,9 +15,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from coord.application import EXIT_FATAL
 from demo.fleet import Node
-from tests.chaos.scenarios import WATCHDOG_ENDED, Scenario, Scene
+from tests.chaos.scenarios import FENCED, Scenario, Scene
 from tests.chaos.stage import CANDIDATES, HOSTS, PLACES, SERVERS
 from tests.chaos.switch import Weather
 
@@ -81,7 +80,7 @@ async def _terminate(scene: Scene) -> Undo:
 
 
 async def _freeze(scene: Scene) -> Undo:
-    return await _signal(scene, signal.SIGSTOP, WATCHDOG_ENDED, EXIT_FATAL)
+    return await _signal(scene, signal.SIGSTOP, *FENCED)
 
 
 async def _kill_candidates(scene: Scene) -> Undo:

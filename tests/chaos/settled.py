@@ -92,6 +92,8 @@ def _members_missing(stage: Stage) -> str | None:
         alive = {m["Name"] for m in members if m["Status"] == _ALIVE}
         lost = set(stage.agents) - alive
         if lost:
+            # Left alone they hear of each other within half a minute.
+            stage.rejoin(name, lost)
             return f"{name} misses {', '.join(sorted(lost))}"
     failing = stage.agents[SERVERS[0]].get_json("/v1/health/state/critical")
     hosts = [check["Node"] for check in failing if check["CheckID"] == "serfHealth"]

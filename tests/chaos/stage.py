@@ -212,16 +212,12 @@ class Stage:
         except AgentError as error:
             raise StageError(str(error)) from error
 
-    def rejoin(self, names: Iterable[str]) -> None:
-        """Have healed hosts join the others at once, as an operator would; they find each other
-        by themselves in up to half a minute."""
-        everybody = set(self.agents)
-        for name in names:
-            for other in everybody - {name}:
-                address = self.network.hosts[other].work
-                with contextlib.suppress(OSError, AgentError):
-                    self.agents[name].request("PUT", f"/v1/agent/join/{address}", timeout_s=5.0)
-                    break
+    def rejoin(self, name: str, others: Iterable[str]) -> None:
+        """Have an agent join others at once, as an operator would."""
+        for other in others:
+            address = self.network.hosts[other].work
+            with contextlib.suppress(OSError, AgentError):
+                self.agents[name].request("PUT", f"/v1/agent/join/{address}", timeout_s=5.0)
 
     async def consul_leader(self) -> str | None:
         """The server that leads Consul, if all three servers that answer say the same."""

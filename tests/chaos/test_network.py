@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.network import NETNS, PREFIX, Network, leftovers, missing, remove
+from tests.chaos.network import NETNS, PREFIX, Network, leftovers, remove
 from tests.chaos.switch import Weather
 
 ECHO = """
@@ -52,14 +52,7 @@ except TimeoutError:
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _able() -> None:
-    lacking = missing()
-    if lacking is None:
-        return
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI the chaos suite must run: {lacking}")
-    pytest.skip(lacking)
+pytestmark = pytest.mark.usefixtures("able")
 
 
 @pytest.fixture
