@@ -143,6 +143,8 @@ class Coordinator:
             self._lease.suspend(reason)
         else:
             self._lease.revoke(reason)
+            if not self._supervisor.running:
+                self._stop_showing()
 
     # -- the work --------------------------------------------------------------------------
 
@@ -199,7 +201,7 @@ class Coordinator:
             report = await self._supervisor.stop()
         self._metrics.working(False)
         if not self._unheard():
-            await self._stop_showing()
+            self._stop_showing()
 
     def _passing_ended(self, task: asyncio.Task[None]) -> None:
         """It has no end of its own: a leader that nobody can find must not go on unnoticed."""
@@ -215,12 +217,11 @@ class Coordinator:
 
     async def hidden(self) -> None:
         """Wait until discovery was told that the work has stopped, or that could not be done."""
-        await self._stop_showing()
+        self._stop_showing()
         if self._hiding is not None:
             await asyncio.wait({self._hiding})
 
-    async def _stop_showing(self) -> None:
-        await self._stop_passing()
+    def _stop_showing(self) -> None:
         if self._hiding is None:
             # Beside, since the work has ended even if the agent does not answer just now.
             self._hiding = asyncio.create_task(self._hide())
@@ -233,6 +234,7 @@ class Coordinator:
 
     async def _hide(self) -> None:
         """Be passing in discovery no longer, before anybody else may be."""
+        await self._stop_passing()
         if self._service is not None:
             with contextlib.suppress(ConsulError):
                 await self._service.fail_check("the work has stopped")

@@ -53,6 +53,14 @@ class Giving:
     def _tell(self, what: str, of: str) -> None:
         self.told.append((asyncio.get_running_loop().time(), what, of))
 
+    def take_from_us(self) -> None:
+        """Somebody else leads."""
+        entry = self._keys[PATHS.leader]
+        record = LeaderRecord(state=LeaderState.HELD, term=9, node="core-9").encode()
+        self._keys[PATHS.leader] = replace(
+            entry, value=record, session="theirs", modify_index=entry.modify_index + 9
+        )
+
     def _reached(self) -> None:
         if self.away is not None:
             raise self.away
@@ -113,6 +121,7 @@ class Giving:
         return object()
 
     async def session_destroy(self, session_id: str, **_: Any) -> bool:
+        await asyncio.sleep(0.5)  # that long the leader has something left to give back
         return True
 
 
@@ -198,6 +207,22 @@ async def test_one_whose_host_may_be_cut_off_is_shown_until_another_could_be() -
         last = of_leader(consul, began)[-1]
         assert last > began + TIMING.lease + 1.0
         assert last + TIMING.check_ttl <= began + GOSSIP_SOONEST_S + TIMING.quarantine()
+
+
+@virtual
+async def test_a_suspended_leader_that_finds_its_term_over_is_hidden_at_once() -> None:
+    consul = Giving()
+    async with leading(consul) as node:
+        consul.away = AWAY[0]
+        await asyncio.sleep(10.0)
+        consul.take_from_us()
+        consul.away = None
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(2.0)
+        assert state_of(node) is not State.LEADING
+        (hidden,) = told_since(consul, began, "fail")
+        assert hidden <= began + TIMING.read_deadline
+        assert [at for at in of_leader(consul, began) if at > hidden] == []
 
 
 @virtual
