@@ -56,6 +56,8 @@ def conducted(cluster: tuple[Stage, Watchers]) -> Conducted:
     stage, watchers = cluster
 
     async def run(scenario: Scenario, seed: str, *, repeat: int = 0) -> Run:
+        if stage.broken:
+            pytest.fail(f"the cluster was not settled before: {stage.broken}", pytrace=False)
         done = await conduct(stage, watchers, scenario, seed, repeat=repeat, say=lambda text: None)
         print(f"{scenario.name}, seed {seed}: {line(done)}")
         if not done.held:

@@ -11,6 +11,7 @@ hub, for what must be judged and steered whatever happens.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -35,7 +36,7 @@ WORK_NET, LINE_NET = "10.213.0", "10.213.1"
 HUB_ADDRESS = f"{LINE_NET}.1"
 WORK, LINE = "work0", "line0"
 
-_NAME = re.compile(rf"{PREFIX}-(\d+)-(\d+)-[a-z0-9-]+")
+_NAME = re.compile(rf"{PREFIX}-(\d+)-(\d+)-\d+-[a-z0-9-]+")
 _LEAVE_S = 10.0
 
 
@@ -124,8 +125,10 @@ class Network:
     Raises NetworkError when it cannot be made; nothing of it is left then.
     """
 
+    _numbers = itertools.count(1)
+
     def __init__(self, hosts: Sequence[str], *, seed: int = 0) -> None:
-        own = f"{PREFIX}-{os.getpid()}-{_began(os.getpid())}"
+        own = f"{PREFIX}-{os.getpid()}-{_began(os.getpid())}-{next(self._numbers)}"
         self.hub = f"{own}-hub"
         self.hosts = {
             name: Host(name, f"{own}-{name}", number) for number, name in enumerate(hosts, 11)

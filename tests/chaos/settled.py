@@ -60,6 +60,7 @@ async def settle(
             return found
         waited_s = time.monotonic() - began
         if waited_s > patience_s:
+            stage.broken = found
             raise StageError(f"not settled within {patience_s:g} s: {found}")
         if waited_s > WORTH_TELLING_S and found != told:
             stage.note(f"not settled after {waited_s:.0f} s: {found}")

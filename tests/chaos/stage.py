@@ -71,6 +71,7 @@ class Stage:
 
     Attributes:
         timeline: what was done and seen, in order; `on_note` is told each at once.
+        broken: why it could not be settled any more; "" as long as it could.
         fleet: the nodes; `polls`: their schedules; `witness`: whoever receives their work.
     """
 
@@ -81,6 +82,7 @@ class Stage:
         self.consuls: dict[str, ConsulClient] = {}
         self.timeline: list[Happened] = []
         self.on_note: Callable[[str], None] = lambda what: None
+        self.broken = ""
         self.paths = Paths("coordinator")
         self.witness: Witness
         self.fleet: Fleet
