@@ -12,10 +12,10 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from coord.clock import Clock
-from coord.consul import ConsulApi, ConsulError
+from coord.consul import ConsulApi, ConsulError, no_leader
 from coord.election.commands import StartWork
 from coord.election.reasons import LostReason, WhyNot
-from coord.election.timing import GOSSIP_SOONEST_S, Timing
+from coord.election.timing import Timing
 from coord.identity import Identity
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.records import Paths
@@ -76,7 +76,7 @@ class Coordinator:
         self._run = 0
         self._term: int | None = None
         self._lease: Lease | None = None
-        self._until = float("-inf")
+        self._until = self._leaderless_until = float("-inf")
         self._service: LeaderService | None = None
         self._passing: asyncio.Task[None] | None = None
         self._hiding: asyncio.Task[None] | None = None
@@ -105,27 +105,20 @@ class Coordinator:
         return self.working() or self._unheard()
 
     def _unheard(self) -> bool:
-        """Suspended, and nothing that the agent is told now gets through to the catalog.
+        """Suspended because Consul has no leader, so that nothing can be told to the catalog.
 
-        Then the catalog goes on naming us whatever we do. Telling the agent all the same, or
-        letting the check run out, would make it write: while that hangs the agent takes no pass of
-        any check, and the one that our session hangs on runs out. So the check is passed, until
-        somebody else might be found as the leader: not before gossip has missed our host and its
-        quarantine has passed, and not at all while Consul has no leader.
+        It goes on naming us whatever we do, and nobody else can lead. Telling the agent all the
+        same, or letting the check run out, would make the agent write: while that hangs it takes
+        no pass of any check, and the one that our session hangs on runs out. So the check is
+        passed meanwhile.
+
+        Not where it is we who are cut off: a pass that hangs in the agent takes effect when that is
+        over, and by then another may be found as the leader.
         """
         if self._lease is None or self._lease.revoked or self._lease.held():
             return False
-        why = self.contact()
-        if why is WhyNot.NO_CONSUL_LEADER:
-            return True
-        return why is WhyNot.CONSUL_UNREACHABLE and self._clock.now() < self._unheard_until
-
-    @property
-    def _unheard_until(self) -> float:
-        timing = self._timing
-        confirmed_sent_at = self._until - timing.lease
-        alone_s = GOSSIP_SOONEST_S + timing.quarantine() - timing.check_ttl
-        return confirmed_sent_at + alone_s
+        leaderless = self.contact() is WhyNot.NO_CONSUL_LEADER
+        return leaderless or self._clock.now() < self._leaderless_until
 
     # -- the lease -------------------------------------------------------------------------
 
@@ -144,7 +137,7 @@ class Coordinator:
         else:
             self._lease.revoke(reason)
             if not self._supervisor.running:
-                self._stop_showing()
+                self._stop_showing(anew=True)
 
     # -- the work --------------------------------------------------------------------------
 
@@ -200,8 +193,7 @@ class Coordinator:
         while not report.complete:
             report = await self._supervisor.stop()
         self._metrics.working(False)
-        if not self._unheard():
-            self._stop_showing()
+        self._stop_showing()
 
     def _passing_ended(self, task: asyncio.Task[None]) -> None:
         """It has no end of its own: a leader that nobody can find must not go on unnoticed."""
@@ -217,12 +209,13 @@ class Coordinator:
 
     async def hidden(self) -> None:
         """Wait until discovery was told that the work has stopped, or that could not be done."""
-        self._stop_showing()
+        self._stop_showing(anew=True)
         if self._hiding is not None:
             await asyncio.wait({self._hiding})
 
-    def _stop_showing(self) -> None:
-        if self._hiding is None:
+    def _stop_showing(self, *, anew: bool = False) -> None:
+        """`anew`: also if it was found before that nobody could be told."""
+        if self._hiding is None or (anew and self._hiding.done() and self._passing is not None):
             # Beside, since the work has ended even if the agent does not answer just now.
             self._hiding = asyncio.create_task(self._hide())
 
@@ -234,6 +227,11 @@ class Coordinator:
 
     async def _hide(self) -> None:
         """Be passing in discovery no longer, before anybody else may be."""
+        suspended = self._lease is not None and not self._lease.revoked
+        if suspended and self.contact() is not None and await no_leader(self._consul):
+            # The last read may have hung without saying so. The next ones will.
+            self._leaderless_until = self._clock.now() + self._timing.check_ttl
+            return
         await self._stop_passing()
         if self._service is not None:
             with contextlib.suppress(ConsulError):

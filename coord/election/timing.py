@@ -173,11 +173,6 @@ GOSSIP_DETECTION_S = (5.7, 7.3)
 Consul's default gossip in a fleet of tens of agents."""
 
 
-GOSSIP_SOONEST_S = 4.0
-"""Consul's default gossip suspects a host for at least this long before it fails, also in a fleet
-of a few agents."""
-
-
 def budget(timing: Timing) -> Budget:
     """The failover budget that `coord config` prints.
 
