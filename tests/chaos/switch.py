@@ -94,10 +94,11 @@ class Switch:
     _late: list[tuple[float, int, str, bytes]] = field(default_factory=list)
     _last_due: dict[tuple[str, str], float] = field(default_factory=dict)
     _number: int = 0
-    _poll: select.epoll = field(default_factory=select.epoll)
+    _poll: select.epoll = field(init=False)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self._poll = select.epoll()
 
     def run(self) -> None:
         """Carry frames and obey commands until stdin is closed."""
