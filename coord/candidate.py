@@ -264,8 +264,9 @@ class CoordinatorCandidate(ElectionLoop):
     async def _acquire(self, asked: cmd.Acquire) -> None:
         self._notices.attempt_sent()
         self._successors = asked.successors
-        sent_at = self._clock.now()
         try:
+            await self._service.fit()
+            sent_at = self._clock.now()
             outcome = await self._key.acquire(asked)
         except ConsulUnavailable as error:
             self._met(error, Fault.LOCK)

@@ -21,6 +21,7 @@ from coord.consul import (
     ConsulError,
     ConsulNotPermitted,
     ConsulRefused,
+    ConsulUnavailable,
     ServiceInstance,
     ServiceRegistration,
     TtlCheck,
@@ -151,6 +152,15 @@ class CandidateService(TtlService):
             await self._tell()
             await self.pass_check(NOTE)
         return known
+
+    async def fit(self) -> None:
+        """Make sure that the agent takes a pass of our check just now.
+
+        Whoever leads while it does not is not found, and loses the session as soon as the agent
+        gets on: better to let another lead. Raises ConsulUnavailable.
+        """
+        if not await self.pass_check(NOTE):
+            raise ConsulUnavailable("PUT /v1/agent/check/pass", "the agent has forgotten our check")
 
     async def known(self) -> None:
         """Wait until the servers have our passing check: an agent tells them a moment later.

@@ -49,6 +49,9 @@ class Giving:
         }
         self.away: ConsulUnavailable | None = None
         self.leaderless = False
+        self.stuck = False
+        self.acquired = 0
+        self.has_session = asyncio.Event()
         self.told: list[tuple[float, str, str]] = []
         """When, what, of which service or check."""
 
@@ -92,6 +95,7 @@ class Giving:
         self._reached()
         for op in ops:
             entry = self._keys.get(op.key)
+            self.acquired += op.verb is TxnVerb.CAS
             if entry is not None and op.verb in (TxnVerb.LOCK, TxnVerb.CAS):
                 session = op.session or entry.session
                 self._keys[op.key] = replace(
@@ -104,6 +108,8 @@ class Giving:
         return True
 
     async def check_pass(self, check_id: str, note: str, **_: Any) -> bool:
+        if self.stuck:
+            raise ConsulUnavailable("PUT /v1/agent/check/pass", "no answer within 1 s")
         self._tell("pass", check_id)
         return True
 
@@ -118,6 +124,7 @@ class Giving:
         self._tell("deregister", service_id)
 
     async def session_create(self, **_: Any) -> str:
+        self.has_session.set()
         return "ours"
 
     async def session_renew(self, session_id: str, **_: Any) -> object:
@@ -127,6 +134,26 @@ class Giving:
     async def session_destroy(self, session_id: str, **_: Any) -> bool:
         await asyncio.sleep(0.5)  # that long the leader has something left to give back
         return True
+
+
+@virtual
+async def test_nobody_takes_the_lock_whose_own_agent_takes_no_pass_of_the_check() -> None:
+    """Consul still thinks that its session is well: the agent cannot say otherwise."""
+    consul = Giving()
+    settings = Settings(environ={}, node="core-1", workloads="")
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        node = Application(settings, sock, cast(ConsulApi, consul), LoopClock())
+        running = asyncio.create_task(node.loop.run())
+        await consul.has_session.wait()
+        consul.stuck = True
+        await asyncio.sleep(20.0)
+        assert consul.acquired == 0
+        consul.stuck = False
+        await asyncio.sleep(10.0)
+        assert state_of(node) is State.LEADING
+        assert consul.acquired == 1
+        node.stop()
+        await running
 
 
 @contextlib.asynccontextmanager
