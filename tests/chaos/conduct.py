@@ -70,7 +70,8 @@ async def conduct(
     except (StageError, NodeError, NetworkError) as error:
         problems.append(str(error))
     after = await stage.witness.report()
-    problems += watchers.misled(after) + _written_back(watchers)
+    misled, moments = watchers.misled(after)
+    problems += misled + _written_back(watchers)
     polls, uncounted = await _count_polls(stage, polls_before)
     run = _run_of(scenario, scene, before, after, began)
     return replace(
@@ -80,6 +81,7 @@ async def conduct(
         new_leader=at_last.leader if at_last else "",
         polls=polls,
         ended=ended,
+        moments_misled=moments,
         problems=(*problems, *uncounted, *run.problems),
     )
 

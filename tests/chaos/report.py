@@ -74,6 +74,8 @@ def line(run: Run) -> str:
         f"polls {run.polls.run} run, {run.polls.missed + run.polls.failed} recorded as missed "
         f"or failed, {run.polls.lost} lost",
     ]
+    if run.moments_misled:
+        said.append(f"discovery named two for a moment, {run.moments_misled} times")
     if run.ended:
         said.append(", ".join(f"{name} ended with {n}" for name, n in run.ended.items()))
     return "; ".join(said)

@@ -74,6 +74,7 @@ class Run:
     overlaps: messages that show two at work at once. stale_attempted: writes of an older term that
         reached the receiver after work of a newer one; stale_refused: those it did not take.
     ended: nodes whose process has ended, and with which status.
+    moments_misled: how often discovery named two leaders at once for a moment.
     problems: what did not hold; empty: all of it held.
     """
 
@@ -92,6 +93,7 @@ class Run:
     polls: PollCount
     ended: dict[str, int]
     took_s: float
+    moments_misled: int = 0
     problems: tuple[str, ...] = ()
 
     @property

@@ -7,8 +7,9 @@ consistent: what they see is so, whichever server says it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -23,6 +24,12 @@ RETRY_S = 0.1
 
 SWEEP_S = 5.0
 """How long a new leader may take, on a busy machine, to be the only one that is found."""
+
+
+MOMENT_S = 1.0
+"""For how long discovery may name a former leader beside the present one. When a host is back, its
+agent first carries out what hung in it, and that may be a pass of the leader's check; the node then
+takes it back at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +103,35 @@ class Watchers:
         self._back_told |= set(found)
         return list(found.values())
 
-    def misled(self, report: WitnessReport) -> list[str]:
-        """Where discovery named two leaders, or one long after another worked; since last asked."""
+    def misled(self, report: WitnessReport) -> tuple[list[str], int]:
+        """Where discovery named two leaders for long, or one long after another worked, since last
+        asked; and in how many moments it named two, for however short a time."""
         looks, self.looks = self.looks, []
-        found: list[str] = []
-        for look in looks:
-            if len(look.passing) > 1:
-                found.append(f"discovery had several leaders at {look.at:.2f}: {look.passing}")
-            for node, term in look.passing:
-                newer = [t for t in report.terms if t.term > term]
-                if any(t.first_at + SWEEP_S < look.at < t.last_at for t in newer):
-                    found.append(
-                        f"discovery named {node} of term {term} at {look.at:.2f}, too late"
-                    )
-        return list(dict.fromkeys(found))
+        found = [
+            f"discovery still named {node}, of term {term}, at {look.at:.2f}"
+            for look in looks
+            for node, term in look.passing
+            if any(
+                newer.term > term and newer.first_at + SWEEP_S < look.at < newer.last_at
+                for newer in report.terms
+            )
+        ]
+        doubles = _doubles(looks)
+        found += [
+            f"discovery had several leaders for {last - first:.2f} s: {passing}"
+            for passing, (first, last) in doubles.items()
+            if last - first > MOMENT_S
+        ]
+        return list(dict.fromkeys(found)), len(doubles)
+
+
+def _doubles(looks: Iterable[Look]) -> dict[tuple[tuple[str, int], ...], tuple[float, float]]:
+    """Each several that were named together, with from when until when, as far as it was seen."""
+    found: dict[tuple[tuple[str, int], ...], tuple[float, float]] = {}
+    ordered = sorted(looks, key=lambda look: look.at)
+    for look, after in itertools.zip_longest(ordered, ordered[1:]):
+        if len(look.passing) > 1:
+            together = tuple(sorted(look.passing))
+            first = found.get(together, (look.at, look.at))[0]
+            found[together] = (first, look.at if after is None else after.at)
+    return found
