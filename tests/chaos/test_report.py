@@ -18,6 +18,7 @@ from tests.chaos.runs import (
     problem_of_gap,
     problems_of_work,
 )
+from tests.chaos.watchers import MOMENT_S, SWEEP_S, Look, Watchers
 
 
 def result(due_s: int, **counters: int) -> ResultRecord:
@@ -129,3 +130,27 @@ def test_a_run_is_read_back_as_it_was_written() -> None:
     problem = run(problems=("nobody took over",))
     assert not problem.held
     assert Run.from_dict(problem.to_dict()) == problem
+
+
+def looked(*looks: tuple[float, tuple[tuple[str, int], ...]]) -> Watchers:
+    watchers = Watchers()
+    watchers.looks = [Look(at, passing) for at, passing in looks]
+    return watchers
+
+
+A, B = ("a", 1), ("b", 2)
+
+
+def test_two_leaders_in_discovery_are_found_and_a_moment_is_told_apart() -> None:
+    report = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0), ("b", 2, 2, 20.0))
+    brief = looked((1.0, (A,)), (6.0, (A, B)), (6.0 + MOMENT_S / 2, (B,)))
+    assert brief.misled(report) == ([], 1)
+    assert brief.misled(report) == ([], 0)
+    problems, moments = looked((6.0, (A, B)), (6.1, (B, A)), (6.1 + MOMENT_S, (B,))).misled(report)
+    assert (len(problems), moments) == (1, 1)
+
+
+def test_a_former_leader_that_discovery_names_for_long_is_found() -> None:
+    report = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0), ("b", 2, 2, 20.0))
+    assert looked((5.0 + SWEEP_S - 0.1, (A,))).misled(report)[0] == []
+    assert len(looked((5.0 + SWEEP_S + 0.1, (A,))).misled(report)[0]) == 1
