@@ -160,7 +160,6 @@ class ElectionLoop:
         """Let the catalog tell what this node is and why it does not lead."""
         now = self._clock.now()
         why_not = self.election.why_not(now)
-        self._service.in_contact = self.election.contact is None
         self._service.say(self.election.state.value, why_not.value if why_not else "", now)
 
     def _forgotten(self) -> None:
@@ -219,6 +218,7 @@ class ElectionLoop:
             return
         self._faults.over(Fault.CONSUL)
         self._faults.over(Fault.KEYS)
+        self._service.heard_at = sent_at
         if self.election.tenure is not None:
             self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
         self.post(ev.Observed(view, sent_at))

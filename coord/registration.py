@@ -41,6 +41,9 @@ NOTE = "the event loop runs"
 SETTLE_S = 5.0
 """A state that lasts as long as this is told in the service's meta."""
 
+FRESH_S = 1.0
+"""So long after Consul's servers have answered it is taken for granted that they can be told."""
+
 CALL_DEADLINE_S = 1.0
 """The deadline of a call that only the local agent has to answer."""
 
@@ -127,10 +130,11 @@ class CandidateService(TtlService):
         }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
-        self.in_contact = True
-        """Whether Consul's servers can be told anything. While they cannot, nothing must change on
-        the agent: it locks its state, and so the passing of every check, for as long as a write to
-        the catalog hangs, and then our session dies of a check that was never late."""
+        self.heard_at = float("-inf")
+        """When the last answer of Consul's servers was asked for. While they cannot be told
+        anything, nothing must change on the agent: it locks its state, and so the passing of every
+        check of every process, for as long as a write to the catalog hangs; then sessions die of
+        checks that were never late."""
         # Whether the agent knows the check is asked, and mended, by one at a time: otherwise an
         # answer from before a registration would be taken for its loss.
         self._asking = asyncio.Lock()
@@ -188,7 +192,9 @@ class CandidateService(TtlService):
         """Each telling is a write in Consul. An election that passes in a few seconds must not
         cost one of every candidate, so only what lasts is told; and that a node has joined."""
         lasted = now - self._said_at >= SETTLE_S
-        return self.in_contact and self._said != self._told and (lasted or self._told[0] == JOINING)
+        if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
+            return False
+        return self._said != self._told and (lasted or self._told[0] == JOINING)
 
     async def keep_alive(
         self,
