@@ -26,7 +26,8 @@ WRITES_VARIABLE = "COORD_WITNESS_WRITES"
 """The environment variable with the witness's ``host:port`` for what it answers."""
 
 STEPS = 40
-STEP_BYTES = 3000
+STEP_BYTES = 1000
+"""Of padding: a step fits in one packet, so one that waits in the kernel goes wholly or not."""
 BETWEEN_S = 0.01
 CONNECT_S = 2.0
 
