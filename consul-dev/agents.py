@@ -108,6 +108,11 @@ class AgentConfig:
     agent's own configuration last (ACLs, TLS, anything Consul documents). ``token`` is
     used by ``wait_ready`` and ``request`` only. ``raft_multiplier`` None is Consul's own
     default (5 for servers).
+
+    ``prefix`` are words before the command, of something that becomes the agent under the
+    same pid (``nsenter --net=…``). What is free where that leads cannot be found out from
+    here, so all ports must be given. ``http_host`` is where this process reaches the HTTP
+    API if not at ``address``.
     """
 
     name: str
@@ -123,6 +128,8 @@ class AgentConfig:
     log_level: str = "info"
     token: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    http_host: str | None = None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +190,7 @@ class ConsulAgent:
         self._guarded = False
         config.directory.mkdir(parents=True, exist_ok=True)
         self.node_id = self._kept_node_id()
-        self.ports = self._kept_ports().fill(config.address)
+        self.ports = self._prefixed_ports() if config.prefix else self._usual_ports()
         self._write_settings()
 
     @property
@@ -199,7 +206,7 @@ class ConsulAgent:
     @property
     def http_addr(self) -> str:
         """Return ``host:port`` of the HTTP API, fit for CONSUL_HTTP_ADDR."""
-        return f"{self.config.address}:{self.ports.http}"
+        return f"{self.config.http_host or self.config.address}:{self.ports.http}"
 
     @property
     def http_url(self) -> str:
@@ -253,7 +260,8 @@ class ConsulAgent:
             raise AgentError(f"{self.name} runs already (pid {self.pid})")
         if wipe:
             shutil.rmtree(self.config.directory / "data", ignore_errors=True)
-        command = [str(self.binary), "agent", f"-config-file={self.config_path}", "-ui"]
+        command = [*self.config.prefix, str(self.binary), "agent", "-ui"]
+        command.append(f"-config-file={self.config_path}")
         if self.config.mode is Mode.DEV:
             command.append("-dev")
         guard = Guard.mine() if guarded else None  # before the agent: no moment without it
@@ -353,9 +361,7 @@ class ConsulAgent:
 
         Raises OSError or http.client.HTTPException when there is no proper answer.
         """
-        connection = http.client.HTTPConnection(
-            self.config.address, self.ports.http, timeout=timeout_s
-        )
+        connection = http.client.HTTPConnection(self.http_addr, timeout=timeout_s)
         headers = {"X-Consul-Token": self.config.token} if self.config.token else {}
         with contextlib.closing(connection):
             connection.request(method, path, body=body, headers=headers)
@@ -398,6 +404,16 @@ class ConsulAgent:
         if not path.exists():
             path.write_text(f"{uuid.uuid4()}\n")
         return path.read_text().strip()
+
+    def _prefixed_ports(self) -> Ports:
+        ports = self.config.ports
+        missing = [item.name for item in fields(ports) if not getattr(ports, item.name)]
+        if missing:
+            raise AgentError(f"{self.name} has a prefix and needs ports for {', '.join(missing)}")
+        return ports
+
+    def _usual_ports(self) -> Ports:
+        return self._kept_ports().fill(self.config.address)
 
     def _kept_ports(self) -> Ports:
         """Return the asked ports, those of the directory's last agent where none was asked.

@@ -73,6 +73,7 @@ class CoordinatorCandidate(ElectionLoop):
         self._stopping = 0
         work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
         work.on_unannounced = lambda error: self._met(error, Fault.DISCOVERY)
+        work.contact = lambda: self.election.contact
         work.on_announced = lambda: self._faults.over(Fault.DISCOVERY)
         work.on_fenced = lambda session, reason: self.post(ev.SessionLost(session, reason))
 
@@ -263,8 +264,9 @@ class CoordinatorCandidate(ElectionLoop):
     async def _acquire(self, asked: cmd.Acquire) -> None:
         self._notices.attempt_sent()
         self._successors = asked.successors
-        sent_at = self._clock.now()
         try:
+            await self._service.fit()
+            sent_at = self._clock.now()
             outcome = await self._key.acquire(asked)
         except ConsulUnavailable as error:
             self._met(error, Fault.LOCK)

@@ -12,9 +12,9 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from coord.clock import Clock
-from coord.consul import ConsulApi, ConsulError
+from coord.consul import ConsulApi, ConsulError, no_leader
 from coord.election.commands import StartWork
-from coord.election.reasons import LostReason
+from coord.election.reasons import LostReason, WhyNot
 from coord.election.timing import Timing
 from coord.identity import Identity
 from coord.leadership import Leadership, LeadershipLost, Lease
@@ -38,6 +38,7 @@ class Coordinator:
         on_failed: told (run, reason) when the work must be given up.
         on_unannounced, on_announced: told of each failure to tell discovery, and of success.
         on_fenced: told (session, reason) when Consul refused a fenced write of the work.
+        contact: asked why the last read of the keys failed; None: it did not.
     """
 
     def __init__(
@@ -71,10 +72,11 @@ class Coordinator:
         self.on_unannounced: Callable[[ConsulError], None] = lambda error: None
         self.on_announced: Callable[[], None] = lambda: None
         self.on_fenced: Callable[[str, LostReason], None] = lambda session, reason: None
+        self.contact: Callable[[], WhyNot | None] = lambda: None
         self._run = 0
         self._term: int | None = None
         self._lease: Lease | None = None
-        self._until = float("-inf")
+        self._until = self._leaderless_until = float("-inf")
         self._service: LeaderService | None = None
         self._passing: asyncio.Task[None] | None = None
         self._hiding: asyncio.Task[None] | None = None
@@ -98,6 +100,26 @@ class Coordinator:
         """Whether the work runs under a lease that is held."""
         return self._supervisor.running and self._lease is not None and self._lease.held()
 
+    def _shown(self) -> bool:
+        """Whether discovery is to name this leader."""
+        return self.working() or self._unheard()
+
+    def _unheard(self) -> bool:
+        """Suspended because Consul has no leader, so that nothing can be told to the catalog.
+
+        It goes on naming us whatever we do, and nobody else can lead. Telling the agent all the
+        same, or letting the check run out, would make the agent write: while that hangs it takes
+        no pass of any check, and the one that our session hangs on runs out. So the check is
+        passed meanwhile.
+
+        Not where it is we who are cut off: a pass that hangs in the agent takes effect when that is
+        over, and by then another may be found as the leader.
+        """
+        if self._lease is None or self._lease.revoked or self._lease.held():
+            return False
+        leaderless = self.contact() is WhyNot.NO_CONSUL_LEADER
+        return leaderless or self._clock.now() < self._leaderless_until
+
     # -- the lease -------------------------------------------------------------------------
 
     def extend(self, until: float) -> None:
@@ -114,6 +136,8 @@ class Coordinator:
             self._lease.suspend(reason)
         else:
             self._lease.revoke(reason)
+            if not self._supervisor.running:
+                self._stop_showing(anew=True)
 
     # -- the work --------------------------------------------------------------------------
 
@@ -135,7 +159,7 @@ class Coordinator:
                 self._timing,
                 term=asked.term,
                 session=asked.session,
-                working=self.working,
+                shown=self._shown,
                 on_error=lambda error: self.on_unannounced(error),
                 on_announced=lambda: self.on_announced(),
             )
@@ -169,10 +193,7 @@ class Coordinator:
         while not report.complete:
             report = await self._supervisor.stop()
         self._metrics.working(False)
-        await self._stop_passing()
-        if self._hiding is None:
-            # Beside, since the work has ended even if the agent does not answer just now.
-            self._hiding = asyncio.create_task(self._hide())
+        self._stop_showing()
 
     def _passing_ended(self, task: asyncio.Task[None]) -> None:
         """It has no end of its own: a leader that nobody can find must not go on unnoticed."""
@@ -188,8 +209,15 @@ class Coordinator:
 
     async def hidden(self) -> None:
         """Wait until discovery was told that the work has stopped, or that could not be done."""
+        self._stop_showing(anew=True)
         if self._hiding is not None:
             await asyncio.wait({self._hiding})
+
+    def _stop_showing(self, *, anew: bool = False) -> None:
+        """`anew`: also if it was found before that nobody could be told."""
+        if self._hiding is None or (anew and self._hiding.done() and self._passing is not None):
+            # Beside, since the work has ended even if the agent does not answer just now.
+            self._hiding = asyncio.create_task(self._hide())
 
     async def _stop_passing(self) -> None:
         passing, self._passing = self._passing, None
@@ -199,6 +227,12 @@ class Coordinator:
 
     async def _hide(self) -> None:
         """Be passing in discovery no longer, before anybody else may be."""
+        suspended = self._lease is not None and not self._lease.revoked
+        if suspended and self.contact() is not None and await no_leader(self._consul):
+            # The last read may have hung without saying so. The next ones will.
+            self._leaderless_until = self._clock.now() + self._timing.check_ttl
+            return
+        await self._stop_passing()
         if self._service is not None:
             with contextlib.suppress(ConsulError):
                 await self._service.fail_check("the work has stopped")
@@ -210,6 +244,7 @@ class Coordinator:
 
     async def retire(self) -> None:
         """This term is given back: take the service off the agent."""
+        await self._stop_passing()
         self._stop_hiding()
         service, self._service, self._lease, self._term = self._service, None, None, None
         if service is not None:

@@ -222,6 +222,7 @@ class ElectionLoop:
             return
         self._faults.over(Fault.CONSUL)
         self._faults.over(Fault.KEYS)
+        self._service.heard_at = sent_at
         if self.election.tenure is not None:
             self._metrics.confirmed(self._clock.now() - sent_at, self._clock.wall_ms() / 1000)
         self.post(ev.Observed(view, sent_at))

@@ -21,6 +21,7 @@ from coord.consul import (
     ConsulError,
     ConsulNotPermitted,
     ConsulRefused,
+    ConsulUnavailable,
     ServiceInstance,
     ServiceRegistration,
     TtlCheck,
@@ -39,6 +40,9 @@ NOTE = "the event loop runs"
 
 SETTLE_S = 5.0
 """A state that lasts as long as this is told in the service's meta."""
+
+FRESH_S = 1.0
+"""So long after Consul's servers have answered it is taken for granted that they can be told."""
 
 CALL_DEADLINE_S = 1.0
 """The deadline of a call that only the local agent has to answer."""
@@ -126,6 +130,11 @@ class CandidateService(TtlService):
         }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
+        self.heard_at = float("-inf")
+        """When the last answer of Consul's servers was asked for. While they cannot be told
+        anything, nothing must change on the agent: it locks its state, and so the passing of every
+        check of every process, for as long as a write to the catalog hangs; then sessions die of
+        checks that were never late."""
         # Whether the agent knows the check is asked, and mended, by one at a time: otherwise an
         # answer from before a registration would be taken for its loss.
         self._asking = asyncio.Lock()
@@ -147,6 +156,15 @@ class CandidateService(TtlService):
             await self._tell()
             await self.pass_check(NOTE)
         return known
+
+    async def fit(self) -> None:
+        """Make sure that the agent takes a pass of our check just now.
+
+        Whoever leads while it does not is not found, and loses the session as soon as the agent
+        gets on: better to let another lead. Raises ConsulUnavailable.
+        """
+        if not await self.pass_check(NOTE):
+            raise ConsulUnavailable("PUT /v1/agent/check/pass", "the agent has forgotten our check")
 
     async def known(self) -> None:
         """Wait until the servers have our passing check: an agent tells them a moment later.
@@ -174,6 +192,8 @@ class CandidateService(TtlService):
         """Each telling is a write in Consul. An election that passes in a few seconds must not
         cost one of every candidate, so only what lasts is told; and that a node has joined."""
         lasted = now - self._said_at >= SETTLE_S
+        if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
+            return False
         return self._said != self._told and (lasted or self._told[0] == JOINING)
 
     async def keep_alive(
@@ -209,7 +229,8 @@ class CandidateService(TtlService):
 
 
 class LeaderService(TtlService):
-    """The `coordinator` service of one tenure: its check passes only while the work runs.
+    """The `coordinator` service of one tenure: its check passes only while the work runs, or while
+    nobody could be told that it does not. `shown` says so.
 
     Its id names the term, so that what is late of one term cannot touch another's entry.
     """
@@ -223,7 +244,7 @@ class LeaderService(TtlService):
         *,
         term: int,
         session: str,
-        working: Callable[[], bool],
+        shown: Callable[[], bool],
         on_error: Callable[[ConsulError], None],
         on_announced: Callable[[], None],
     ) -> None:
@@ -232,7 +253,7 @@ class LeaderService(TtlService):
         self.id = f"{self.id}-{term}"
         self.check_id = f"{self.id}-working"
         self._term = term
-        self._working = working
+        self._shown = shown
         self._on_error = on_error
         self._on_announced = on_announced
         self._meta = {
@@ -244,18 +265,18 @@ class LeaderService(TtlService):
         }
 
     async def keep_passing(self) -> None:
-        """Announce this leader, then pass the check as long as the work runs; for ever.
+        """Announce this leader, then pass the check as long as it is to be shown; for ever.
 
         Faults of Consul's are told and ridden out.
         """
         announced = False
         while True:
             try:
-                if not announced and self._working():
+                if not announced and self._shown():
                     await self._sweep()
                     await self.register(self._meta)
                     announced = True
-                if announced and self._working():
+                if announced and self._shown():
                     announced = await self.pass_check(f"leads, term {self._term}")
                     self._on_announced()
             except ConsulError as error:
@@ -273,7 +294,7 @@ class LeaderService(TtlService):
         )
         for instance in found.value:
             leads = instance.id.startswith(f"{self.name}-") and "term" in instance.meta
-            if leads and instance.id != self.id and self._working():
+            if leads and instance.id != self.id and self._shown():
                 await self._take_away(instance)
 
     async def _take_away(self, instance: ServiceInstance) -> None:

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +37,7 @@ from demo.line import WITNESS_VARIABLE
 from demo.witness import Witness
 from processes import Guard, wait_gone
 
-__all__ = ["DEFAULT_WORKLOADS", "Fleet", "Node", "NodeError"]
+__all__ = ["DEFAULT_WORKLOADS", "Fleet", "Node", "NodeError", "Place"]
 
 DEFAULT_WORKLOADS = "cluster-health,poll-orchestrator,demo.work:Pulse"
 
@@ -51,30 +52,53 @@ class NodeError(Exception):
     """A node did not do what was asked; the message ends with its log's path and last lines."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a node runs that is not simply here: a network namespace, say.
+
+    prefix: the words before its command, e.g. ``nsenter --net=…``; what they start must become the
+        node itself, under the same pid.
+    reach: ``host:port`` at which this process reaches its HTTP API. The settings say where the node
+        listens.
+    """
+
+    prefix: tuple[str, ...]
+    reach: str
+
+
 class Node:
     """One node, as a process that can be started again and again. Made by `Fleet.add`."""
 
-    def __init__(self, name: str, log_path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        log_path: Path,
+        environment: Mapping[str, str],
+        place: Place | None = None,
+    ) -> None:
         self.name = name
         self.log_path = log_path
         self.environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._prefix = place.prefix if place else ()
+        self._port: socket.socket | None = None
+        self.address = place.reach if place else self._reserve_port()
+        """``host:port`` of its HTTP API."""
+
+    def _reserve_port(self) -> str:
         self._port = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # Bound and never listening: the port stays ours between two starts, and the node, which
         # sets the same option, can bind it too.
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._port.bind(("127.0.0.1", 0))
-        self.environment["COORDINATOR_LISTEN"] = self.address
+        address = "{}:{}".format(*self._port.getsockname())
+        self.environment["COORDINATOR_LISTEN"] = address
+        return address
 
     def __repr__(self) -> str:
         return f"<Node {self.name}{f' pid {self._process.pid}' if self._process else ''}>"
 
     # -- what it is ------------------------------------------------------------------------
-
-    @property
-    def address(self) -> str:
-        """``host:port`` of its HTTP API."""
-        return "{}:{}".format(*self._port.getsockname())
 
     @property
     def url(self) -> str:
@@ -121,7 +145,7 @@ class Node:
         guard = Guard.mine()  # before the process: no moment without it
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "coord", "node", "--node", self.name],
+                [*self._prefix, sys.executable, "-m", "coord", "node", "--node", self.name],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -202,7 +226,8 @@ class Node:
 
     def close(self) -> None:
         """Give its port back; it cannot be started after that."""
-        self._port.close()
+        if self._port is not None:
+            self._port.close()
 
     # -- what it says ----------------------------------------------------------------------
 
@@ -309,8 +334,10 @@ class Fleet:
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
 
-    def add(self, name: str, *, env: Mapping[str, str] | None = None) -> Node:
-        """A further node, not started yet. `env`: variables for it alone.
+    def add(
+        self, name: str, *, env: Mapping[str, str] | None = None, place: Place | None = None
+    ) -> Node:
+        """A further node, not started yet. `env`: variables for it alone; `place`: where it runs.
 
         Its kind follows from its name: ``core-1``, ``web-1``, ``poller-1``.
         """
@@ -319,7 +346,7 @@ class Fleet:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
         path = os.pathsep.join(filter(None, (str(REPO), inherited.get("PYTHONPATH"))))
         whole = inherited | {"PYTHONPATH": path} | self._environment | dict(env or {})
-        node = Node(name, self.run_dir / f"{name}.log", whole)
+        node = Node(name, self.run_dir / f"{name}.log", whole, place)
         self.nodes[name] = node
         return node
 

@@ -1,7 +1,11 @@
 """What the witness concludes from the messages that arrive. PURE: arrival times are arguments.
 
 Two nodes worked at once if a message of an older term arrives after one of a newer term, or if a
-term has messages of two processes. All times are CLOCK_MONOTONIC of the witness, in seconds.
+term has messages of two processes. One thing is told apart: a message whose sender stood still
+between its last look at its lease and the sending. No timing can keep that message back, only
+whoever receives it can refuse it, so it is refused, and counted as late.
+
+All times are CLOCK_MONOTONIC, in seconds: one clock for all processes of a machine.
 """
 
 from __future__ import annotations
@@ -19,16 +23,28 @@ PAUSE_S = 0.25
 KEEP = 100
 """So many of each kind of finding are kept one by one; all are counted."""
 
+KEEP_PAUSES = 5000
+
+STOOD_STILL_S = 0.5
+"""A sender that took this long from its look at the lease to the arrival has stood still. Much
+more than a busy machine takes, and less than what lies between two leaders."""
+
 WORK = "work"
+STEP = "step"
+HEARD = "heard"
 WRITE_KINDS = ("wrote", "refused", "failed")
+KINDS = (WORK, STEP, HEARD, *WRITE_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of the work.
 
-    kind: ``work``, or what became of a write: ``wrote``, ``refused``, ``failed``.
-    sent: by the sender's own clock; not used to judge.
+    kind: ``work``; ``step``, a part of a longer write, which is answered; ``heard``: its sender has
+        heard that a step was refused; or what became of a write in Consul: ``wrote``, ``refused``,
+        ``failed``.
+    sent: by the sender's clock, just before its last look at the lease: from then on it may have
+        stood still.
     """
 
     kind: str
@@ -50,7 +66,7 @@ class Message:
         except TypeError as error:
             raise ValueError(str(error)) from None
         numbers = (message.term, message.pid, message.seq)
-        if message.kind not in (WORK, *WRITE_KINDS) or not all(type(n) is int for n in numbers):
+        if message.kind not in KINDS or not all(type(n) is int for n in numbers):
             raise ValueError("unknown kind, or a number that is none")
         return message
 
@@ -69,7 +85,10 @@ class TermSeen:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A message of an older term that arrived while a newer one worked."""
+    """A message of an older term that arrived while a newer one worked.
+
+    held_s: for how long its sender had not looked at its lease.
+    """
 
     term: int
     node: str
@@ -77,6 +96,8 @@ class Stale:
     at: float
     newer_term: int
     newer_node: str
+    kind: str
+    held_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +148,11 @@ class Write:
 class WitnessReport:
     """What was seen, up to `at`.
 
-    stale_count, double_count, unwritten_count: of all; the tuples hold the first `KEEP`.
+    stale_count, late_count, double_count, unwritten_count: of all; the tuples hold the first
+        `KEEP`.
+    late: stale messages of senders that had stood still; no overlap.
+    refused: stale messages, of either kind, that asked for an answer and were told no.
+    refusals_heard: so many of these answers were heard, as far as their senders could still tell.
     lost: messages that never arrived, by the holes in each process's numbers.
     unreadable: datagrams that were no messages.
     slowest_s: the longest that a message took from being made to being judged.
@@ -138,6 +163,10 @@ class WitnessReport:
     gaps: tuple[Gap, ...]
     stale: tuple[Stale, ...]
     stale_count: int
+    late: tuple[Stale, ...]
+    late_count: int
+    refused: int
+    refusals_heard: int
     doubles: tuple[Double, ...]
     double_count: int
     pauses: tuple[Pause, ...]
@@ -173,6 +202,7 @@ class WitnessReport:
             "terms": TermSeen,
             "gaps": Gap,
             "stale": Stale,
+            "late": Stale,
             "doubles": Double,
             "pauses": Pause,
             "unwritten": Write,
@@ -203,6 +233,7 @@ class _Numbers:
 @dataclass(slots=True)
 class _Findings:
     stale: list[Stale] = field(default_factory=list)
+    late: list[Stale] = field(default_factory=list)
     doubles: list[Double] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
     unwritten: list[Write] = field(default_factory=list)
@@ -213,10 +244,12 @@ class Judge:
 
     def __init__(self) -> None:
         self._terms: dict[int, TermSeen] = {}
+        self._begun_by: dict[int, float] = {}
         self._order: list[int] = []
         self._numbers: dict[tuple[str, int], _Numbers] = {}
         self._found = _Findings()
-        self._stale = self._doubles = self._unwritten = self._wrote = 0
+        self._stale = self._late = self._doubles = self._unwritten = self._wrote = 0
+        self._refused = self._refusals_heard = 0
         self._messages = self._unreadable = 0
         self._slowest = 0.0
 
@@ -235,31 +268,36 @@ class Judge:
         self.hear(message, at)
         return message
 
-    def hear(self, message: Message, at: float) -> None:
-        """Hear a message that arrived at `at`."""
+    def hear(self, message: Message, at: float) -> bool:
+        """Hear a message that arrived at `at`; False: it is refused, a newer term has worked."""
         self._messages += 1
+        if message.kind == STEP:
+            taken = self._hear_work(message, at)
+            self._refused += not taken
+            return taken
         self._slowest = max(self._slowest, at - message.sent)
         process = (message.node, message.pid)
         numbers = self._numbers.setdefault(process, _Numbers(message.seq, message.seq))
         numbers.take(message.seq)
         if message.kind == WORK:
-            self._hear_work(message, at)
+            return self._hear_work(message, at)
+        if message.kind == HEARD:
+            self._refusals_heard += 1
         else:
             self._hear_write(message, at)
+        return True
 
-    def _hear_work(self, message: Message, at: float) -> None:
+    def _hear_work(self, message: Message, at: float) -> bool:
         newest = self.newest
-        if newest is not None and message.term < newest.term:
-            self._stale += 1
-            _keep(
-                self._found.stale,
-                Stale(message.term, message.node, message.pid, at, newest.term, newest.node),
-            )
+        stale = newest is not None and message.term < newest.term
+        if stale and self._is_late(message, at):
+            return False
         seen = self._terms.get(message.term)
         if seen is None:
             self._order.append(message.term)
+            self._begun_by[message.term] = message.sent
             self._terms[message.term] = TermSeen(message.term, message.node, message.pid, at, at, 1)
-            return
+            return not stale
         if (seen.node, seen.pid) != (message.node, message.pid):
             self._doubles += 1
             _keep(
@@ -267,11 +305,35 @@ class Judge:
                 Double(message.term, message.node, message.pid, at, seen.node, seen.pid),
             )
         if at - seen.last_at >= PAUSE_S:
-            pause_s = at - seen.last_at
-            _keep(self._found.pauses, Pause(message.term, message.node, at, pause_s))
+            pause = Pause(message.term, message.node, at, at - seen.last_at)
+            _keep(self._found.pauses, pause, KEEP_PAUSES)
         self._terms[message.term] = TermSeen(
             seen.term, seen.node, seen.pid, seen.first_at, at, seen.messages + 1
         )
+        return not stale
+
+    def _is_late(self, message: Message, at: float) -> bool:
+        """Note a stale message; whether its sender stood still before it and explains it so.
+
+        One that has looked at its lease since the newer term began has no such excuse.
+        """
+        newest = self.newest
+        assert newest is not None
+        found = Stale(
+            message.term,
+            message.node,
+            message.pid,
+            at,
+            newest.term,
+            newest.node,
+            message.kind,
+            at - message.sent,
+        )
+        late = found.held_s >= STOOD_STILL_S and message.sent < self._begun_by[newest.term]
+        self._late += late
+        self._stale += not late
+        _keep(self._found.late if late else self._found.stale, found)
+        return late
 
     def _hear_write(self, message: Message, at: float) -> None:
         # Not judged: a node may be frozen between a write that went through and telling of it.
@@ -293,6 +355,10 @@ class Judge:
             gaps=self._gaps(),
             stale=tuple(self._found.stale),
             stale_count=self._stale,
+            late=tuple(self._found.late),
+            late_count=self._late,
+            refused=self._refused,
+            refusals_heard=self._refusals_heard,
             doubles=tuple(self._found.doubles),
             double_count=self._doubles,
             pauses=tuple(self._found.pauses),
@@ -313,6 +379,6 @@ class Judge:
         )
 
 
-def _keep(kept: list[T], item: T) -> None:
-    if len(kept) < KEEP:
+def _keep(kept: list[T], item: T, most: int = KEEP) -> None:
+    if len(kept) < most:
         kept.append(item)

@@ -1,8 +1,9 @@
 """The witness: a process outside the nodes that hears their work and says whether two worked.
 
-``python -m demo.witness`` prints where it listens, as one line of JSON, and ends when its stdin is
-closed: so it cannot outlive whoever started it. Messages come by UDP, questions by TCP, one JSON
-object a line; `Witness` starts it and asks it.
+``python -m demo.witness [ADDRESS]`` prints where it listens, as one line of JSON, and ends when its
+stdin is closed: so it cannot outlive whoever started it. Messages come by UDP, questions by TCP,
+one JSON object a line; `Witness` starts it and asks it. Messages may come by TCP too, and then are
+answered: whether this one was taken, or refused because a newer term has worked.
 
 It judges from what arrives, in the order of arrival and by its own clock. Datagrams between
 processes of one machine arrive in the order in which they were sent.
@@ -23,11 +24,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from demo import REPO
-from demo.judge import Judge, Message, TermSeen, WitnessReport
+from demo.judge import WORK, Judge, Message, TermSeen, WitnessReport
 
 __all__ = ["TermSeen", "Witness", "WitnessError", "WitnessReport"]
 
 RECEIVE_BUFFER = 8 * 1024 * 1024
+SMALL_BUFFER = 2048
+TAKING_S = 0.004
+"""How long it is busy with each message that it answers; whoever sends more has to wait, so that
+what may happen to a sender happens in the middle of its writing."""
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -50,8 +55,29 @@ class _Ears(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: object) -> None:
         at = time.monotonic()
         message = self.judge.hear_raw(data, at)
-        if message is None or message.kind != "work":
-            return
+        if message is not None and message.kind == WORK:
+            self._worked(message, at)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection for messages that are answered, one after the other."""
+        ended = (OSError, asyncio.CancelledError)
+        with contextlib.closing(writer), contextlib.suppress(*ended):
+            while line := await reader.readline():
+                at = time.monotonic()
+                try:
+                    message = Message.parse(line)
+                except ValueError:
+                    return  # whoever speaks otherwise is not ours to answer
+                taken = self.judge.hear(message, at)
+                if taken:
+                    self._worked(message, at)
+                newest = self.judge.newest
+                answer = {"taken": taken, "newest": newest.term if newest else None}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+                await asyncio.sleep(TAKING_S)
+
+    def _worked(self, message: Message, at: float) -> None:
         self.latest[(message.node, message.term)] = (message, at)
         if self._waking is None or self._waking.done():
             self._waking = asyncio.get_running_loop().create_task(self._wake())
@@ -119,24 +145,29 @@ async def _stdin_closed() -> None:
         pass
 
 
-async def _serve() -> None:
+async def _serve(host: str) -> None:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     # Root may have more than the system's limit; everybody gets what the limit allows.
     for option in (getattr(socket, "SO_RCVBUFFORCE", None), socket.SO_RCVBUF):
         with contextlib.suppress(OSError, TypeError):
             sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)  # type: ignore[arg-type]
             break
-    sock.bind(("127.0.0.1", 0))
+    sock.bind((host, 0))
     transport, ears = await asyncio.get_running_loop().create_datagram_endpoint(_Ears, sock=sock)
-    server = await asyncio.start_server(_Desk(ears).serve, "127.0.0.1", 0, limit=LONGEST_LINE)
+    server = await asyncio.start_server(_Desk(ears).serve, host, 0, limit=LONGEST_LINE)
+    slow = socket.create_server((host, 0))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    writes = await asyncio.start_server(ears.serve, sock=slow, limit=SMALL_BUFFER)
     where = {
         "pid": os.getpid(),
         "address": "{}:{}".format(*sock.getsockname()),
         "control": "{}:{}".format(*server.sockets[0].getsockname()),
+        "writes": "{}:{}".format(*writes.sockets[0].getsockname()),
     }
     print(json.dumps(where), flush=True)
     await _stdin_closed()
     server.close()
+    writes.close()
     transport.close()
 
 
@@ -147,9 +178,12 @@ class Witness:
     """A witness process: `async with Witness() as witness`, or `start` and `stop`.
 
     Give ``witness.address`` to the nodes as ``COORD_WITNESS`` (a `Fleet` does that).
+
+    host: the address of this machine that it listens on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._process: asyncio.subprocess.Process | None = None
         self._where: dict[str, Any] = {}
 
@@ -159,6 +193,13 @@ class Witness:
         if not self._where:
             raise WitnessError("the witness was not started")
         return str(self._where["address"])
+
+    @property
+    def writes_address(self) -> str:
+        """``host:port`` for messages that are answered. Raises WitnessError: not started."""
+        if not self._where:
+            raise WitnessError("the witness was not started")
+        return str(self._where["writes"])
 
     @property
     def pid(self) -> int:
@@ -173,6 +214,7 @@ class Witness:
             sys.executable,
             "-m",
             "demo.witness",
+            self._host,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=REPO,
@@ -271,4 +313,4 @@ class Witness:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"))

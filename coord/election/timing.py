@@ -197,7 +197,9 @@ def budget(timing: Timing) -> Budget:
     away, nothing ends the session but ourselves, after the suspend limit: Consul starts every
     session's TTL anew when it has a leader again. A host that is cut off loses its session when
     gossip, or else the TTL (which runs out at twice its length, counted from the last renewal),
-    finds it missing; a node whose own agent does not answer, when its check is not passed.
+    finds it missing; or sooner, when its check has run out: for as long as an agent cannot pass on
+    what it was told, it takes no pass of any check, and a leader that is suspended tells it that it
+    works no more. A node whose own agent does not answer loses it when its check is not passed.
     """
     fastest, slowest = GOSSIP_DETECTION_S
     vanished = timing.quarantine() + ROUND_TRIPS_S
@@ -206,6 +208,7 @@ def budget(timing: Timing) -> Budget:
     if hanging + READ_S > timing.lease - timing.confirm_interval:
         hanging = 0.0
     ttl_lasts = 2 * timing.session_ttl - timing.renew_interval
+    suspended = timing.lease - timing.confirm_interval
     check_lasts = timing.check_ttl - timing.heartbeat_interval
     return Budget(
         clean_end=ROUND_TRIPS_S,
@@ -215,7 +218,7 @@ def budget(timing: Timing) -> Budget:
         recovery=2 * timing.session_ttl + timing.election_interval + SESSION_RETRY_S + vanished,
         outage_unnoticed=max(0.0, min(refused, hanging) - READ_S),
         outage_ridden_out=timing.suspend_limit,
-        cut_off_ridden_out=min(timing.suspend_limit, fastest, ttl_lasts),
+        cut_off_ridden_out=min(timing.suspend_limit, fastest, ttl_lasts, suspended + check_lasts),
         agent_outage_ridden_out=min(timing.suspend_limit, check_lasts),
         overlap_margin=timing.overlap_margin,
     )

@@ -17,8 +17,6 @@ from coord.polling.records import (
     ScheduleRecord,
 )
 
-_COUNTERS = ("runs", "missed", "retried", "timed_out", "failed")
-
 
 @dataclass(frozen=True, slots=True)
 class DueRun:
@@ -57,18 +55,25 @@ class Book:
         """Decide on the jobs found at takeover; gives those that are given up.
 
         The results of these are entered, and the others are due again.
+
+        A job whose run is counted already is given up and not counted again: the request that
+        wrote it was late, and landed once more after the run had its result, or was recorded as
+        missed. A result accounts for every slot up to its own, an open job for every one before.
         """
         given_up: list[JobRecord] = []
-        for job in jobs:
-            slot = self.slot_due_ms(job.schedule, wall_ms)
-            if job.schedule in self.retries:
-                slot = None  # its schedule has one already
+        newer: set[str] = set()
+        for job in sorted(jobs, key=lambda job: job.due_ms, reverse=True):
+            last = self.results.get(job.schedule)
+            counted = job.schedule in newer or (last is not None and last.due_ms >= job.due_ms)
+            newer.add(job.schedule)
+            slot = None if counted else self.slot_due_ms(job.schedule, wall_ms)
             swept = sweep(job, term=self._term, slot_due_ms=slot)
             if swept.retried:
                 self.retries[job.schedule] = swept.job
-            else:
-                given_up.append(swept.job)
-                self._end_late(swept.job, wall_ms)
+                continue
+            given_up.append(swept.job)
+            if not counted:
+                self.end(swept.job, PollError.LEADER_LOST, wall_ms)
         return given_up
 
     def expire(self, wall_ms: int) -> list[JobRecord]:
@@ -83,18 +88,9 @@ class Book:
             del self.retries[job.schedule]
             # The attempt that it would have been was not made.
             ended = advance(job, JobEvent.TIME_OUT, attempt=max(1, job.attempt - 1))
-            self._end_late(ended, wall_ms)
+            self.end(ended, PollError.LEADER_LOST, wall_ms)
             expired.append(ended)
         return expired
-
-    def _end_late(self, job: JobRecord, wall_ms: int) -> None:
-        """Count a job of the last leader; the result of a newer run stays."""
-        last = self.results.get(job.schedule)
-        self.end(job, PollError.LEADER_LOST, wall_ms)
-        if last is not None and last.due_ms > job.due_ms:
-            counted = self.results[job.schedule]
-            counters = {name: getattr(counted, name) for name in _COUNTERS}
-            self.results[job.schedule] = last.model_copy(update=counters)
 
     def due(self, wall_ms: int) -> list[DueRun]:
         """The runs to start now, the longest due first; what is open is not due."""

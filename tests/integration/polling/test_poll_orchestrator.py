@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 from consul_agents import ConsulAgent, client_of, entry_of, eventually
 from starlette.applications import Starlette
+from tcp_proxy import TcpProxy
 
 from coord.clock import SystemClock
 from coord.config import Settings
@@ -733,6 +734,46 @@ async def test_a_poller_that_is_gone_costs_an_attempt_not_the_run(
     assert all(r.ok for r in results)
     assert {r.attempt for r in results} == {1, 2}
     assert sum(r.retried for r in results) >= 1
+
+
+async def test_a_run_whose_job_is_written_once_more_after_its_end_is_counted_once(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    """Nobody can call back a request that is on its way; the same leader's fence lets it pass."""
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    async with (
+        TcpProxy(consul_agent.config.address, consul_agent.ports.http) as proxy,
+        ConsulClient(ConsulAddress(f"http://{proxy.address}")) as slow,
+        running_poller(consul, name),
+    ):
+        held = await take_lead(slow, name)
+        trap = proxy.hold(keys.jobs.encode(), b"check-session")
+        async with polling(make_bench(slow, name), held):
+            await trap.caught()
+            await until_result(consul, keys, "web", lambda r: r.runs == 1)
+        trap.let_go()
+        await trap.delivered()
+        job = (await _until_some(consul, keys.jobs)).key
+        await held.release()
+        successor = make_bench(consul, name)
+        async with polling(successor, await take_lead(consul, name)):
+            await until_key(consul, job, lambda value: value is None)
+            state = await until_key(consul, keys.state, _of_term(2))
+            assert state is not None
+    (swept,) = successor.told(PollsSwept)
+    assert (swept.retried, swept.timed_out) == (0, 1)
+    result = ResultRecord.decode((await entry_of(consul, keys.result("web"))).value)
+    assert (result.runs, result.missed, target.connections) == (1, 0, 1)
+
+
+async def _until_some(consul: ConsulApi, prefix: str) -> KVEntry:
+    reply = await eventually(lambda: consul.kv_list(prefix), until=lambda reply: reply.value)
+    return reply.value[0]
+
+
+def _of_term(term: int) -> Callable[[bytes | None], bool]:
+    return lambda value: value is not None and PollStateRecord.decode(value).term == term
 
 
 async def test_a_poller_is_registered_while_it_runs_and_comes_back_when_forgotten(

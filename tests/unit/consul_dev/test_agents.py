@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 import processes
-from agents import AgentConfig, AgentError, Mode, Ports, agent_settings, merge, port_is_free
+from agents import (
+    AgentConfig,
+    AgentError,
+    ConsulAgent,
+    Mode,
+    Ports,
+    agent_settings,
+    merge,
+    port_is_free,
+)
 from cluster import ClusterConfig
 from rundir import RunDirectory
 
@@ -44,6 +53,16 @@ def test_a_port_taken_either_way_is_refused_by_name(kind: socket.SocketKind) -> 
         assert not port_is_free("127.0.0.1", number)
         with pytest.raises(AgentError, match=rf"port {number} \(serf_lan\)"):
             Ports(serf_lan=number).fill("127.0.0.1")
+
+
+def test_an_agent_that_runs_elsewhere_needs_all_its_ports(tmp_path: Path) -> None:
+    """What is free there cannot be found out from here."""
+    ports = Ports(http=8500, dns=8600, serf_lan=8301)
+    config = AgentConfig(
+        name="n", directory=tmp_path, binary=Path(sys.executable), prefix=("env",), ports=ports
+    )
+    with pytest.raises(AgentError, match="serf_wan, server"):
+        ConsulAgent(config)
 
 
 def test_settings_merge_objects_and_replace_the_rest() -> None:

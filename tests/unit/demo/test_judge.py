@@ -50,6 +50,43 @@ def test_a_message_of_an_older_term_after_a_newer_one_is_found() -> None:
     assert (stale.newer_node, stale.newer_term) == ("b", 2)
 
 
+def test_a_sender_that_stood_still_since_before_the_newer_term_is_refused_as_late() -> None:
+    judge = Judge()
+    judge.hear(Message("work", "a", 1, 1, 0, 1.0), 1.0)
+    judge.hear(Message("work", "b", 2, 2, 0, 4.0), 4.0)
+    assert not judge.hear(Message("step", "a", 1, 1, 0, 1.01), 4.2)
+    assert not judge.hear(Message("work", "a", 1, 1, 1, 1.02), 4.3)
+    report = judge.report(5.0)
+    assert not report.overlapped
+    assert (report.stale_count, report.late_count, report.refused) == (0, 2, 1)
+    assert [late.held_s for late in report.late] == pytest.approx([3.19, 3.28])
+    assert report.gaps[0].gap_s == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "arrived"),
+    [
+        (4.1, 9.0),  # it looked at its lease when the newer term worked already
+        (3.9, 4.2),  # it did not stand still: it goes on as if nothing were
+    ],
+)
+def test_a_stale_step_without_that_excuse_is_an_overlap(looked_at: float, arrived: float) -> None:
+    judge = Judge()
+    judge.hear(Message("step", "a", 1, 1, 0, 1.0), 1.0)
+    assert judge.hear(Message("step", "b", 2, 2, 0, 4.0), 4.05)
+    assert not judge.hear(Message("step", "a", 1, 1, 0, looked_at), arrived)
+    report = judge.report(10.0)
+    assert report.overlapped
+    assert (report.stale_count, report.late_count, report.refused) == (1, 0, 1)
+
+
+def test_steps_have_no_part_in_the_numbers_of_what_may_be_lost() -> None:
+    judge = Judge()
+    for number, kind in enumerate(("work", "step", "step", "work", "heard")):
+        judge.hear(Message(kind, "a", 1, 1, number if kind == "step" else number // 3, 1.0), 1.0)
+    assert judge.report(2.0).refusals_heard == 1
+
+
 def test_a_stale_message_makes_the_gap_negative() -> None:
     (gap,) = judged([*CLEAN, ("a", 1, 2, 1.7)]).gaps
     assert gap.gap_s == pytest.approx(-0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -77,3 +78,24 @@ async def test_it_ends_when_stopped(witness: Witness) -> None:
     assert await asyncio.to_thread(wait_gone, pid, 10.0)
     with pytest.raises(WitnessError):
         await witness.report()
+
+
+async def test_a_write_is_answered_and_one_of_an_older_term_refused(witness: Witness) -> None:
+    host, _, port = witness.writes_address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+
+    async def write(term: int, looked_at: float) -> dict[str, object]:
+        step = {"kind": "step", "node": f"n{term}", "term": term, "pid": term, "seq": 0}
+        writer.write(json.dumps(step | {"sent": looked_at}).encode() + b"\n")
+        answer: dict[str, object] = json.loads(await reader.readline())
+        return answer
+
+    now = time.monotonic()
+    assert await write(1, now) == {"taken": True, "newest": 1}
+    assert await write(2, now) == {"taken": True, "newest": 2}
+    assert await write(1, now - 5) == {"taken": False, "newest": 2}
+    report = await witness.report()
+    assert (report.late_count, report.refused, report.overlapped) == (1, 1, False)
+    assert await write(1, time.monotonic()) == {"taken": False, "newest": 2}
+    assert (await witness.report()).overlapped
+    writer.close()

@@ -109,7 +109,8 @@ def test_the_budget_of_the_defaults() -> None:
     assert spent.recovery == pytest.approx(2 * 15.0 + 5.0 + 5.0 + 3.0 + 0.25)
     assert spent.outage_unnoticed == pytest.approx(0.95)
     assert spent.outage_ridden_out == 60.0
-    assert spent.cut_off_ridden_out == GOSSIP_DETECTION_S[0]
+    assert spent.cut_off_ridden_out == pytest.approx(1.5 + 1.5)
+    assert spent.cut_off_ridden_out < GOSSIP_DETECTION_S[0]
     assert spent.agent_outage_ridden_out == pytest.approx(1.5)
     assert spent.overlap_margin == pytest.approx(0.225)
 
@@ -119,6 +120,8 @@ def test_what_keeps_a_session_alive_bounds_what_is_ridden_out() -> None:
     assert impatient.outage_ridden_out == 1.0
     assert impatient.cut_off_ridden_out == 1.0
     assert impatient.agent_outage_ridden_out == 1.0
+    patient = budget(Timing(check_ttl=20.0))
+    assert patient.cut_off_ridden_out == GOSSIP_DETECTION_S[0]
     strict = budget(Timing(check_ttl=1.0))
     assert strict.agent_outage_ridden_out == pytest.approx(0.75)
     assert budget(Timing(confirm_interval=1.0)).outage_unnoticed == 0.0

@@ -122,16 +122,27 @@ def test_two_jobs_of_one_schedule_are_tried_again_once() -> None:
     assert len(leader.due(NOW)) == 1
 
 
-def test_an_older_run_given_up_does_not_hide_a_newer_result() -> None:
+def test_a_run_that_is_counted_already_is_not_counted_again() -> None:
+    """Its job was written once more by a request that landed late, after its result."""
     leader = book(term=1)
     done, reply = answered(job(NOW))
     newer = leader.end(done, reply, NOW + 30)
+    for late in (job(NOW), job(NOW - INTERVAL)):
+        successor = book(term=2)
+        successor.results = {"web": newer}
+        (dropped,) = successor.sweep([late], NOW + 50)
+        assert dropped.id == late.id
+        assert successor.results["web"] == newer
+        assert successor.due(NOW + 50) == []
+
+
+def test_a_run_that_a_newer_one_counts_as_missed_is_not_counted_again() -> None:
     successor = book(term=2)
-    successor.results = {"web": newer}
-    successor.sweep([job(NOW - INTERVAL)], NOW + 50)
+    newest, late = job(NOW, missed=1), job(NOW - INTERVAL)
+    given_up = successor.sweep([late, newest], NOW + INTERVAL)
+    assert [each.id for each in given_up] == [newest.id, late.id]
     result = successor.results["web"]
-    assert (result.job, result.ok) == (newer.job, True)
-    assert (result.runs, result.timed_out) == (2, 1)
+    assert (result.due_ms, result.runs, result.missed) == (NOW, 1, 1)
 
 
 def test_counters_go_on_from_leader_to_leader() -> None:

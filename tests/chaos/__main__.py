@@ -1,0 +1,172 @@
+"""`python -m tests.chaos`, `make chaos MINUTES=…`: hurt a real cluster, and say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from agents import AgentError
+from demo import REPO
+from demo.fleet import NodeError
+from demo.witness import WitnessError
+from get_consul import ObtainError
+from tests.chaos import timeline
+from tests.chaos.conduct import conduct
+from tests.chaos.mixture import MIXTURE, draw_seed, seeds
+from tests.chaos.network import NetworkError, missing
+from tests.chaos.report import line, table, to_json
+from tests.chaos.runs import Run
+from tests.chaos.scenarios import SCENARIOS, Scenario
+from tests.chaos.settled import settle
+from tests.chaos.stage import Stage, StageError
+from tests.chaos.watchers import Watchers
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+TIMELINES = REPO / ".cache" / "chaos"
+
+Item = tuple[Scenario, str, int]
+"""A scenario, the seed for what is drawn by lot in it, and how often it was done before."""
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        default=[],
+        choices=[*SCENARIOS, "all"],
+        help="do this one, or all, one after the other; may be given again",
+    )
+    parser.add_argument("--repeat", type=int, default=1, help="so often each (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=0.0, help="then the random mixture")
+    parser.add_argument("--seed", type=int, help="what is drawn by lot follows from it")
+    parser.add_argument(
+        "--replay", action="append", default=[], metavar="SEED:N", help="one round of the mixture"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write every figure there")
+    given = parser.parse_args(argv)
+    if not (given.scenario or given.minutes or given.replay):
+        parser.error("take --scenario NAME, --minutes N or --replay SEED:N")
+    return given
+
+
+def programme(given: argparse.Namespace, seed: int, minutes: float) -> Iterator[Item]:
+    """What is done, in order; the mixture until its time is over."""
+    names = list(SCENARIOS) if "all" in given.scenario else given.scenario
+    for repeat in range(given.repeat):
+        for name in names:
+            yield SCENARIOS[name], f"{seed}-{name}-{repeat}", repeat
+    for replay in given.replay:
+        yield MIXTURE, replay, 0
+    end = time.monotonic() + 60 * minutes
+    for number, own in enumerate(seeds(seed)):
+        if time.monotonic() >= end:
+            return
+        yield MIXTURE, own, number
+
+
+class Screen:
+    """One line for each thing done; on a terminal, what is waited for on a line of its own."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._live = sys.stdout.isatty()
+
+    def tell(self, text: str) -> None:
+        """A line that stays."""
+        clear = "\r\033[K" if self._live else ""
+        print(f"{clear}{time.monotonic() - self._began:7.1f} s  {text}", flush=True)
+
+    def status(self, text: str) -> None:
+        """What is going on just now; not kept."""
+        if self._live:
+            print(f"\r\033[K          {text[:90]}", end="", flush=True)
+
+
+async def _all(given: argparse.Namespace, seed: int, directory: Path, runs: list[Run]) -> bool:
+    """Do it all; whether all of it held."""
+    screen, began = Screen(), time.monotonic()
+    screen.tell(f"seed {seed}; logs in {directory}")
+    held = True
+    stage = Stage(directory, seed=seed)
+    stage.on_note = lambda what: screen.tell(f"    {what}")
+    async with stage, Watchers.running(stage) as watchers:
+        await settle(stage, say=screen.status)
+        for scenario, own_seed, repeat in programme(given, seed, given.minutes):
+            screen.tell(f"{scenario.name} {own_seed}: {scenario.title}")
+            run = await conduct(
+                stage, watchers, scenario, own_seed, repeat=repeat, say=screen.status
+            )
+            runs.append(run)
+            screen.tell(f"  {line(run)}")
+            if not run.held:
+                held = False
+                path = TIMELINES / f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}.txt"
+                timeline.write(stage, run, await stage.witness.report(), path)
+                for problem in run.problems:
+                    screen.tell(f"  PROBLEM {problem}")
+                screen.tell(f"  the time line is in {path}")
+            if given.report:
+                figures = to_json(seed, runs, time.monotonic() - began)
+                given.report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return held
+
+
+async def _until_told(
+    given: argparse.Namespace, seed: int, directory: Path, runs: list[Run]
+) -> bool:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await _all(given, seed, directory, runs)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what was asked for.
+
+    Returns:
+        0; 1 if anything did not hold, or the cluster could not be had.
+    """
+    given = arguments(sys.argv[1:] if argv is None else argv)
+    lacking = missing()
+    if lacking is not None:
+        print(f"chaos: {lacking}", file=sys.stderr)
+        return FAILED
+    seed = draw_seed() if given.seed is None else given.seed
+    directory = Path(tempfile.mkdtemp(prefix="coord-chaos-"))
+    runs: list[Run] = []
+    status = FAILED
+    try:
+        status = OK if asyncio.run(_until_told(given, seed, directory, runs)) else FAILED
+    except (
+        AgentError,
+        NetworkError,
+        NodeError,
+        ObtainError,
+        OSError,
+        StageError,
+        WitnessError,
+    ) as error:
+        print(f"chaos: {error}", file=sys.stderr)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        status = INTERRUPTED
+    if runs:
+        print(f"\n{table(to_json(seed, runs, 0.0))}\n\nseed {seed}")
+    if status == FAILED:
+        print(f"chaos: NOT ALL OF IT HELD; the logs are in {directory}", file=sys.stderr)
+    elif status == OK:
+        shutil.rmtree(directory, ignore_errors=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

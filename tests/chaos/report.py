@@ -1,0 +1,81 @@
+"""What all runs came to: the table for people and documents, and JSON. PURE."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.report import Row
+from bench.report import table as markdown
+from tests.chaos.runs import PollCount, Run
+
+HEAD: Row = (
+    "scenario",
+    "runs",
+    "gap, median",
+    "gap, worst",
+    "budget",
+    "overlaps",
+    "stale writes tried",
+    "refused",
+    "polls run",
+    "recorded as missed or failed",
+    "lost",
+)
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """The Markdown table of a report, as `to_json` makes it: one row a scenario, then the sum."""
+    runs = [Run.from_dict(run) for run in report["runs"]]
+    names = list(dict.fromkeys(run.scenario for run in runs))
+    rows = [_row([run for run in runs if run.scenario == name]) for name in names]
+    if len(names) > 1:
+        rows.append(("all", *_row(runs)[1:4], "", *_row(runs)[5:]))
+    return markdown([HEAD, *rows])
+
+
+def _row(runs: Sequence[Run]) -> Row:
+    gaps = [run.gap_s for run in runs]
+    polls = sum((run.polls for run in runs), PollCount())
+    limit_s = runs[0].budget_s
+    return (
+        runs[0].title,
+        str(len(runs)),
+        _seconds(statistics.median(gaps)),
+        _seconds(max(gaps)),
+        "" if limit_s is None else _seconds(limit_s),
+        str(sum(run.overlaps for run in runs)),
+        str(sum(run.stale_attempted for run in runs)),
+        str(sum(run.stale_refused for run in runs)),
+        str(polls.run),
+        str(polls.missed + polls.failed),
+        str(polls.lost),
+    )
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+def to_json(seed: int, runs: Sequence[Run], took_s: float) -> dict[str, Any]:
+    """Everything, as JSON has it."""
+    return {"seed": seed, "took_s": round(took_s, 1), "runs": [run.to_dict() for run in runs]}
+
+
+def line(run: Run) -> str:
+    """One run on one line."""
+    led = run.leader if run.new_leader == run.leader else f"{run.leader} -> {run.new_leader}"
+    over = "" if run.budget_s is None or run.gap_s <= run.budget_s else ", over its budget"
+    said = [
+        f"{led}, {run.terms} new term{'' if run.terms == 1 else 's'}",
+        f"gap {_seconds(run.gap_s)}{over}",
+        f"stale {run.stale_attempted} tried, {run.stale_refused} refused",
+        f"polls {run.polls.run} run, {run.polls.missed + run.polls.failed} recorded as missed "
+        f"or failed, {run.polls.lost} lost",
+    ]
+    if run.moments_misled:
+        said.append(f"discovery named two for a moment, {run.moments_misled} times")
+    if run.ended:
+        said.append(", ".join(f"{name} ended with {n}" for name, n in run.ended.items()))
+    return "; ".join(said)

@@ -1,0 +1,156 @@
+"""What the suite must find is planted here, and the table that a run comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from coord.polling.records import ResultRecord
+from demo.judge import Judge, Message, WitnessReport
+from tests.chaos.report import table, to_json
+from tests.chaos.runs import (
+    SLACK_S,
+    PollCount,
+    Run,
+    count_polls,
+    longest_gap_s,
+    problem_of_gap,
+    problems_of_work,
+)
+from tests.chaos.watchers import MOMENT_S, SWEEP_S, Look, Watchers
+
+
+def result(due_s: int, **counters: int) -> ResultRecord:
+    return ResultRecord.model_validate(
+        {
+            "schedule": "web",
+            "job": f"web.{due_s}",
+            "attempt": 1,
+            "term": 1,
+            "state": "completed",
+            "due_ms": due_s * 1000,
+            "finished_ms": due_s * 1000,
+            **counters,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "count", "found"),
+    [
+        (result(20, runs=20), PollCount(10, 0, 0, 0), 0),
+        (result(20, runs=15, missed=5), PollCount(5, 0, 5, 0), 0),
+        (result(20, runs=20, failed=2, timed_out=1), PollCount(7, 3, 0, 0), 0),
+        (result(20, runs=19), PollCount(9, 0, 0, 1), 1),
+        (result(20, runs=21), PollCount(11, 0, 0, -1), 1),
+    ],
+)
+def test_every_run_that_was_due_is_run_or_recorded(
+    after: ResultRecord, count: PollCount, found: int
+) -> None:
+    total, wrong = count_polls({"web": result(10, runs=10)}, {"web": after})
+    assert total == count
+    assert len(wrong) == found
+
+
+def test_a_result_that_is_gone_is_found() -> None:
+    assert len(count_polls({"web": result(10, runs=10)}, {})[1]) == 1
+
+
+def heard(*messages: tuple[str, int, int, float]) -> WitnessReport:
+    """Node, term, pid, when."""
+    judge = Judge()
+    for number, (node, term, pid, at) in enumerate(messages):
+        judge.hear(Message("step", node, term, pid, number, at), at)
+    return judge.report(100.0)
+
+
+def test_two_at_work_at_once_are_found() -> None:
+    quiet = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0))
+    assert problems_of_work(heard(), quiet) == []
+    interleaved = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0), ("a", 1, 1, 5.1))
+    assert len(problems_of_work(quiet, interleaved)) == 1
+    doubled = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0), ("b", 2, 3, 5.1))
+    assert len(problems_of_work(quiet, doubled)) == 1
+    assert problems_of_work(doubled, doubled) == []
+
+
+def test_the_gap_is_the_longest_silence_since_the_beginning() -> None:
+    report = heard(("a", 1, 1, 1.0), ("a", 1, 1, 9.0), ("b", 2, 2, 12.0), ("b", 2, 2, 13.0))
+    assert longest_gap_s(report, 0.0) == pytest.approx(8.0)
+    assert longest_gap_s(report, 9.5) == pytest.approx(3.0)
+    assert longest_gap_s(report, 12.5) == pytest.approx(1.0)
+    assert longest_gap_s(report, 13.5) == 0.0
+
+
+def test_a_gap_beyond_its_budget_and_the_slack_is_a_problem() -> None:
+    assert problem_of_gap(5.0 + SLACK_S, 5.0) == []
+    assert problem_of_gap(1000.0, None) == []
+    assert len(problem_of_gap(5.1 + SLACK_S, 5.0)) == 1
+
+
+def run(**changes: Any) -> Run:
+    known: dict[str, Any] = {
+        "scenario": "kill",
+        "title": "leader killed",
+        "seed": "1",
+        "what": ("SIGKILL a",),
+        "leader": "a",
+        "new_leader": "b",
+        "terms": 1,
+        "gap_s": 4.9,
+        "budget_s": 5.25,
+        "overlaps": 0,
+        "stale_attempted": 2,
+        "stale_refused": 2,
+        "polls": PollCount(10, 1, 4, 0),
+        "ended": {"a": -9},
+        "took_s": 7.0,
+    }
+    return Run(**known | changes)
+
+
+def test_the_table_has_a_row_for_each_scenario_and_the_sum() -> None:
+    runs = [run(), run(gap_s=5.1), run(scenario="cut", title="cut off", gap_s=7.0, budget_s=None)]
+    rows = [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in table(to_json(1, runs, 30.0)).splitlines()
+    ]
+    assert rows[2] == [
+        *("leader killed", "2", "5.00 s", "5.10 s", "5.25 s"),
+        *("0", "4", "4", "20", "10", "0"),
+    ]
+    assert rows[3][:5] == ["cut off", "1", "7.00 s", "7.00 s", ""]
+    assert rows[4][:5] == ["all", "3", "5.10 s", "7.00 s", ""]
+    assert len(rows) == 5
+
+
+def test_a_run_is_read_back_as_it_was_written() -> None:
+    problem = run(problems=("nobody took over",))
+    assert not problem.held
+    assert Run.from_dict(problem.to_dict()) == problem
+
+
+def looked(*looks: tuple[float, tuple[tuple[str, int], ...]]) -> Watchers:
+    watchers = Watchers()
+    watchers.looks = [Look(at, passing) for at, passing in looks]
+    return watchers
+
+
+A, B = ("a", 1), ("b", 2)
+
+
+def test_two_leaders_in_discovery_are_found_and_a_moment_is_told_apart() -> None:
+    report = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0), ("b", 2, 2, 20.0))
+    brief = looked((1.0, (A,)), (6.0, (A, B)), (6.0 + MOMENT_S / 2, (B,)))
+    assert brief.misled(report) == ([], 1)
+    assert brief.misled(report) == ([], 0)
+    problems, moments = looked((6.0, (A, B)), (6.1, (B, A)), (6.1 + MOMENT_S, (B,))).misled(report)
+    assert (len(problems), moments) == (1, 1)
+
+
+def test_a_former_leader_that_discovery_names_for_long_is_found() -> None:
+    report = heard(("a", 1, 1, 1.0), ("b", 2, 2, 5.0), ("b", 2, 2, 20.0))
+    assert looked((5.0 + SWEEP_S - 0.1, (A,))).misled(report)[0] == []
+    assert len(looked((5.0 + SWEEP_S + 0.1, (A,))).misled(report)[0]) == 1
