@@ -264,9 +264,10 @@ class CoordinatorCandidate(ElectionLoop):
     async def _acquire(self, asked: cmd.Acquire) -> None:
         self._notices.attempt_sent()
         self._successors = asked.successors
+        if not await self._fit(asked.attempt):
+            return
+        sent_at = self._clock.now()
         try:
-            await self._service.fit()
-            sent_at = self._clock.now()
             outcome = await self._key.acquire(asked)
         except ConsulUnavailable as error:
             self._met(error, Fault.LOCK)
@@ -285,6 +286,20 @@ class CoordinatorCandidate(ElectionLoop):
                 self.post(ev.Acquired(asked.attempt, outcome.view, sent_at))
             else:
                 self.post(ev.AcquireRefused(asked.attempt, outcome))
+
+    async def _fit(self, attempt: int) -> bool:
+        """Whether our agent takes a pass of our check; if not, the attempt is over, and was never
+        made: nothing is unknown about it."""
+        try:
+            await self._service.fit()
+        except ConsulError as error:
+            self._met(error, Fault.CHECK)
+            denied = why_of(error) is WhyNot.NOT_PERMITTED
+            outcome = TakeoverOutcome.NOT_PERMITTED if denied else TakeoverOutcome.UNAVAILABLE
+            self.post(ev.AcquireRefused(attempt, outcome))
+            return False
+        self._faults.over(Fault.CHECK)
+        return True
 
     def _update(self, asked: cmd.UpdateRecord) -> None:
         """One update at a time: the next read asks again if the record is still not right."""

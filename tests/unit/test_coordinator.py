@@ -32,6 +32,7 @@ from coord.consul import (
 )
 from coord.election.states import State
 from coord.election.timing import Timing
+from coord.process import host_of
 from coord.records import LeaderRecord, LeaderState, Paths, encode_term
 
 PATHS = Paths("coordinator")
@@ -142,7 +143,7 @@ async def test_nobody_takes_the_lock_whose_own_agent_takes_no_pass_of_the_check(
     consul = Giving()
     settings = Settings(environ={}, node="core-1", workloads="")
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        node = Application(settings, sock, cast(ConsulApi, consul), LoopClock())
+        node = Application(settings, host_of(sock, cast(ConsulApi, consul), LoopClock()))
         running = asyncio.create_task(node.loop.run())
         await consul.has_session.wait()
         consul.stuck = True
@@ -161,7 +162,7 @@ async def leading(consul: Giving) -> AsyncIterator[Application]:
     """A node that leads; at the end it stops."""
     settings = Settings(environ={}, node="core-1", workloads="")
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        node = Application(settings, sock, cast(ConsulApi, consul), LoopClock())
+        node = Application(settings, host_of(sock, cast(ConsulApi, consul), LoopClock()))
         running = asyncio.create_task(node.loop.run())
         await asyncio.sleep(8.0)
         assert state_of(node) is State.LEADING
