@@ -43,6 +43,7 @@ test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
 	@.ci/step "simulation" .ci/suite tests/simulation --ignore=tests/simulation/pure -n $(WORKERS) $(PYTEST)
 	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
+	@.ci/chaos-prerequisites
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
 
 simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one of them again
@@ -50,6 +51,7 @@ simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one 
 
 chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=30 so long
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@.ci/chaos-prerequisites
 	@.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 bench: $(READY) ## measure; ARGS go to the benchmark

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agents import AgentError
+from bench.machine import load, this_machine
 from demo import REPO
 from demo.fleet import NodeError
 from demo.witness import WitnessError
-from get_consul import ObtainError
+from docs.generate import replaced
+from get_consul import ObtainError, get_consul
 from tests.chaos import timeline
 from tests.chaos.conduct import conduct
 from tests.chaos.mixture import MIXTURE, draw_seed, seeds
@@ -31,6 +33,7 @@ from tests.chaos.watchers import Watchers
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 TIMELINES = REPO / ".cache" / "chaos"
+DOCUMENT = REPO / "docs" / "reliability.md"
 
 Item = tuple[Scenario, str, int]
 """A scenario, the seed for what is drawn by lot in it, and how often it was done before."""
@@ -53,10 +56,19 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--replay", action="append", default=[], metavar="SEED:N", help="one round of the mixture"
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the table into docs/reliability.md"
+    )
     given = parser.parse_args(argv)
     if not (given.scenario or given.minutes or given.replay):
         parser.error("take --scenario NAME, --minutes N or --replay SEED:N")
     return given
+
+
+def measured(load_after: float) -> str:
+    """On what it was measured."""
+    machine = this_machine(Path(get_consul()))
+    return f"Measured on {machine.line()}; load {load_after:.1f} after."
 
 
 def programme(given: argparse.Namespace, seed: int, minutes: float) -> Iterator[Item]:
@@ -160,7 +172,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         status = INTERRUPTED
     if runs:
-        print(f"\n{table(to_json(seed, runs, 0.0))}\n\nseed {seed}")
+        came_to = table(to_json(seed, runs, 0.0))
+        print(f"\n{came_to}\n\nseed {seed}")
+        if given.write_docs:
+            text = DOCUMENT.read_text(encoding="utf-8")
+            part = f"\n{came_to}\n\n{measured(load())}\n"
+            DOCUMENT.write_text(replaced(text, "chaos", part), encoding="utf-8")
     if status == FAILED:
         print(f"chaos: NOT ALL OF IT HELD; the logs are in {directory}", file=sys.stderr)
     elif status == OK:
