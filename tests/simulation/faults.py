@@ -47,6 +47,7 @@ CONSUL_KINDS: Final = (
     "freeze_server",
     "isolate_server",
     "isolate_leading_server",
+    "strand_with_leading_server",
     "isolate_server_one_way",
     "change_consul_leader",
     "forget_lock_delays",
@@ -324,6 +325,29 @@ class Faults:
             if self._random.random() < 0.3:
                 ways += self._fleet.ways(member.agent.endpoint, others)
         self._cut(*ways)
+
+    def _strand_with_leading_server(self, member: Member) -> None:
+        """The node is cut off together with Consul's leader, which goes on answering for a while;
+        and on the other side, where there is a new one, its session ends."""
+        fleet, world = self._fleet, self._fleet.world
+        server = fleet.consul.servers[fleet.leading_server()]
+        member.agent.chosen = server
+        others = tuple(each for each in fleet.server_endpoints if each != server.endpoint)
+        ways = (*fleet.ways(server.endpoint, others), *fleet.ways(member.agent.endpoint, others))
+        for way in ways:
+            fleet.network.cut(*way)
+
+        def mend() -> None:
+            for way in ways:
+                fleet.network.heal(*way)
+
+        def end_session() -> None:
+            if not self._over:
+                fleet.operate(self._random.choice(("destroy_session", "release")))
+
+        for after_s in (2.2, 3.2, 4.2):
+            world.at(world.time + after_s, end_session)
+        self._lasting(mend, LONG)
 
     def _isolate_server_one_way(self, _: Member) -> None:
         mine = self._random.choice(self._fleet.server_endpoints)
