@@ -31,6 +31,9 @@ _FAILED = {
 }
 
 
+LOOK_AGAIN_S = 0.2
+
+
 class Coordinator:
     """Starts and stops the coordination work of one node.
 
@@ -227,8 +230,7 @@ class Coordinator:
 
     async def _hide(self) -> None:
         """Be passing in discovery no longer, before anybody else may be."""
-        suspended = self._lease is not None and not self._lease.revoked
-        if suspended and self.contact() is not None and await no_leader(self._consul):
+        if await self._leaderless():
             # The last read may have hung without saying so. The next ones will.
             self._leaderless_until = self._clock.now() + self._timing.check_ttl
             return
@@ -236,6 +238,20 @@ class Coordinator:
         if self._service is not None:
             with contextlib.suppress(ConsulError):
                 await self._service.fail_check("the work has stopped")
+
+    async def _leaderless(self) -> bool:
+        """Whether we are suspended because Consul has no leader.
+
+        Servers may take a second to see it: time enough before our check runs out by itself.
+        """
+        until = self._clock.now() + self._timing.check_ttl / 2
+        while self._lease is not None and not self._lease.revoked and self.contact() is not None:
+            if await no_leader(self._consul):
+                return True
+            if self._clock.now() >= until:
+                break
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return False
 
     def _stop_hiding(self) -> None:
         hiding, self._hiding = self._hiding, None
