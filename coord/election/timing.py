@@ -154,8 +154,8 @@ class Budget:
     outage_unnoticed: float
     """Consul away for no longer than this: the work goes on."""
     outage_ridden_out: float
-    """Consul's servers without a leader for no longer than this, the agents well: the work is
-    suspended, and goes on under the same term."""
+    """Consul's servers without a leader for no longer than this, the agents well, with nothing to
+    write to the catalog just then: the work is suspended, and goes on under the same term."""
     cut_off_ridden_out: float
     """The leader's host cut off from every other for no longer than this: likewise."""
     agent_outage_ridden_out: float

@@ -17,6 +17,9 @@ LISTED_LIMIT_S = 10.0
 its TTL or gossip takes that away. It does not work meanwhile, and says so to whoever asks it."""
 
 
+STAYS_BACK_S = 0.9
+"""So long at least a node that stepped down leaves the lock to others, even if it is alone."""
+
 RESTORE_LIMIT_S = 6.0
 """How long a leader may go on after Consul went back to a state before it: none of the settings
 lets one go on for longer without confirming."""
@@ -51,6 +54,7 @@ class _Process:
     """The term that it said it leads."""
     suspended: bool = False
     told_changes: set[tuple[Any, ...]] = field(default_factory=set)
+    stepped_down_at: float = float("-inf")
     knew: set[tuple[Any, ...]] = field(default_factory=set)
     """Which leaders it had told of when Consul was restored last."""
 
@@ -163,10 +167,12 @@ class Checker:
         (term,) = entry.details
         process = self._processes[entry.who]
         self._alone(entry.who, term)
-        first = self._begun_by.setdefault(term, entry.who)
-        if first != entry.who:
-            self._broken("term used twice", f"term {term} by {first} and {entry.who}")
+        if self._at - process.stepped_down_at < STAYS_BACK_S:
+            self._broken("led again at once", f"{entry.who} in {term}, having stepped down")
         if (entry.who, term) not in self._from_before:
+            first = self._begun_by.setdefault(term, entry.who)
+            if first != entry.who:
+                self._broken("term used twice", f"term {term} by {first} and {entry.who}")
             if term < self._highest_begun:
                 detail = f"{entry.who} begins {term} after {self._highest_begun}"
                 self._broken("term went back", detail)
@@ -266,6 +272,8 @@ class Checker:
                 if process.leads != term:
                     self._broken("told twice", f"{entry.who} lost {term}, led {process.leads}")
                 process.leads = None
+                if rest[0] == "stepped_down":
+                    process.stepped_down_at = self._at
             case "suspended" | "resumed":
                 suspends = name == "suspended"
                 if process.leads != term or process.suspended is suspends:

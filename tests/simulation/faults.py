@@ -27,6 +27,8 @@ NODE_KINDS: Final = (
     "newcomer",
     "deaf_successor",
     "blind_leader",
+    "lonely_step_down",
+    "restore_a_vacancy",
 )
 LINK_KINDS: Final = (
     "cut_node",
@@ -187,6 +189,26 @@ class Faults:
         for other in self._fleet.members:
             if other is not member and self._random.random() < 0.5:
                 self._cut_node_answers(other)
+
+    def _lonely_step_down(self, member: Member) -> None:
+        """The leader gives way, and for a moment nobody else can ask for anything."""
+        member.step_down()
+        for other in self._fleet.members:
+            if other is not member:
+                self._cut_node_questions(other)
+
+    def _restore_a_vacancy(self, member: Member) -> None:
+        """Consul goes back to when the lock had been handed over, and somebody else leads."""
+        world = self._fleet.world
+        self._lonely_step_down(member)
+
+        def later(after_s: float, name: str) -> None:
+            world.at(
+                world.time + after_s, lambda: None if self._over else self._fleet.operate(name)
+            )
+
+        later(0.05, "snapshot")
+        later(self._random.uniform(5.0, 12.0), "restore")
 
     def _blind_leader(self, member: Member) -> None:
         """Its answers come late; then its questions do not arrive any more, and just then its

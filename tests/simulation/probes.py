@@ -44,11 +44,15 @@ class Outage:
 
     strike: begins it; gives what ends it. lasts: for how long, in seconds, going by the budget.
     noticed: whether the work may be suspended meanwhile.
+    always: whether it must be ridden out each time. An agent that has anything to write to the
+        catalog just when Consul loses its leader takes no pass of any check until that is done,
+        and nothing that a node does or leaves can keep it from that.
     """
 
     strike: Callable[[Fleet, Member], Callable[[], None]]
     lasts: Callable[[Budget], float]
     noticed: bool
+    always: bool = True
 
 
 def _clean_end(fleet: Fleet, leader: Member) -> None:
@@ -114,7 +118,10 @@ PROBES: Final[dict[str, Probe | Outage]] = {
     "host_loss": Probe(_host_loss, lambda b: b.host_loss),
     "outage_unnoticed": Outage(_freeze_servers, lambda b: b.outage_unnoticed, noticed=False),
     "outage_ridden_out": Outage(
-        _kill_servers, lambda b: min(OUTAGE_S, b.outage_ridden_out - ELECTION_S), noticed=True
+        _kill_servers,
+        lambda b: min(OUTAGE_S, b.outage_ridden_out - ELECTION_S),
+        noticed=True,
+        always=False,
     ),
     "agent_outage_ridden_out": Outage(
         _freeze_agent, lambda b: b.agent_outage_ridden_out, noticed=True
@@ -125,9 +132,11 @@ PROBES: Final[dict[str, Probe | Outage]] = {
 
 @dataclass(slots=True)
 class Struck:
-    """What a probe came to. seconds: until work began, if it ended; broken: what was not kept."""
+    """What a probe came to. seconds: until work began, if it ended; kept: whether the leadership
+    outlived an outage; broken: what was not kept of a promise."""
 
     seconds: float | None = None
+    kept: bool | None = None
     broken: str = ""
 
 
@@ -185,14 +194,17 @@ def _outage(fleet: Fleet, leader: Member, probe: Outage, timings: tuple[Timing, 
     fleet.run_for(lasts_s)
     end()
     fleet.run_for(ELECTION_S + PATIENCE_S)
-    if fleet.working != working:
+    kept = fleet.working == working
+    if not kept and not probe.always and len(fleet.working) == 1:
+        return Struck(kept=False)
+    if not kept:
         return Struck(broken=f"{working} before {lasts_s:.2f} s of it, {fleet.working} after")
     suspended = any(_suspended(fleet, told))
     if suspended and not probe.noticed:
         return Struck(broken=f"suspended by {lasts_s:.2f} s of it")
     if fleet.begun != before and not suspended:
         return Struck(broken="the work began anew, and nothing had stopped it")
-    return Struck()
+    return Struck(kept=True)
 
 
 def _suspended(fleet: Fleet, since: int) -> Iterator[bool]:

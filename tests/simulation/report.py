@@ -35,6 +35,7 @@ def summary(found: Sequence[Outcome], took_s: float) -> str:
             lines.append(
                 f"{probe}: median {statistics.median(gaps):.2f} s, worst {max(gaps):.2f} s"
             )
+    lines += [f"{name}: ridden out in {n} of {of}" for name, n, of in _outages(found)]
     lines.append(f"failed: {failed}" if failed else "no promise was broken")
     return "\n".join(lines)
 
@@ -64,6 +65,12 @@ def document(found: Sequence[Outcome], took_s: float, seconds: float) -> str:
             f"{sum(e.stale_refused for e in found):,} writes of an old term refused by the "
             f"receiver. Worlds in which a promise was broken: {failed or 'none'}.",
             table(rows),
+            table(
+                [
+                    ("outages to be ridden out under the same term", "n", "ridden out"),
+                    *((name.replace("_", " "), str(of), str(n)) for name, n, of in _outages(found)),
+                ]
+            ),
             "The promise is that of the default settings; worlds with longer times, and clocks "
             "that are off, are held to their own. "
             f"{simulated / took_s:,.0f} simulated seconds in each real one on {os.cpu_count()} "
@@ -74,3 +81,12 @@ def document(found: Sequence[Outcome], took_s: float, seconds: float) -> str:
 
 def _figures(values: Sequence[float]) -> tuple[str, str, str]:
     return (str(len(values)), f"{statistics.median(values):.2f}", f"{max(values):.2f}")
+
+
+def _outages(found: Sequence[Outcome]) -> list[tuple[str, int, int]]:
+    """Of each kind of outage: in how many worlds it was ridden out, of how many."""
+    kept = {
+        name: [each.kept for each in found if each.probe == name and each.kept is not None]
+        for name in PROBES
+    }
+    return [(name, sum(each), len(each)) for name, each in kept.items() if each]

@@ -40,6 +40,7 @@ class Outcome:
     elections: terms in which work was begun. happened: things that happened in its world.
     seconds: simulated. recovered_s: from the end of all faults until somebody led.
     probe, probe_s: the last fault, and from then until somebody else led; None: nobody did.
+    kept: whether the leadership outlived the last outage; None: it was no outage.
     stale_refused: messages of an old term that the receiver had to refuse.
     digest: a hash of every line of its history.
     """
@@ -52,6 +53,7 @@ class Outcome:
     recovered_s: float | None
     probe: str
     probe_s: float | None
+    kept: bool | None
     stale_refused: int
     digest: str
 
@@ -76,6 +78,7 @@ class Run:
         self.recovered_s: float | None = None
         self.probe = probe_of(plan.seed)
         self.probe_s: float | None = None
+        self.kept: bool | None = None
         self._faults = Faults(self.fleet, plan)
 
     @property
@@ -143,7 +146,7 @@ class Run:
     def _strike_once(self) -> bool:
         self._phase(f"probe {self.probe}")
         struck = strike(self.fleet, self.probe, self.plan.timings)
-        self.probe_s = struck.seconds
+        self.probe_s, self.kept = struck.seconds, struck.kept
         if struck.broken:
             self._broken("over budget", f"{self.probe}: {struck.broken}")
         self.fleet.run_for(CALM_S)
@@ -193,6 +196,7 @@ def run(seed: int, *, seconds: float = 300.0, storm: bool = False) -> tuple[Outc
         recovered_s=world.recovered_s,
         probe=world.probe,
         probe_s=world.probe_s,
+        kept=world.kept,
         stale_refused=checker.stale_refused,
         digest=world.history.digest(),
     )
