@@ -68,6 +68,7 @@ class Checker:
         """Terms that were begun."""
         self._at = 0.0
         self._restored_at = float("-inf")
+        self._last_taken = ("", 0)
         self._processes: dict[str, _Process] = {}
         self._highest_begun = 0
         self._begun_by: dict[int, str] = {}
@@ -220,6 +221,7 @@ class Checker:
 
     def _acquired(self, entry: Entry) -> None:
         term, session = entry.details
+        self._last_taken = (entry.who, term)
         other = self._term_of_session.setdefault(session, term)
         if other != term:
             self._broken("session led twice", f"{session} took term {term} after {other}")
@@ -238,6 +240,8 @@ class Checker:
         self._received.clear()
         self._highest_begun = self._highest_received = 0
         self._restored_at = self._at
+        # Its work may have yet to begin: the answer is under way.
+        self._from_before.add(self._last_taken)
         for process in self._processes.values():
             process.knew, process.told_changes = process.told_changes, set()
             if process.leads is not None:

@@ -18,6 +18,7 @@ from coord.records import POLLER_SERVICE, Paths
 from coord.supervisor import ChildSpec
 from coord.telemetry import ClusterHealthCheck, ElectionCheck, Event, PollFinished
 from coord.testing import SimulatedConsul
+from coord.testing.consul.network import LinkSettings
 from coord.testing.node import EPOCH_MS, SimulatedNode
 from coord.testing.world import ProcessLoop, World
 from coord.workloads import WorkContext
@@ -34,6 +35,9 @@ SCHEDULES = {"s0": 5.0, "s1": 12.0}
 POLLERS = 2
 PULSE_S = 0.4
 """Mean time between two acts of the work."""
+
+TO_RECEIVER = LinkSettings(late=0.05, late_s=(0.5, 15.0), double=0.02)
+"""Some of what the work sends arrives when its sender has long been dead, or replaced."""
 
 NOT_TOLD = frozenset({ElectionCheck, ClusterHealthCheck, PollFinished})
 """Events that tell of no transition."""
@@ -185,6 +189,10 @@ class Fleet:
         for server, rate in zip(self.consul.servers, plan.server_rates, strict=True):
             server.clock_rate = rate
         self.network = self.consul.network
+        usual = self.network.kind
+        self.network.kind = lambda source, target: (
+            TO_RECEIVER if target == "receiver" else usual(source, target)
+        )
         self.receiver = Receiver(
             lambda sender, term, taken: self.tell(What.RECEIVED, sender, term, taken)
         )
