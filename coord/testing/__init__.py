@@ -19,7 +19,22 @@ With more servers and agents there is more that can break::
     consul.transfer_leader()
 
 Everything happens by a `Scheduler`, and by one `random.Random`: the same seed and the same calls
-make the same history. A scheduler of your own lets time jump; see ``tests/support/stepped.py``.
+make the same history. `World` is one in which time passes only when nothing else can happen, and
+in which many processes live, each with an event loop and a clock of its own::
+
+    world = World()
+    consul = SimulatedConsul(world, rng=random.Random(1))
+
+    async def test() -> None:
+        client = consul.client()
+        await client.kv_put("key", b"value")
+        await asyncio.sleep(600)                   # takes no time at all
+
+    world.run(test())
+
+`SimulatedNode` runs a whole node, with your own work, in such a world; `tests/simulation` has
+fleets of them, and faults. It is not imported here, since it brings the whole of a node along:
+``from coord.testing.node import SimulatedNode``.
 
 Not simulated: ACLs, namespaces, several datacenters, TLS, and checks other than TTL checks.
 """
@@ -31,6 +46,7 @@ from coord.testing.consul.cluster import SimulatedConsul
 from coord.testing.consul.network import Link, LinkSettings, Network
 from coord.testing.consul.server import SimulatedServer
 from coord.testing.scheduler import LoopScheduler, Scheduled, Scheduler
+from coord.testing.world import ProcessLoop, World
 
 __all__ = [
     "AgentTimes",
@@ -38,10 +54,12 @@ __all__ = [
     "LinkSettings",
     "LoopScheduler",
     "Network",
+    "ProcessLoop",
     "Scheduled",
     "Scheduler",
     "SimulatedAgent",
     "SimulatedClient",
     "SimulatedConsul",
     "SimulatedServer",
+    "World",
 ]

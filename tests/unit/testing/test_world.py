@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from coord.testing import SimulatedConsul
 from coord.testing.world import ProcessEnded, ProcessLoop, Spinning, World
 
 
@@ -257,3 +258,19 @@ def test_a_task_group_is_cancelled_in_the_same_order_in_every_run() -> None:
     first = run("1")
     assert first.count("'c") == 40
     assert {run("2"), run("3")} == {first}
+
+
+def test_a_consul_in_a_world_as_the_package_shows_it() -> None:
+    world = World()
+    consul = SimulatedConsul(world, rng=Random(1))
+
+    async def test() -> bytes:
+        client = consul.client()
+        await client.kv_put("key", b"value")
+        await asyncio.sleep(600)
+        entry = (await client.kv_get("key")).value
+        assert entry is not None
+        return entry.value
+
+    assert world.run(test()) == b"value"
+    assert world.time >= 600
