@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from coord.clock import Clock
 from coord.consul import ConsulApi, ConsulError, no_leader
+from coord.consul.leaderless import NO_LEADER_DEADLINE_S
 from coord.election.commands import StartWork
 from coord.election.reasons import LostReason, WhyNot
 from coord.election.timing import Timing
@@ -231,8 +232,10 @@ class Coordinator:
     async def _hide(self) -> None:
         """Be passing in discovery no longer, before anybody else may be."""
         if await self._leaderless():
-            # The last read may have hung without saying so. The next ones will.
-            self._leaderless_until = self._clock.now() + self._timing.check_ttl
+            # The last read may have hung without saying so. The next ones will: until one has hung
+            # to its end, and it was asked why.
+            until_told = self._timing.read_deadline + NO_LEADER_DEADLINE_S + self._timing.lease
+            self._leaderless_until = self._clock.now() + max(self._timing.check_ttl, until_told)
             return
         await self._stop_passing()
         if self._service is not None:

@@ -104,7 +104,9 @@ class _Run:
         self._told = told
         self._keys = PollPaths(context.paths)
         self._faults = LastingFault(context.clock, log_fault)
-        self._writer = FencedWriter(leadership, self._faults)
+        self._writer = FencedWriter(
+            leadership, self._faults, sequence_key=self._keys.sequence, read=self._read
+        )
         self._sender = PollSender(
             context.settings.poller_token, max_connections=MAX_OPEN, transport=context.http
         )
@@ -118,6 +120,7 @@ class _Run:
 
     async def run(self) -> None:
         try:
+            await self._writer.claim()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._writer.run(), name="poll writer")
                 await self._take_over()
@@ -155,6 +158,10 @@ class _Run:
                 unreadable=len(jobs.unreadable),
             )
         await self._take_schedules(schedules)
+
+    async def _read(self, key: str) -> KVEntry | None:
+        reply = await self._context.consul.kv_get(key, consistency=Consistency.CONSISTENT)
+        return reply.value
 
     async def _list(self, prefix: str) -> tuple[KVEntry, ...]:
         reply = await self._insist(

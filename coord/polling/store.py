@@ -47,6 +47,11 @@ class PollPaths:
         """What the leader found at takeover."""
         return self.paths.polls + "state"
 
+    @property
+    def sequence(self) -> str:
+        """What every batch of the leader's writes changes: see `writer`."""
+        return self.paths.polls + "sequence"
+
     def schedule(self, schedule_id: str) -> str:
         return self.schedules + check_name("schedule", schedule_id)
 
