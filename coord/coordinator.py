@@ -18,7 +18,7 @@ from coord.election.commands import StartWork
 from coord.election.reasons import LostReason, WhyNot
 from coord.election.timing import Timing
 from coord.identity import Identity
-from coord.leadership import Leadership, LeadershipLost, Lease
+from coord.leadership import FENCED_SESSION, Leadership, LeadershipLost, Lease
 from coord.records import Paths
 from coord.registration import LeaderService, clear_terms
 from coord.restart_policy import RestartPolicy
@@ -33,6 +33,11 @@ _FAILED = {
 
 
 LOOK_AGAIN_S = 0.2
+
+
+_FENCED = {FENCED_SESSION: LostReason.SESSION_GONE}
+_FENCED_ELSE = LostReason.TERM_CHANGED
+"""What a refused write of the work shows: whose session is on the key no more, or another term."""
 
 
 class Coordinator:
@@ -179,7 +184,7 @@ class Coordinator:
             consul=self._consul,
             lease=self._lease,
             clock=self._clock,
-            on_lost=lambda reason: self.on_fenced(asked.session, LostReason.TERM_CHANGED),
+            on_lost=lambda reason: self.on_fenced(asked.session, _FENCED.get(reason, _FENCED_ELSE)),
         )
         await self._supervisor.start(self._work, leadership)
         self._metrics.working(True)

@@ -251,7 +251,7 @@ class SimulatedNode:
             return
         steps = None
         if self._watchdog is not None and self._watchdog.overdue:
-            steps = self._random.choice((0, 1, 3, 10, 40))
+            steps = self._random.choice((0, 3, 30, 300))
         loop.thaw(
             timers_first=self._random.random() < 0.5,
             steps=steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import shutil
 import signal
 import sys
@@ -60,6 +61,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--write-docs", action="store_true", help="put the table into docs/reliability.md"
     )
     given = parser.parse_args(argv)
+    if not (math.isfinite(given.minutes) and given.minutes >= 0):
+        parser.error(f"--minutes {given.minutes:g}: give a number of minutes")
+    if given.repeat < 1:
+        parser.error(f"--repeat {given.repeat}: give at least 1")
     if not (given.scenario or given.minutes or given.replay):
         parser.error("take --scenario NAME, --minutes N or --replay SEED:N")
     return given
@@ -174,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if runs:
         came_to = table(to_json(seed, runs, 0.0))
         print(f"\n{came_to}\n\nseed {seed}")
-        if given.write_docs:
+        if given.write_docs and status == OK:
             text = DOCUMENT.read_text(encoding="utf-8")
             part = f"\n{came_to}\n\n{measured(load())}\n"
             DOCUMENT.write_text(replaced(text, "chaos", part), encoding="utf-8")

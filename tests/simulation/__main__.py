@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.simulation.batch import Batch, replay
 
+INTERRUPTED = 130
+LONGEST_S = 1_000_000.0
 HISTORIES = Path(".cache/simulation")
 
 
@@ -18,25 +21,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=_positive, default=200, help="default: %(default)s")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed")
     parser.add_argument("--seed", type=int, help="run this one seed again, and show its history")
-    parser.add_argument("--seconds", type=float, default=300.0, help="of faults, in each world")
+    parser.add_argument("--seconds", type=_seconds, default=300.0, help="of faults, in each world")
     parser.add_argument("--storm", action="store_true", help="as many elections as can be had")
     parser.add_argument(
         "--write-docs", action="store_true", help="put what it comes to into docs/reliability.md"
     )
     parser.add_argument("--workers", type=_positive, help="processes; default: one for each core")
     given = parser.parse_args(arguments)
+    if given.seed is not None and given.write_docs:
+        parser.error("--write-docs goes with many seeds, not with --seed")
     if given.seed is not None:
         return replay(given.seed, given.seconds, given.storm, HISTORIES)
     seeds = range(given.first, given.first + given.seeds)
     batch = Batch(seeds, given.seconds, given.storm, given.workers)
-    return batch.run(write_docs=given.write_docs)
+    try:
+        return batch.run(write_docs=given.write_docs)
+    except KeyboardInterrupt:
+        print("stopped before all seeds were run", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds up to {LONGEST_S:g}")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -69,9 +69,17 @@ class Checker:
         self._at = 0.0
         self._restored_at = float("-inf")
         self._last_taken = ("", 0)
+        self._held: int | None = None
+        """The term that was taken last."""
+        self._attempts: dict[tuple[str, int], int] = {}
+        """In which term each attempt at a poll was made."""
+        self._results: dict[str, int] = {}
+        """The run that each schedule has its last result of: when it was due."""
         self._processes: dict[str, _Process] = {}
         self._highest_begun = 0
         self._begun_by: dict[int, str] = {}
+        self._forgotten: set[tuple[str, int]] = set()
+        """Whose messages of which term may still be under way, of before a restore."""
         self._from_before: set[tuple[str, int]] = set()
         """Who leads in a term that Consul forgot when it was restored, until he notices."""
         self._received: dict[int, str] = {}
@@ -80,12 +88,12 @@ class Checker:
         """Messages of an old term that reached the receiver after one of a newer."""
         self._highest_written: dict[str, int] = {}
         self._term_of_session: dict[str, int] = {}
-        self._open_jobs: dict[str, float] = {}
         self._handlers: dict[What, Callable[[Entry], None]] = {
             What.STARTED: self._started,
             What.EXITED: self._exited,
             What.FROZEN: self._frozen,
             What.THAWED: self._thawed,
+            What.HUNG: self._hung,
             What.BEGUN: self._begun,
             What.ENDED: self._ended,
             What.ACTED: self._acted,
@@ -98,7 +106,6 @@ class Checker:
             What.FAILED: self._failed,
             What.LISTED: self._listed,
             What.JOB: self._job,
-            What.LEFT: self._left,
         }
 
     def take(self, entries: Iterable[Entry]) -> list[Violation]:
@@ -115,11 +122,6 @@ class Checker:
         """The nodes that work now."""
         return [each.node for each in self._processes.values() if each.working is not None]
 
-    @property
-    def open_jobs(self) -> dict[str, float]:
-        """Jobs that are written down and not done: since when."""
-        return self._open_jobs
-
     def _broken(self, rule: str, detail: str) -> None:
         self.violations.append(Violation(self._at, rule, detail))
 
@@ -132,6 +134,7 @@ class Checker:
     def _exited(self, entry: Entry) -> None:
         (status,) = entry.details
         process = self._processes.pop(entry.who)
+        self._from_before = {each for each in self._from_before if each[0] != entry.who}
         if status == 0 and process.leads is not None:
             self._broken("not told", f"{entry.who} ended and never told that it lost {process}")
         if status > 0 and not process.excused:
@@ -141,6 +144,10 @@ class Checker:
         process = self._processes[entry.who]
         process.frozen = process.excused = True
         process.paused, process.working = process.working or process.paused, None
+
+    def _hung(self, entry: Entry) -> None:
+        """A blocked event loop is blocked by something that it does: its work may well go on."""
+        self._processes[entry.who].excused = True
 
     def _thawed(self, entry: Entry) -> None:
         self._processes[entry.who].frozen = False
@@ -168,6 +175,8 @@ class Checker:
         (term,) = entry.details
         process = self._processes[entry.who]
         self._alone(entry.who, term)
+        if process.leads != term:
+            self._broken("not told", f"{entry.who} works in {term}, and told that it leads none")
         if self._at - process.stepped_down_at < STAYS_BACK_S:
             self._broken("led again at once", f"{entry.who} in {term}, having stepped down")
         if (entry.who, term) not in self._from_before:
@@ -199,7 +208,7 @@ class Checker:
 
     def _heard(self, entry: Entry) -> None:
         term, taken = entry.details
-        if (entry.who, term) in self._from_before:
+        if (entry.who, term) in self._forgotten:
             return
         first = self._received.setdefault(term, entry.who) if taken else entry.who
         if first != entry.who:
@@ -221,13 +230,17 @@ class Checker:
 
     def _acquired(self, entry: Entry) -> None:
         term, session = entry.details
+        self._held = term
         self._last_taken = (entry.who, term)
         other = self._term_of_session.setdefault(session, term)
         if other != term:
             self._broken("session led twice", f"{session} took term {term} after {other}")
 
     def _released(self, entry: Entry) -> None:
+        term, _ = entry.details
         process = self._processes.get(entry.who)
+        if self._held is not None and term != self._held:
+            self._broken("released another's term", f"{entry.who} {term}, held is {self._held}")
         if process is not None and (process.working or process.paused) is not None:
             self._broken("released at work", f"{entry.who} in term {process.working}")
 
@@ -240,13 +253,16 @@ class Checker:
         self._received.clear()
         self._highest_begun = self._highest_received = 0
         self._restored_at = self._at
+        self._held = None
+        self._attempts.clear()
+        self._results.clear()
         # Its work may have yet to begin: the answer is under way.
         self._from_before.add(self._last_taken)
         for process in self._processes.values():
             process.knew, process.told_changes = process.told_changes, set()
             if process.leads is not None:
                 self._from_before.add((process.node, process.leads))
-        self._open_jobs.clear()
+        self._forgotten |= self._from_before
 
     def _listed(self, entry: Entry) -> None:
         (seconds,) = entry.details
@@ -254,13 +270,26 @@ class Checker:
             self._broken("two listed", f"for {seconds:.1f} s")
 
     def _job(self, entry: Entry) -> None:
-        state, job = entry.details
-        if state == "open":
-            self._open_jobs.setdefault(job, self._at)
-        else:
-            self._open_jobs.pop(job, None)
-            if state == "lost":
+        state, job, *rest = entry.details
+        match state:
+            case "lost":
                 self._broken("job lost", f"{job} was taken off without a result")
+            case "asked":
+                attempt, term = rest
+                first = self._attempts.setdefault((job, attempt), term)
+                if first != term:
+                    self._broken(
+                        "polled twice", f"attempt {attempt} of {job} in {first} and {term}"
+                    )
+            case "result":
+                (due_ms,) = rest
+                last = self._results.get(job, 0)
+                if due_ms < last:
+                    self._broken("result went back", f"{job}: that of {due_ms} after {last}")
+                self._results[job] = due_ms
+            case "forgotten":
+                self._attempts.clear()
+                self._results.clear()
 
     # -- what was told ---------------------------------------------------------------------
 
@@ -276,6 +305,9 @@ class Checker:
                 if process.leads != term:
                     self._broken("told twice", f"{entry.who} lost {term}, led {process.leads}")
                 process.leads = None
+                self._from_before.discard((entry.who, term))
+                if rest[0] == "crashed":
+                    self._broken("failed", f"{entry.who}'s candidate crashed in term {term}")
                 if rest[0] == "stepped_down":
                     process.stepped_down_at = self._at
             case "suspended" | "resumed":
@@ -296,6 +328,3 @@ class Checker:
 
     def _failed(self, entry: Entry) -> None:
         self._broken("failed", f"{entry.who}: {' '.join(map(str, entry.details))}")
-
-    def _left(self, entry: Entry) -> None:
-        self._broken("left behind", " ".join(map(str, entry.details)))

@@ -47,6 +47,7 @@ class Commits:
             case cmd.KvDelete(key) if self._paths.root.startswith(key):
                 self._schedules_changed = self._now()
                 self.open_jobs.clear()
+                self._tell(What.JOB, "", "forgotten", "")
             case cmd.SessionDestroy(session_id, expired):
                 self._tell(What.INVALIDATED, session_id, "expired" if expired else "destroyed")
             case cmd.Register():
@@ -64,17 +65,20 @@ class Commits:
     def _txn(self, ops: tuple[TxnOp, ...]) -> None:
         leader, term = self._paths.leader, self._paths.term
         self._written(ops)
-        first, second = ops[0], ops[1] if len(ops) > 1 else None
-        if second is None:
-            return
-        if first.key == leader and second.verb is TxnVerb.LOCK:
-            if first.verb is TxnVerb.CHECK_INDEX:
-                self._locked(What.ACQUIRED, second)
-        elif first.key == term and second.verb is TxnVerb.UNLOCK:
-            self._locked(What.RELEASED, second)
+        raises = any(op.key == term and op.verb is TxnVerb.CAS for op in ops)
+        for op in ops:
+            if op.key == leader and op.verb is TxnVerb.LOCK and raises:
+                self._locked(What.ACQUIRED, op)
+            elif op.key == leader and op.verb is TxnVerb.UNLOCK:
+                self._locked(What.RELEASED, op)
 
     def _locked(self, what: What, op: TxnOp) -> None:
-        record = json.loads(op.value)
+        try:
+            record = json.loads(op.value)
+        except ValueError:
+            return  # an operator's
+        if what is What.RELEASED and record.get("state") != "vacant":
+            return  # an operator releases by hand, and leaves the record
         self._tell(what, record["node"], record["term"], op.session)
 
     def _written(self, ops: tuple[TxnOp, ...]) -> None:
@@ -86,12 +90,16 @@ class Commits:
                 self._tell(What.WROTE, node, int(term), "work")
             elif op.key.startswith(self._polls.jobs):
                 self._job(op, results)
+            elif op.key in results:
+                result = json.loads(op.value)
+                self._tell(What.JOB, "", "result", result["schedule"], result["due_ms"])
 
     def _job(self, op: TxnOp, results: set[str]) -> None:
         job = op.key.removeprefix(self._polls.jobs)
         if op.verb is TxnVerb.SET:
             record = json.loads(op.value)
             self._tell(What.WROTE, "", record["term"], f"job {job}")
+            self._tell(What.JOB, "", "asked", job, record["attempt"], record["term"])
             self.open_jobs.setdefault(job, self._now())
             return
         since = self.open_jobs.pop(job, None)

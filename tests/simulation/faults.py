@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.history import What
 from tests.simulation.operator import ACTS
+from tests.simulation.work import LEAST_GRACE_S
 
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet, Member
@@ -144,11 +145,11 @@ class Faults:
 
     def _freeze(self, member: Member) -> None:
         member.freeze()
-        self._lasting(member.thaw, self._some_time())
+        self._lasting(member.thaw, self._random.choice((SHORT, LONG)))
 
     def _hang(self, member: Member) -> None:
         member.hang()
-        self._lasting(member.thaw)
+        self._lasting(member.thaw, self._some_time())
         self._lasting(member.start, LONG)
 
     def _stop(self, member: Member) -> None:
@@ -211,11 +212,14 @@ class Faults:
         later(self._random.uniform(5.0, 12.0), "restore")
 
     def _blind_leader(self, member: Member) -> None:
-        """Its answers come late; then its questions do not arrive any more, and just then its
-        session ends: the worst moment that there is for a lease."""
+        """Its answers come as late as they may; then its questions do not arrive any more, and just
+        then its session ends: the worst moment that there is for a lease. Its work takes nearly as
+        long to stop as it may."""
         network, world = self._fleet.network, self._fleet.world
         question, answer = member.node_ways
-        late_s = self._random.uniform(0.3, 0.95)
+        timing = member.node.settings.timing
+        late_s = timing.read_deadline * self._random.uniform(0.7, 0.97)
+        member.temper.stop_s = min(0.8 * timing.fence_grace, LEAST_GRACE_S)
         network.set(*answer, delay_s=(late_s, late_s))
 
         def blind() -> None:

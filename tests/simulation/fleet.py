@@ -27,7 +27,7 @@ from tests.simulation.history import History, What
 from tests.simulation.operator import Operator, act
 from tests.simulation.outside import PollerWires, Receiver
 from tests.simulation.plan import Plan
-from tests.simulation.work import ShownWork, Temper
+from tests.simulation.work import LEAST_GRACE_S, ShownWork, Temper
 
 WORKLOADS = ("coord.cluster_health:ClusterHealth", "coord.polling.orchestrator:PollOrchestrator")
 SCHEDULES = {"s0": 5.0, "s1": 12.0}
@@ -67,7 +67,7 @@ class Member:
         self.agent = fleet.consul.agent(f"host-{number + 1}")
         self.agent.clock_rate = plan.agent_rates[number]
         self.node_ways = ((self.name, self.agent.endpoint), (self.agent.endpoint, self.name))
-        self.harmed = self.temper.stop_s > 0
+        self.harmed = self.temper.stop_s > LEAST_GRACE_S
         self.node = SimulatedNode(
             fleet.world,
             settings_of(self.name, plan.timings[number]),
@@ -75,7 +75,7 @@ class Member:
             random=self._random,
             rate=plan.rates[number],
             wall_skew_ms=self._random.choice((0, 0, -300, 300)),
-            http=PollerWires(fleet.world, fleet.network, self._random, self.name),
+            http=PollerWires(fleet.world, fleet.network, self._random, self.name, fleet.polled_in),
             extra_work=self._work,
             on_event=self._on_event,
             on_exit=self._on_exit,
@@ -131,7 +131,7 @@ class Member:
     def hang(self) -> None:
         """Let its event loop block."""
         if self.node.running and not self.node.frozen:
-            self.tell(What.FROZEN)
+            self.tell(What.HUNG)
             self.node.hang()
 
     def thaw(self) -> None:
@@ -200,6 +200,8 @@ class Fleet:
         self.schedules = SCHEDULES
         self.working: dict[str, int] = {}
         """The term in which each node's work runs; while it stands still too."""
+        self.polled_in: dict[str, int] = {}
+        """The newest term that each poller was asked in."""
         self.begun = 0
         """How often work has begun."""
         self._worker: Member | None = None

@@ -16,7 +16,9 @@ class What(StrEnum):
     EXITED = "exited"
     """A process has ended; its status: 0 after a graceful end."""
     FROZEN = "frozen"
-    """A process stands still: frozen from outside, or its event loop is blocked."""
+    """A process stands still."""
+    HUNG = "hung"
+    """Its event loop is blocked."""
     THAWED = "thawed"
     """It goes on."""
     STOPPING = "stopping"
@@ -48,11 +50,11 @@ class What(StrEnum):
     LISTED = "listed"
     """Several instances of the leader's service passed in the catalog: for so many seconds."""
     JOB = "job"
-    """A poll's job was written down (open) or taken off (done, with or without a result)."""
+    """Of a poll: an attempt is written down before it is made (asked: job, attempt, term), a
+    result is (result: schedule, when it was due), a job is taken off without one (lost), or all of
+    it was deleted (forgotten)."""
     PHASE = "phase"
     """A part of the history begins."""
-    LEFT = "left"
-    """Something is left behind at the end: what, which."""
 
 
 class Entry(NamedTuple):

@@ -7,6 +7,7 @@ made, and nothing else in the tests reaches into the code like this.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from coord.candidate import CoordinatorCandidate
-from coord.consul import ConsulError, TxnOp, TxnResult
+from coord.consul import ConsulError, ConsulRefused, TxnOp, TxnResult
 from coord.coordinator import Coordinator
 from coord.election import commands as cmd
 from coord.election import events as ev
@@ -25,19 +26,44 @@ from coord.election.reasons import Cause, LostReason, TakeoverOutcome
 from coord.election.tenure import Tenure, Work
 from coord.election.timing import Timing
 from coord.leader_key import LeaderKey
-from coord.leadership import Leadership, Lease
+from coord.leadership import FencedWriteFailed, Leadership, Lease
+from coord.polling.writer import FencedWriter
 from coord.registration import CandidateService
+from tests.simulation.outside import Receiver
 
 Plant = contextlib.AbstractContextManager[None]
 MUTANTS: dict[str, Callable[[], Plant]] = {}
 """Every deliberate fault, by its name: a context in which it is planted."""
 
 
-def mutant(plant: Callable[[], Iterator[None]]) -> Callable[[], Plant]:
-    """Name it in `MUTANTS`."""
-    made = contextlib.contextmanager(plant)
-    MUTANTS[plant.__name__] = made
-    return made
+FOUND_BY: dict[str, frozenset[str]] = {}
+"""By which rules of the checker each counts as found: those that tell of just that mistake."""
+
+TWO = frozenset(
+    {
+        "two at work",
+        "acted in an old term",
+        "term used twice",
+        "term went back",
+        "session led twice",
+        "released at work",
+        "stale write landed",
+    }
+)
+
+
+def mutant(
+    *rules: str,
+) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Plant]]:
+    """Name it in `MUTANTS`; it counts as found by these rules, or by any that tell of two."""
+
+    def named(plant: Callable[[], Iterator[None]]) -> Callable[[], Plant]:
+        made = contextlib.contextmanager(plant)
+        MUTANTS[plant.__name__] = made
+        FOUND_BY[plant.__name__] = frozenset(rules) or TWO
+        return made
+
+    return named
 
 
 def swapped(owner: Any, name: str, make: Callable[[Any], Any]) -> Any:
@@ -48,7 +74,7 @@ def swapped(owner: Any, name: str, make: Callable[[Any], Any]) -> Any:
 # -- the lease -------------------------------------------------------------------------------
 
 
-@mutant
+@mutant()
 def lease_counted_from_the_reply() -> Iterator[None]:
     """A confirmation counts from when it came, not from when it was asked for."""
 
@@ -59,7 +85,7 @@ def lease_counted_from_the_reply() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def guard_does_not_look_at_the_clock() -> Iterator[None]:
     """Work may go on until it is told to stop, however late that is."""
     with (
@@ -69,7 +95,7 @@ def guard_does_not_look_at_the_clock() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def confirmed_by_renewing_the_session() -> Iterator[None]:
     """The session lives, so the lock must be ours."""
 
@@ -95,7 +121,7 @@ def confirmed_by_renewing_the_session() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def confirmed_by_a_default_read() -> Iterator[None]:
     """Consul's leader of yesterday may vouch for ours."""
 
@@ -114,7 +140,7 @@ def confirmed_by_a_default_read() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def resumed_without_reading_again() -> Iterator[None]:
     """Contact is back: so we lead on."""
 
@@ -130,7 +156,7 @@ def resumed_without_reading_again() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def work_that_does_not_stop_is_left_alone() -> Iterator[None]:
     """It will stop sometime."""
 
@@ -139,8 +165,25 @@ def work_that_does_not_stop_is_left_alone() -> Iterator[None]:
             None if isinstance(command, cmd.EndProcess) else do(self, command)
         )
 
+    def make_tick(tick: Any) -> Any:
+        def remembering(self: Tenure, now: float, contact: Any) -> Any:
+            self._ticked_at = now  # type: ignore[attr-defined]
+            return tick(self, now, contact)
+
+        return remembering
+
+    def wake_at(self: Tenure) -> float | None:
+        """Not again and again at once, for want of the end that was asked for."""
+        at: float | None = real_wake_at(self)
+        if self.work is Work.STOPPING and at is not None:
+            at = max(at, getattr(self, "_ticked_at", at) + 0.5)
+        return at
+
+    real_wake_at: Any = Tenure.wake_at.fget  # type: ignore[attr-defined]
     with (
         swapped(CoordinatorCandidate, "_do", make),
+        swapped(Tenure, "tick", make_tick),
+        patch.object(Tenure, "wake_at", property(wake_at)),
         patch("coord.testing.node.SimulatedWatchdog.arm", lambda self, key, deadline: None),
     ):
         yield
@@ -149,21 +192,21 @@ def work_that_does_not_stop_is_left_alone() -> Iterator[None]:
 # -- taking over -----------------------------------------------------------------------------
 
 
-@mutant
+@mutant()
 def no_quarantine() -> Iterator[None]:
     """Consul's lock-delay will do."""
     with patch.object(Timing, "quarantine", lambda self, fenced=None: 0.0):
         yield
 
 
-@mutant
+@mutant()
 def quarantine_skipped_at_a_first_start() -> Iterator[None]:
     """There is no key, so there was no leader."""
     with _trusted(lambda cause: cause is Cause.FIRST_START):
         yield
 
 
-@mutant
+@mutant()
 def clean_mark_trusted_across_a_deletion() -> Iterator[None]:
     """The key is gone, so whoever had it has stopped."""
     with _trusted(lambda cause: cause is Cause.DELETED):
@@ -195,7 +238,7 @@ def _trusted(trusted: Callable[[Cause], bool]) -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def predecessors_own_time_ignored() -> Iterator[None]:
     """Whoever led before stopped as soon as we would have."""
 
@@ -206,7 +249,7 @@ def predecessors_own_time_ignored() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def wait_goes_on_for_another_vacancy() -> Iterator[None]:
     """The key was vacant before and is vacant now: it has been all the time."""
 
@@ -233,7 +276,7 @@ def wait_goes_on_for_another_vacancy() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def acquire_without_the_vacancys_index() -> Iterator[None]:
     """Whatever vacancy there is, the lock is free."""
 
@@ -264,7 +307,7 @@ def acquire_without_the_vacancys_index() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def unknown_outcome_taken_for_a_refusal() -> Iterator[None]:
     """No answer means no."""
 
@@ -291,7 +334,7 @@ def _permissive() -> Any:
     return {**TABLE, State.ACQUIRING: acquiring}
 
 
-@mutant
+@mutant()
 def lock_index_as_the_term() -> Iterator[None]:
     """Consul counts acquisitions already."""
 
@@ -302,7 +345,7 @@ def lock_index_as_the_term() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def term_from_its_key_alone() -> Iterator[None]:
     """If there is no term yet, the first is 1."""
 
@@ -313,7 +356,7 @@ def term_from_its_key_alone() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant("led again at once")
 def cool_down_ignored() -> Iterator[None]:
     """Who stepped down may lead again at once."""
     with patch.object(Campaign, "cool", lambda self, now: None):
@@ -323,7 +366,7 @@ def cool_down_ignored() -> Iterator[None]:
 # -- giving back -----------------------------------------------------------------------------
 
 
-@mutant
+@mutant()
 def released_before_the_work_has_stopped() -> Iterator[None]:
     """It is being stopped, after all."""
 
@@ -340,14 +383,14 @@ def released_before_the_work_has_stopped() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def a_session_leads_twice() -> Iterator[None]:
     """It is still good, so why make another."""
     with _sessions_kept():
         yield
 
 
-@mutant
+@mutant("released another's term")
 def a_release_of_any_term() -> Iterator[None]:
     """A release needs no more than the session, which is still good, too."""
 
@@ -393,7 +436,7 @@ def _sessions_kept() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant("over budget")
 def processes_of_a_node_share_a_check() -> Iterator[None]:
     """One check for each node is enough."""
 
@@ -412,7 +455,7 @@ def processes_of_a_node_share_a_check() -> Iterator[None]:
 # -- what is believed ------------------------------------------------------------------------
 
 
-@mutant
+@mutant("told twice", "two at work")
 def stale_reply_accepted() -> Iterator[None]:
     """An answer is an answer, whenever it was asked for."""
 
@@ -427,7 +470,7 @@ def stale_reply_accepted() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def writes_are_not_fenced() -> Iterator[None]:
     """The guard was asked; that must do."""
 
@@ -439,7 +482,7 @@ def writes_are_not_fenced() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant()
 def a_restored_consul_is_trusted() -> Iterator[None]:
     """Indexes that go back mean nothing."""
 
@@ -457,7 +500,7 @@ def a_restored_consul_is_trusted() -> Iterator[None]:
 # -- what is told, and left ------------------------------------------------------------------
 
 
-@mutant
+@mutant("told twice")
 def losing_is_told_twice() -> Iterator[None]:
     """To be sure that it is heard."""
 
@@ -471,7 +514,7 @@ def losing_is_told_twice() -> Iterator[None]:
         yield
 
 
-@mutant
+@mutant("left behind")
 def the_leaders_service_is_left() -> Iterator[None]:
     """The agent will see to it."""
 
@@ -482,4 +525,46 @@ def the_leaders_service_is_left() -> Iterator[None]:
         pass
 
     with patch.object(Coordinator, "retire", retire), patch.object(Coordinator, "tidy", tidy):
+        yield
+
+
+# -- what stands outside ---------------------------------------------------------------------
+
+
+@mutant()
+def the_watchdog_is_never_armed() -> Iterator[None]:
+    """A blocked event loop will see by itself that its time is over."""
+    with patch("coord.testing.node.SimulatedWatchdog.arm", lambda self, key, deadline: None):
+        yield
+
+
+@mutant("stale write taken")
+def the_receiver_does_not_fence() -> Iterator[None]:
+    """Whoever sends it will have asked whether it leads."""
+
+    def take(self: Receiver, sender: str, term: int) -> None:
+        self._on_message(sender, term, True)
+
+    with patch.object(Receiver, "take", take):
+        yield
+
+
+@mutant("result went back", "polled twice")
+def batches_have_no_sequence() -> Iterator[None]:
+    """The fence keeps out what is late."""
+
+    async def commit(self: FencedWriter, ops: Any) -> None:
+        while ops:
+            try:
+                result = await self._leadership.txn(ops)
+            except ConsulRefused:
+                raise
+            except ConsulError:
+                await asyncio.sleep(0.25)
+                continue
+            if not result.ok:
+                raise FencedWriteFailed(self._leadership.term, result.errors)
+            return
+
+    with patch.object(FencedWriter, "_commit", commit):
         yield

@@ -45,12 +45,15 @@ class PollerWires(httpx.AsyncBaseTransport):
     never answered.
     """
 
-    def __init__(self, world: World, network: Sends, random: Random, source: str) -> None:
+    def __init__(
+        self, world: World, network: Sends, random: Random, source: str, newest: dict[str, int]
+    ) -> None:
+        """`newest`: the newest term that each poller has seen, from whichever node."""
         self._world = world
         self._network = network
         self._random = random
         self._source = source
-        self._highest: dict[str, int] = {}
+        self._highest = newest
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one poll; answers when the poller has, or never."""

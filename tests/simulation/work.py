@@ -13,6 +13,9 @@ from coord.leadership import FencedWriteFailed, Leadership
 from coord.supervisor import ChildSpec
 from tests.simulation.history import What
 
+LEAST_GRACE_S = 0.25
+"""Work that takes longer to stop may end with its process, where it has to stop at once."""
+
 WRITES_KEY = "service/{election}/work/value"
 
 
