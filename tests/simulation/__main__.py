@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.simulation.batch import Batch, replay
+from tests.simulation.numbers import positive
 
 INTERRUPTED = 130
 LONGEST_S = 1_000_000.0
@@ -18,7 +19,7 @@ HISTORIES = Path(".cache/simulation")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 if no promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=_positive, default=200, help="default: %(default)s")
+    parser.add_argument("--seeds", type=positive, default=200, help="default: %(default)s")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed")
     parser.add_argument("--seed", type=int, help="run this one seed again, and show its history")
     parser.add_argument("--seconds", type=_seconds, default=300.0, help="of faults, in each world")
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--write-docs", action="store_true", help="put what it comes to into docs/reliability.md"
     )
-    parser.add_argument("--workers", type=_positive, help="processes; default: one for each core")
+    parser.add_argument("--workers", type=positive, help="processes; default: one for each core")
     given = parser.parse_args(arguments)
     if given.seed is not None and given.write_docs:
         parser.error("--write-docs goes with many seeds, not with --seed")
@@ -39,12 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped before all seeds were run", file=sys.stderr)
         return INTERRUPTED
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

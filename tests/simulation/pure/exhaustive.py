@@ -29,6 +29,7 @@ from election_space import Found, Space
 from election_worlds import WORLDS
 
 from coord.election.machine import Election
+from tests.simulation.numbers import positive
 
 DEPTH = 12
 """How many events deep the searches go, unless told otherwise."""
@@ -156,11 +157,11 @@ def totals(results: Sequence[Result]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure.exhaustive")
-    parser.add_argument("--depth", type=int, default=DEPTH, help="events (default 12)")
-    parser.add_argument("--candidates", type=int, help="2 or 3 or more (default: 2 and 3)")
+    parser.add_argument("--depth", type=positive, default=DEPTH, help="events (default 12)")
+    parser.add_argument("--candidates", type=positive, help="2 or 3 or more (default: 2 and 3)")
     parser.add_argument("--faults", type=int, help="in one history at most, of all kinds; 0 to 3")
     parser.add_argument("--world", choices=list(WORLDS), help="begin there only")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--workers", type=positive, default=2, help="processes (default 2)")
     parser.add_argument("--json", type=Path, help="write the results there as well")
     told = parser.parse_args(arguments)
     numbers = (2, 3) if told.candidates is None else (told.candidates,)

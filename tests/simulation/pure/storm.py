@@ -29,6 +29,7 @@ from election_model import Action
 from election_storm import Storm
 
 from coord.election.machine import Election
+from tests.simulation.numbers import positive
 
 STEPS = 8_000
 """How long a history is, before it must come to rest."""
@@ -143,8 +144,8 @@ def lines_of(report: PureReport, first_seed: int) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure.storm")
-    parser.add_argument("--elections", type=int, default=1_000_000)
-    parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+    parser.add_argument("--elections", type=positive, default=1_000_000)
+    parser.add_argument("--workers", type=positive, default=2, help="processes (default 2)")
     parser.add_argument("--seed", type=int, help="the first seed (default: any)")
     told = parser.parse_args(arguments)
     first_seed = randbelow(10**9) if told.seed is None else told.seed
