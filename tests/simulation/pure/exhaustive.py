@@ -164,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=positive, default=2, help="processes (default 2)")
     parser.add_argument("--json", type=Path, help="write the results there as well")
     told = parser.parse_args(arguments)
+    if told.candidates == 1:
+        parser.error("--candidates 1: take 2 or more")
     numbers = (2, 3) if told.candidates is None else (told.candidates,)
     wanted = searches(told.depth, numbers)
     if told.faults is not None or not wanted:
