@@ -69,8 +69,6 @@ class Checker:
         self._at = 0.0
         self._restored_at = float("-inf")
         self._last_taken = ("", 0)
-        self._held: int | None = None
-        """The term that was taken last."""
         self._attempts: dict[tuple[str, int], int] = {}
         """In which term each attempt at a poll was made."""
         self._results: dict[str, int] = {}
@@ -230,17 +228,16 @@ class Checker:
 
     def _acquired(self, entry: Entry) -> None:
         term, session = entry.details
-        self._held = term
         self._last_taken = (entry.who, term)
         other = self._term_of_session.setdefault(session, term)
         if other != term:
             self._broken("session led twice", f"{session} took term {term} after {other}")
 
     def _released(self, entry: Entry) -> None:
-        term, _ = entry.details
+        term, _, said = entry.details
         process = self._processes.get(entry.who)
-        if self._held is not None and term != self._held:
-            self._broken("released another's term", f"{entry.who} {term}, held is {self._held}")
+        if said is not None and term != said:
+            self._broken("released another's term", f"{entry.who} {term}, the term is {said}")
         if process is not None and (process.working or process.paused) is not None:
             self._broken("released at work", f"{entry.who} in term {process.working}")
 
@@ -253,7 +250,6 @@ class Checker:
         self._received.clear()
         self._highest_begun = self._highest_received = 0
         self._restored_at = self._at
-        self._held = None
         self._attempts.clear()
         self._results.clear()
         # Its work may have yet to begin: the answer is under way.

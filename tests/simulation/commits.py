@@ -35,6 +35,8 @@ class Commits:
         self._leaders: dict[tuple[str, str], bool] = {}
         self._hosts: dict[str, bool] = {}
         self._listed_since: float | None = None
+        self._term: int | None = None
+        """What the term key says, where that is known."""
         consul.on_commit(self._commit)
 
     def _commit(self, index: int, command: cmd.Command, result: Any) -> None:
@@ -42,9 +44,14 @@ class Commits:
             case cmd.Txn(ops):
                 if isinstance(result, TxnResult) and result.ok:
                     self._txn(ops)
+            case cmd.KvPut(key, value) if key == self._paths.term:
+                self._term = int(value) if value.isdigit() else None
             case cmd.KvPut(key) if key.startswith(self._polls.schedules):
                 self._schedules_changed = self._now()
+            case cmd.KvDelete(key) if key == self._paths.term:
+                self._term = None
             case cmd.KvDelete(key) if self._paths.root.startswith(key):
+                self._term = None
                 self._schedules_changed = self._now()
                 self.open_jobs.clear()
                 self._tell(What.JOB, "", "forgotten", "")
@@ -55,6 +62,7 @@ class Commits:
             case cmd.Deregister(node, service_id):
                 self._deregistered(node, service_id)
             case cmd.Restore():
+                self._term = None
                 self._schedules_changed = self._now()
                 self.open_jobs.clear()
                 self._leaders.clear()
@@ -79,7 +87,11 @@ class Commits:
             return  # an operator's
         if what is What.RELEASED and record.get("state") != "vacant":
             return  # an operator releases by hand, and leaves the record
-        self._tell(what, record["node"], record["term"], op.session)
+        if what is What.ACQUIRED:
+            self._term = record["term"]
+            self._tell(what, record["node"], record["term"], op.session)
+        else:
+            self._tell(what, record["node"], record["term"], op.session, self._term)
 
     def _written(self, ops: tuple[TxnOp, ...]) -> None:
         """What the work wrote, fenced or not: that it is fenced must show in what lands."""

@@ -30,6 +30,7 @@ NODE_KINDS: Final = (
     "blind_leader",
     "lonely_step_down",
     "restore_a_vacancy",
+    "meddled_step_down",
 )
 LINK_KINDS: Final = (
     "cut_node",
@@ -199,17 +200,30 @@ class Faults:
                 self._cut_node_questions(other)
 
     def _restore_a_vacancy(self, member: Member) -> None:
-        """Consul goes back to when the lock had been handed over, and somebody else leads."""
-        world = self._fleet.world
+        """Consul goes back to when the lock had been handed over; somebody else leads by then, and
+        cannot ask just now."""
+        fleet, world = self._fleet, self._fleet.world
         self._lonely_step_down(member)
 
-        def later(after_s: float, name: str) -> None:
-            world.at(
-                world.time + after_s, lambda: None if self._over else self._fleet.operate(name)
-            )
+        def snapshot() -> None:
+            fleet.operate("snapshot")
 
-        later(0.05, "snapshot")
-        later(self._random.uniform(5.0, 12.0), "restore")
+        def restore() -> None:
+            if self._over:
+                return
+            if fleet.at_work is not None:
+                self._cut_node_questions(fleet.at_work)
+            fleet.operate("restore")
+
+        world.at(world.time + 0.05, snapshot)
+        world.at(world.time + self._random.uniform(5.0, 12.0), restore)
+
+    def _meddled_step_down(self, member: Member) -> None:
+        """Somebody writes the term key just when the leader gives way."""
+        self._fleet.operate("edit_term")
+        self._fleet.world.at(
+            self._fleet.world.time + self._random.uniform(0.0, 0.02), member.step_down
+        )
 
     def _blind_leader(self, member: Member) -> None:
         """Its answers come as late as they may; then its questions do not arrive any more, and just
@@ -226,7 +240,7 @@ class Faults:
             if self._over:
                 return
             network.cut(*question)
-            self._fleet.operate(self._random.choice(("destroy_session", "release")))
+            self._fleet.operate(self._random.choice(("destroy_session", "release", "release")))
 
         def mend() -> None:
             sound = network.kind(*answer) or network.default

@@ -36,7 +36,7 @@ class What(StrEnum):
     ACQUIRED = "acquired"
     """The lock was taken: node, term, session."""
     RELEASED = "released"
-    """The lock was given back: node, term, session."""
+    """The lock was given back: node, term, session, and what the term key says by then."""
     INVALIDATED = "invalidated"
     """A session ended in Consul."""
     RESTORED = "restored"

@@ -71,7 +71,7 @@ def draw(
     random = Random(f"plan {seed}")
     some = [kind for kind in kinds if random.random() < random.choice((0.2, 0.5, 0.9))]
     chosen = some or [random.choice(kinds)]
-    odd = random.random() < 0.25
+    odd = random.random() < 0.4
     timing = random.choice(TIMINGS)
     return Plan(
         seed=seed,
@@ -80,7 +80,7 @@ def draw(
         rates=tuple(_rate(random) for _ in range(nodes)),
         agent_rates=tuple(_rate(random) for _ in range(nodes)),
         server_rates=tuple(_rate(random) for _ in range(SERVERS)),
-        timings=tuple(random.choice(TIMINGS) if odd else timing for _ in range(nodes)),
+        timings=tuple(random.choice(TIMINGS[2:]) if odd else timing for _ in range(nodes)),
         every_s=random.choice((0.8, 1.5, 3.0) if storm else (1.5, 4.0, 8.0, 15.0)),
         weights={kind: random.choice((0.3, 1.0, 1.0, 3.0)) for kind in chosen},
         on_leader=0.95 if storm else random.choice((0.3, 0.7, 0.9)),
