@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -16,6 +17,13 @@ from tests.simulation.plan import SERVERS, Plan
 @pytest.fixture
 def fleet() -> Iterator[Fleet]:
     """Three nodes, of which one leads; nothing is done to them but by the test."""
+    with fleet_of(Timing()) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def fleet_of(timing: Timing) -> Iterator[Fleet]:
+    """As `fleet`, with those settings."""
     be_quiet()
     plan = Plan(
         seed=1,
@@ -24,7 +32,7 @@ def fleet() -> Iterator[Fleet]:
         rates=(1.0,) * 3,
         agent_rates=(1.0,) * 3,
         server_rates=(1.0,) * SERVERS,
-        timings=(Timing(),) * 3,
+        timings=(timing,) * 3,
         every_s=1.0,
         weights={},
         on_leader=0.0,
@@ -36,8 +44,10 @@ def fleet() -> Iterator[Fleet]:
     for member in made.members:
         member.start()
     made.run_for(20.0)
-    yield made
-    made.world.close()
+    try:
+        yield made
+    finally:
+        made.world.close()
 
 
 def leader_of(fleet: Fleet) -> Member:
