@@ -25,6 +25,10 @@ RESTORE_LIMIT_S = 6.0
 lets one go on for longer without confirming."""
 
 
+RESTORE_NOTICED_S = 12.0
+"""After that long every node has looked at a Consul that was restored, and told what it found."""
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A promise that was broken: which, when (true time in seconds), and what was seen."""
@@ -315,8 +319,10 @@ class Checker:
                 self._told_change(process, term, rest[0])
 
     def _told_change(self, process: _Process, term: int, new_leader: str) -> None:
-        # One whose record names nobody is told of as such; several may follow on one another.
-        if new_leader and (term, new_leader) in process.told_changes:
+        # One whose record names nobody is told of as such; several may follow on one another. And
+        # who is told of just before a restore is noticed is told of again as what it led to.
+        noticed = self._at - self._restored_at > RESTORE_NOTICED_S
+        if new_leader and noticed and (term, new_leader) in process.told_changes:
             self._broken("told twice", f"{process.node}: {new_leader} leads {term}")
         process.told_changes.add((term, new_leader))
 
