@@ -46,10 +46,8 @@ class _Process:
     """What is known of one process."""
 
     node: str
-    boot: int
     excused: bool = False
     """It was harmed, so that it may have to end itself."""
-    frozen: bool = False
     working: int | None = None
     """The term it works in, as far as it may: none while it stands still."""
     paused: int | None = None
@@ -94,7 +92,6 @@ class Checker:
             What.STARTED: self._started,
             What.EXITED: self._exited,
             What.FROZEN: self._frozen,
-            What.THAWED: self._thawed,
             What.HUNG: self._hung,
             What.BEGUN: self._begun,
             What.ENDED: self._ended,
@@ -130,8 +127,8 @@ class Checker:
     # -- processes -------------------------------------------------------------------------
 
     def _started(self, entry: Entry) -> None:
-        boot, excused = entry.details
-        self._processes[entry.who] = _Process(entry.who, boot, excused)
+        _, excused = entry.details
+        self._processes[entry.who] = _Process(entry.who, excused)
 
     def _exited(self, entry: Entry) -> None:
         (status,) = entry.details
@@ -144,15 +141,12 @@ class Checker:
 
     def _frozen(self, entry: Entry) -> None:
         process = self._processes[entry.who]
-        process.frozen = process.excused = True
+        process.excused = True
         process.paused, process.working = process.working or process.paused, None
 
     def _hung(self, entry: Entry) -> None:
         """A blocked event loop is blocked by something that it does: its work may well go on."""
         self._processes[entry.who].excused = True
-
-    def _thawed(self, entry: Entry) -> None:
-        self._processes[entry.who].frozen = False
 
     # -- work ------------------------------------------------------------------------------
 

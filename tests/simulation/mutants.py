@@ -125,9 +125,6 @@ def confirmed_by_renewing_the_session() -> Iterator[None]:
 def confirmed_by_a_default_read() -> Iterator[None]:
     """Consul's leader of yesterday may vouch for ours."""
 
-    def make(txn: Any) -> Any:
-        return txn
-
     async def observe(self: LeaderKey, deadline: float) -> ev.KeyView:
         ops = (TxnOp.kv_get(self._paths.leader), TxnOp.kv_get(self._paths.term))
         result = await self._consul.txn(ops, deadline_s=deadline)
