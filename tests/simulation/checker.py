@@ -230,6 +230,9 @@ class Checker:
         other = self._term_of_session.setdefault(session, term)
         if other != term:
             self._broken("session led twice", f"{session} took term {term} after {other}")
+        # Only a restore lets somebody take the same term once more: that is news.
+        for process in self._processes.values():
+            process.told_changes.discard((term, entry.who))
 
     def _released(self, entry: Entry) -> None:
         term, _, said = entry.details
