@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coord.config.values import parse_name
 from coord.node_type import EligibleWhy, NodeType
+from coord.records import DEFAULT_PRIORITY
 
 if TYPE_CHECKING:
     from coord.config import Settings
@@ -20,6 +21,8 @@ class Identity:
 
     boot_id: new for each process start, so that a restarted node is not taken for its former self.
     advertise: host:port at which others reach this process.
+    priority: how much it is wanted as a successor.
+    workloads: the names of its coordination work.
 
     Raises:
         ValueError: the name of the node or of the election cannot stand in a path.
@@ -32,6 +35,8 @@ class Identity:
     eligible_why: EligibleWhy
     boot_id: str
     advertise: str
+    priority: int = DEFAULT_PRIORITY
+    workloads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.node, self.election, self.boot_id):
@@ -61,4 +66,6 @@ def make_identity(
         eligible_why=eligibility.why,
         boot_id=boot_id or new_boot_id(),
         advertise=str(settings.advertise or bound or settings.listen),
+        priority=settings.priority,
+        workloads=settings.workloads,
     )

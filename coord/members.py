@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from coord.consul import (
@@ -23,12 +24,16 @@ from coord.consul import (
     ServiceInstance,
 )
 from coord.election.reasons import WhyNot
-from coord.records import MAX_DELAY_MS, MAX_TERM, POLLER_SERVICE, Paths
+from coord.records import MAX_DELAY_MS, MAX_PRIORITY, MAX_TERM, POLLER_SERVICE, Paths
+from coord.registration import TIMING_TOLD
 
 T = TypeVar("T")
 
 MAX_TEXT = 256
 """The longest text that is taken over from the catalog, in characters."""
+
+MAX_WORKLOAD = 64
+"""The longest name of a workload that is taken over, in characters."""
 
 GONE = "gone"
 """The state of a member whose check fails: its process ended, hangs, or its host is lost."""
@@ -80,7 +85,10 @@ class Member:
         same as the enum, None too for a word of a newer version.
     status: the worst of its checks, those of its Consul node included.
     check_status: its own check alone.
-    fenced_within_ms: None where it does not say.
+    fenced_within_ms: None where it does not say. Likewise for candidates alone:
+    priority: how much it is wanted as a successor.
+    workloads: the names of its coordination work.
+    timing_ms: `lease`, `lock_delay` and others that it tells, in milliseconds, by their names.
     """
 
     role: Role
@@ -97,6 +105,9 @@ class Member:
     fenced_within_ms: int | None
     consul_node: str
     service_id: str
+    priority: int | None = None
+    workloads: tuple[str, ...] = ()
+    timing_ms: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def reason(self) -> WhyNot | None:
@@ -215,7 +226,15 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         fenced_within_ms=_number(meta.get("fenced_within_ms"), MAX_DELAY_MS),
         consul_node=cut(instance.node),
         service_id=cut(instance.id),
+        priority=_number(meta.get("priority"), MAX_PRIORITY),
+        workloads=tuple(cut(w, MAX_WORKLOAD) for w in meta.get("workloads", "").split(",") if w),
+        timing_ms=_timing(meta),
     )
+
+
+def _timing(meta: Mapping[str, str]) -> Mapping[str, int]:
+    told = {name: _number(meta.get(f"{name}_ms"), MAX_DELAY_MS) for name in TIMING_TOLD}
+    return MappingProxyType({name: ms for name, ms in told.items() if ms is not None})
 
 
 def leader_instance(instance: ServiceInstance) -> LeaderInstance:

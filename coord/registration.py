@@ -41,6 +41,19 @@ NOTE = "the event loop runs"
 SETTLE_S = 5.0
 """A state that lasts as long as this is told in the service's meta."""
 
+MAX_META = 512
+"""The longest value that Consul takes in a service's meta, in bytes."""
+
+TIMING_TOLD = (
+    "lease",
+    "fence_grace",
+    "confirm_interval",
+    "check_ttl",
+    "lock_delay",
+    "takeover_delay",
+)
+"""What a candidate tells of its timing in its service's meta, each in milliseconds as `…_ms`."""
+
 FRESH_S = 1.0
 """So long after Consul's servers have answered it is taken for granted that they can be told."""
 
@@ -128,6 +141,12 @@ class CandidateService(TtlService):
             "fenced_within_ms": str(round(timing.fenced_within * 1000)),
             "version": version("coord"),
         }
+        if identity.eligible:
+            self._meta |= {
+                "priority": str(identity.priority),
+                "workloads": ",".join(identity.workloads)[:MAX_META],
+                **{f"{name}_ms": str(round(getattr(timing, name) * 1000)) for name in TIMING_TOLD},
+            }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
         self.heard_at = float("-inf")

@@ -25,7 +25,7 @@ CONNECTION_FIELDS = ("election", *CONSUL_FIELDS)
 """What a command needs that only looks at Consul."""
 
 _BOOL_FIELDS = frozenset({"eligible", "consul_ssl", "consul_ssl_verify"})
-_NODE_FIELDS = ("node", "node_type", "eligible", "election", "listen", "advertise")
+_NODE_FIELDS = ("node", "node_type", "eligible", "election", "priority", "listen", "advertise")
 _METAVARS = {
     "listen": "HOST:PORT",
     "advertise": "HOST:PORT",
@@ -33,6 +33,7 @@ _METAVARS = {
     "session_checks": "NAMES",
     "workloads": "NAMES",
     "poller_capacity": "N",
+    "priority": "N",
     "max_restarts": "N",
     "min_nodes": "N",
 }

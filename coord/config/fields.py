@@ -22,6 +22,7 @@ from coord.config.values import (
     parse_name,
     shown,
 )
+from coord.records import MAX_PRIORITY
 
 _Number = TypeVar("_Number", int, float)
 LogFormat = Literal["auto", "json", "console"]
@@ -93,6 +94,12 @@ def _positive(value: _Number) -> _Number:
     raise InvalidValueError("it is zero", "it must be more")
 
 
+def _priority(value: int) -> int:
+    if value <= MAX_PRIORITY:
+        return value
+    raise InvalidValueError(f"it is {value}", f"it must be from 0 to {MAX_PRIORITY}")
+
+
 def _type_text(value: object) -> str:
     if isinstance(value, str) and value.strip() and value.strip().isprintable():
         return value.strip()
@@ -106,6 +113,7 @@ Duration = Annotated[
 ]
 Bool = Annotated[bool, BeforeValidator(parse_bool)]
 Count = Annotated[int, BeforeValidator(parse_count)]
+Priority = Annotated[Count, AfterValidator(_priority)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 ReadableFile = Annotated[Path, AfterValidator(_file), BeforeValidator(_path)]
 Address = Annotated[

@@ -38,6 +38,7 @@ from coord.config.fields import (
     NodeTypeText,
     PositiveCount,
     PositiveDuration,
+    Priority,
     ReadableFile,
     Secret,
 )
@@ -55,7 +56,7 @@ from coord.config.sources import (
 from coord.config.values import HostPort, consul_url, format_duration
 from coord.election.timing import Timing
 from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
-from coord.records import MAX_DELAY_MS
+from coord.records import DEFAULT_PRIORITY, MAX_DELAY_MS
 
 if TYPE_CHECKING:
     from coord.consul.address import ConsulAddress
@@ -120,6 +121,10 @@ class Settings(BaseSettings):
         None, description="Whether this node may lead; else its type says it."
     )
     election: Name = Field("coordinator", description="Name of the election.")
+    priority: Priority = Field(
+        DEFAULT_PRIORITY,
+        description="Of several candidates, the one with the highest follows, from 0 to 1000.",
+    )
 
     election_interval: Duration = Field(5.0, description="Look at the leader key this often.")
     takeover_delay: Duration = Field(

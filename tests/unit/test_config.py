@@ -136,7 +136,7 @@ def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
     values |= dict.fromkeys(("restart_window", "health_interval"), "7s")
     values |= dict.fromkeys(("listen", "advertise", "consul_addr"), "h:1")
     values |= dict.fromkeys(("eligible", "consul_ssl", "consul_ssl_verify"), "true")
-    values |= dict.fromkeys(("poller_capacity", "max_restarts", "min_nodes"), "2")
+    values |= dict.fromkeys(("poller_capacity", "priority", "max_restarts", "min_nodes"), "2")
     values |= {"log_format": "json", "log_level": "debug"}
     values |= {name: str(file) for name in Settings.model_fields if name.endswith("_file")}
     values |= dict.fromkeys(("consul_cacert", "consul_client_cert", "consul_client_key"), str(file))
@@ -273,6 +273,8 @@ BAD: list[tuple[str, object]] = [
     ("poller_token", "two words"),
     ("poller_token", "é"),
     ("poller_token", 5),
+    ("priority", "1001"),
+    ("priority", "-1"),
     ("poller_capacity", "0"),
     ("poller_capacity", "-1"),
     ("poller_capacity", "1.5"),

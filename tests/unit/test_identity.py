@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from coord.node_type import EligibleWhy, NodeType
 
 
 def test_identity_of_settings() -> None:
-    settings = Settings(environ={}, node="web-ng-02", election="east", listen="[::1]:81")
+    settings = Settings(
+        environ={}, node="web-ng-02", election="east", listen="[::1]:81", priority="7"
+    )
     identity = make_identity(settings, boot_id="b1")
     assert identity == Identity(
         node="web-ng-02",
@@ -24,6 +27,8 @@ def test_identity_of_settings() -> None:
         eligible_why=EligibleWhy.NODE_TYPE_MAY_LEAD,
         boot_id="b1",
         advertise="[::1]:81",
+        priority=7,
+        workloads=("cluster-health", "poll-orchestrator"),
     )
 
 
@@ -52,7 +57,12 @@ def test_where_others_reach_it(
 @pytest.mark.parametrize("field", ["node", "election", "boot_id"])
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ü"])
 def test_names_that_cannot_stand_in_a_path_are_refused(field: str, name: str) -> None:
-    names = {"node": "core-1", "election": "coordinator", "boot_id": "b1", field: name}
+    names: dict[str, Any] = {
+        "node": "core-1",
+        "election": "coordinator",
+        "boot_id": "b1",
+        field: name,
+    }
     with pytest.raises(InvalidValueError):
         Identity(
             node_type=NodeType.CORE,

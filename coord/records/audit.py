@@ -1,0 +1,47 @@
+"""What operators did: one entry for each operation, with who, why and what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import Field
+
+from coord.records.base import Name, Record, Term
+from coord.records.control import Actor, Reason, RequestId
+from coord.records.paths import Paths
+
+
+class AuditRecord(Record):
+    """One operation.
+
+    operation: step_down, transfer, force_release, pause, resume, drain, undrain, purge.
+    node: whom it concerns: who led, who is drained; "" for pause and resume.
+    to: whom a transfer names.
+    expected_term: the term that it was decided on; 0 where it concerns none.
+    outcome: "begun" until it is known; then a word of `coord.operations.Outcome`.
+    detail: what came of it, in a sentence.
+    at, finished_at: UTC, by the operator's clock.
+    new_leader, new_term, gap_ms: who leads since, and how long nobody worked, where known.
+    """
+
+    KIND: ClassVar[str] = "audit entry"
+
+    operation: str = Field(min_length=1, max_length=64)
+    node: Name = ""
+    to: Name = ""
+    actor: Actor
+    reason: Reason
+    request_id: RequestId
+    at: datetime
+    expected_term: Term = 0
+    outcome: str = Field(default="begun", max_length=64)
+    detail: str = Field(default="", max_length=1000)
+    finished_at: datetime | None = None
+    new_leader: Name = ""
+    new_term: Term = 0
+    gap_ms: int | None = Field(default=None, ge=0, le=10**10)
+
+    def key(self, paths: Paths) -> str:
+        """Where it stands: names sort by time, and a later write of the same operation is its."""
+        return f"{paths.audit}{round(self.at.timestamp() * 1000):013d}-{self.request_id}"

@@ -1,0 +1,66 @@
+"""What every record in Consul is: versioned JSON that older and newer readers understand."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from coord.election.lookout import MAX_TERM as MAX_TERM
+from coord.records.paths import check_name
+
+MAX_DELAY_MS = 3_600_000
+
+
+class RecordError(ValueError):
+    """A record in Consul cannot be read; `field` names the part that is wrong, "" the whole."""
+
+    def __init__(self, record: str, field: str, detail: str) -> None:
+        where = f"{record}.{field}" if field else record
+        super().__init__(f"{where}: {detail}")
+        self.record = record
+        self.field = field
+
+
+def _checked_name(value: Any) -> Any:
+    return check_name("name", value) if isinstance(value, str) and value else value
+
+
+Name = Annotated[str, BeforeValidator(_checked_name), Field(max_length=128)]
+Term = Annotated[int, Field(ge=0, le=MAX_TERM, strict=True)]
+DelayMs = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True)]
+
+
+class Record(BaseModel):
+    """A versioned JSON record. Unknown fields of newer writers are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    KIND: ClassVar[str] = "record"
+
+    v: int = Field(default=1, ge=1, strict=True)
+
+    def encode(self) -> bytes:
+        """The record as it is stored: readable in the Consul UI, fields in their order."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        return json.dumps(data, ensure_ascii=False).encode()
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Self:
+        """Read a record.
+
+        Raises:
+            RecordError: it is not a record of this kind; names the field.
+        """
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise RecordError(cls.KIND, field, first["msg"]) from None
+
+
+def utc(wall_ms: int) -> datetime:
+    """Wall-clock milliseconds since 1970 as an aware UTC time, for records and display only."""
+    return datetime.fromtimestamp(wall_ms / 1000, tz=UTC)
