@@ -9,6 +9,7 @@ Exit codes, of every command:
     2   wrong usage, or settings that cannot be used
     3   Consul cannot be reached, or has no leader
     4   the Consul token does not permit this
+    6   `coord doctor` found something critical
     70  an internal error, or a node that had to end
     130 interrupted
 """
@@ -38,6 +39,9 @@ class _Entry:
 _COMMANDS: dict[str, _Entry] = {
     "node": _Entry("Run", "coord.cli.node:node", "Run one node in the foreground."),
     "status": _Entry("Look", "coord.cli.status:status", "Show the cluster as Consul has it."),
+    "doctor": _Entry(
+        "Look", "coord.cli.doctor:doctor", "Find what is wrong, and what to do about it."
+    ),
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),

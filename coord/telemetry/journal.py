@@ -258,7 +258,7 @@ async def read(
         raise ValueError(f"limit is {limit}; it must be at least 1")
     reply = await consul.kv_list(paths.journal, consistency=consistency)
     entries = sorted(reply.value, key=lambda entry: _sort_key(paths, entry.key))
-    return tuple(_decoded(paths, entry) for entry in entries[-limit:])
+    return tuple(decode_entry(paths, entry) for entry in entries[-limit:])
 
 
 def _may_be_named(key: str) -> bool:
@@ -274,7 +274,8 @@ def _sort_key(paths: Paths, key: str) -> tuple[int, str]:
     return (int(match["ms"]) if match else -1, key)
 
 
-def _decoded(paths: Paths, entry: KVEntry) -> JournalEntry:
+def decode_entry(paths: Paths, entry: KVEntry) -> JournalEntry:
+    """Make sense of one key below `paths.journal`. Never fails: what is wrong it says."""
     match = _KEY.fullmatch(entry.key.removeprefix(paths.journal))
     key = _clean_text(entry.key)
     at_ms = int(match["ms"]) if match else None
