@@ -173,7 +173,7 @@ _LEADER = {
         Subject.LEADER,
         _W,
         "Somebody holds the leader key, but no leader is found in discovery: its work has not "
-        "started, is suspended, or hangs.",
+        "started, is suspended, or hangs; or the token may not read that service.",
         "Ask the leader's /api/health, and look into its log. If it hangs: `coord force-release`.",
         momentary=True,
     ),
@@ -198,7 +198,7 @@ _SESSIONS = {
         Subject.SESSIONS,
         _C,
         "The leader's session would not protect as it should: its lock-delay is shorter than told, "
-        "or the key would be deleted with it.",
+        "the key would be deleted with it, or it has no TTL to end it where all else fails.",
         "It was not made by coord. Let another lead: `coord force-release`.",
     ),
     Code.SESSION_WITHOUT_CHECK: Entry(
@@ -287,6 +287,14 @@ _CONTROLS = {
         _W,
         "Every candidate is drained: a vacancy lasts for 30 s, until one leads as a last resort.",
         "`coord undrain NODE` for one of them.",
+    ),
+    Code.DRAINED_LEADER: Entry(
+        Subject.CONTROLS,
+        _W,
+        "The leader is drained, others are there, and it leads on: it does not see that it is "
+        "drained, or led as a last resort.",
+        "`coord step-down` lets one of the others follow.",
+        momentary=True,
     ),
     Code.REQUEST_UNANSWERED: Entry(
         Subject.CONTROLS,

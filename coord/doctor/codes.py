@@ -68,6 +68,7 @@ class Code(StrEnum):
     PAUSED = "paused"
     PAUSE_EXPIRED = "pause_expired"
     ALL_DRAINED = "all_drained"
+    DRAINED_LEADER = "drained_leader"
     REQUEST_UNANSWERED = "request_unanswered"
     REQUEST_LEFT_OVER = "request_left_over"
     CONTROL_UNREADABLE = "control_unreadable"

@@ -15,7 +15,7 @@ async def apply(consul: ConsulApi, paths: Paths, findings: Iterable[Finding]) ->
     for fix in (fix for finding in findings for fix in finding.fixes):
         try:
             why_not = await _do(consul, paths, fix)
-        except ConsulError as error:
+        except (ConsulError, ValueError) as error:  # ValueError: an id that no path can hold
             why_not = str(error)
         done.append(Fixed(fix, not why_not, why_not))
     return tuple(done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from coord.clock import Clock
@@ -31,9 +31,10 @@ from coord.doctor.facts import (
     Journal,
     JournalKey,
     Sessions,
+    on_candidate,
     session_name,
 )
-from coord.members import Seen, cut, read_instances
+from coord.members import Listing, Seen, cut, read_instances
 from coord.records import AuditRecord, Paths, RecordError
 from coord.rights import CONSUL_SERVICE
 from coord.status import ClusterStatus, read_status
@@ -72,11 +73,12 @@ async def gather(consul: ConsulApi, paths: Paths, here: Here, *, clock: Clock) -
         _agent(consul), _local_services(consul), _keys(consul, paths)
     )
     every = (*candidates.items, *leaders.items)
+    sessions = await _sessions(consul, paths, status, keys)
     return Facts(
         at_ms=at_ms,
         election=paths.election,
         here=here,
-        status=status,
+        status=_not_blind(status, sessions),
         read_ms=read_ms,
         agent=agent,
         servers=frozenset(instance.node for instance in consuls.items),
@@ -84,12 +86,21 @@ async def gather(consul: ConsulApi, paths: Paths, here: Here, *, clock: Clock) -
         check_ids=MappingProxyType({i.id: _own_checks(i) for i in candidates.items}),
         lost_nodes=frozenset(i.node for i in every if _lost(i)),
         local_services=local,
-        sessions=await _sessions(consul, paths, status, keys),
+        sessions=sessions,
         controls_seen=keys.seen(paths.control),
         controls=controls_of(keys.below(paths.control), paths),
         journal=_journal(keys, paths),
         audit=_audit(keys, paths),
     )
+
+
+def _not_blind(status: ClusterStatus, sessions: Sessions) -> ClusterStatus:
+    """Where no candidate is seen, but sessions that hang on the checks of some: they were kept
+    back, and nobody must say that there are none."""
+    there = any(on_candidate(session, status.election) for session in sessions.named)
+    if status.candidates.items or not there:
+        return status
+    return replace(status, candidates=Listing(Seen.UNKNOWN))
 
 
 async def _out_of_contact(

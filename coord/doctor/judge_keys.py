@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coord.doctor.codes import Code, Severity
-from coord.doctor.facts import SERF_CHECK, Facts
+from coord.doctor.facts import SERF_CHECK, Facts, on_candidate
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.election.timing import LOCK_DELAY_RANGE_S
@@ -125,8 +125,7 @@ def sessions(facts: Facts) -> Iterator[Finding]:
     assert facts.status is not None
     if facts.status.leader.locked:
         yield from _holder(facts, facts.status)
-    if facts.status.candidates.seen is Seen.KNOWN:
-        yield from _orphans(facts)
+    yield from _orphans(facts)
 
 
 def _holder(facts: Facts, status: ClusterStatus) -> Iterator[Finding]:
@@ -140,6 +139,10 @@ def _holder(facts: Facts, status: ClusterStatus) -> Iterator[Finding]:
     if session.behavior != "release":
         said = f"The leader's session has the behavior {session.behavior}, not release."
         yield found(Code.SESSION_SETTINGS_WRONG, said, session.id, "behavior")
+    if session.ttl_s is None:
+        said = "The leader's session has no TTL."
+        severe = Severity.WARNING
+        yield found(Code.SESSION_SETTINGS_WRONG, said, session.id, "ttl", severity=severe)
     if not least_s - 0.001 <= session.lock_delay_s <= most_s:
         said = (
             f"The leader's session has a lock-delay of {session.lock_delay_s:g} s; it is to be "
@@ -161,19 +164,14 @@ def _own_checks(facts: Facts, service_id: str) -> frozenset[str]:
 
 
 def _orphans(facts: Facts) -> Iterator[Finding]:
+    """A session that hangs on a candidate's check ends with it, by Consul itself: it is no orphan,
+    whether or not that candidate is seen from here."""
     assert facts.status is not None
-    alive = {check for m in passing(facts) for check in _own_checks(facts, m.service_id)}
     for session in facts.sessions.named:
-        if session.id == facts.status.leader.session or alive & set(session.checks):
+        if session.id == facts.status.leader.session or on_candidate(session, facts.election):
             continue
         holds = session.id in facts.sessions.holding
         fix = Fix(kind=FixKind.DESTROY_SESSION, target=session.id, name=session.name)
         said = f"Session {session.id}, {session.name}, belongs to no candidate that lives"
         said += " and holds a key of the election." if holds else "."
-        yield found(
-            Code.ORPHANED_SESSION,
-            said,
-            session.id,
-            severity=Severity.WARNING,
-            fixes=() if holds else (fix,),
-        )
+        yield found(Code.ORPHANED_SESSION, said, session.id, fixes=() if holds else (fix,))

@@ -12,7 +12,7 @@ from coord.doctor.judge_consul import passing
 from coord.election.states import State
 from coord.members import LeaderInstance, Member, Seen
 from coord.records import Paths
-from coord.status import ClusterStatus
+from coord.status import ClusterStatus, Condition
 
 _WITHOUT = (State.JOINING.value, State.STOPPED.value)
 """States in which a candidate has no session yet, or no more."""
@@ -75,6 +75,8 @@ def services(facts: Facts) -> Iterator[Finding]:
         if member.gone and member.node in running:
             said = f"Candidate {member.node}: an earlier process of it is still registered."
             yield _stale(facts, said, member, paths.candidate_service, fix=sound)
+    if status.leader.condition is Condition.NOT_PERMITTED:
+        return
     for item in status.leader_service.items:
         gone = item.status is CheckStatus.CRITICAL
         if gone and not (status.leader.locked and _is_of(item, status)):

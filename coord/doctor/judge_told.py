@@ -64,6 +64,9 @@ def controls(facts: Facts) -> Iterator[Finding]:
     if there and there <= set(asked.drained):
         said = f"Every candidate is drained: {', '.join(sorted(there))}."
         yield found(Code.ALL_DRAINED, said, *there)
+    leader = facts.status.leader_node if facts.status else None
+    if leader is not None and leader in asked.drained and there - set(asked.drained):
+        yield found(Code.DRAINED_LEADER, f"{leader} is drained and leads.", leader)
 
 
 def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:

@@ -90,11 +90,16 @@ class _Probe:
             case "node_prefix":
                 return await _sees(self._consul.catalog_nodes(), lambda reply: bool(reply.value))
             case "session_prefix" if self._holder:
-                session = self._consul.session_info(self._holder)
-                return await _sees(session, lambda found: found is not None)
+                return await self._sees_session(self._holder)
             case "agent_prefix":
                 return await _may(self._consul.agent_self())
         return None
+
+    async def _sees_session(self, session: str) -> bool | None:
+        try:
+            return await _sees(self._consul.session_info(session), lambda found: found is not None)
+        except ValueError:  # what stands on the key is no session's id
+            return None
 
     async def _sees_service(self, name: str) -> bool | None:
         """What is not listed may not be there; Consul's own service always is."""

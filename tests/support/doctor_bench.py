@@ -99,13 +99,20 @@ class Ward:
         return id_
 
     async def new_session(
-        self, node: str, checks: list[str], *, lock_delay_s: float = 2.0, **asked: Any
+        self,
+        node: str,
+        checks: list[str],
+        *,
+        lock_delay_s: float = 2.0,
+        ttl_s: float | None = FOR_EVER_S,
+        **asked: Any,
     ) -> str:
         """A session as the candidate `node` makes it, but for what is asked."""
         return await self.consul.session_create(
             name=f"{self.paths.election} candidate {node}",
             checks=checks,
             lock_delay_s=lock_delay_s,
+            ttl_s=ttl_s,
             **asked,
         )
 

@@ -326,6 +326,14 @@ async def test_session_with_wrong_settings(ward: Ward, wrong: dict[str, object])
     assert [f.severity for f in settings] == [Severity.CRITICAL]
 
 
+async def test_session_without_a_ttl(ward: Ward) -> None:
+    await ward.candidate("core-1", session=False)
+    await _leads_with(ward, ["serfHealth", _check(ward)], ttl_s=None)
+    report = await ward.examine()
+    assert codes(report) == {Code.SESSION_SETTINGS_WRONG}
+    assert report.severity is Severity.WARNING
+
+
 async def test_orphaned_session(sound: Ward) -> None:
     orphan = await sound.new_session("core-9", ["serfHealth"])
     report = await sound.examine()
@@ -425,10 +433,15 @@ async def test_pause_expired(sound: Ward) -> None:
 
 
 async def test_all_drained(sound: Ward) -> None:
-    await sound.control(sound.paths.drain("core-1"))
-    assert await sound.found() == set()
     await sound.control(sound.paths.drain("core-2"))
+    assert await sound.found() == set()
+    await sound.control(sound.paths.drain("core-1"))
     assert await sound.found() == {Code.ALL_DRAINED}
+
+
+async def test_the_leader_is_drained(sound: Ward) -> None:
+    await sound.control(sound.paths.drain("core-1"))
+    assert await sound.found() == {Code.DRAINED_LEADER}
 
 
 async def test_request_unanswered(sound: Ward) -> None:

@@ -159,6 +159,19 @@ async def test_without_a_sight_of_sessions_none_is_missed(
     assert Subject.SESSIONS in {skipped.subject for skipped in report.skipped}
 
 
+async def test_without_a_sight_of_candidates_their_sessions_are_no_orphans(
+    locked_down: ConsulAgent, root: ConsulClient, paths: Paths
+) -> None:
+    """Whoever may see Consul's own service and not the candidates' is told that there are none."""
+    kept = tuple(r for r in rules(Role.OPERATOR, paths) if r.name != paths.candidate_service)
+    report = await examined(locked_down, paths, *kept, fix=True)
+    assert not {Code.ORPHANED_SESSION, Code.NO_CANDIDATES} & codes(report)
+    assert Subject.CANDIDATES in {skipped.subject for skipped in report.skipped}
+    assert report.fixed == ()
+    of_ours = [s for s in await root.session_list() if s.name.startswith(paths.election)]
+    assert len(of_ours) == 2
+
+
 async def test_without_a_sight_of_controls_nothing_is_said_of_them(
     locked_down: ConsulAgent, paths: Paths
 ) -> None:
