@@ -35,7 +35,8 @@ class ExitCode(enum.IntEnum):
 
 EPILOG = (
     "Exit codes: 0 done; 1 an answer that is not good news; 2 wrong usage or settings; "
-    "3 Consul cannot be reached; 4 not permitted; 5 refused (Act alone); 70 internal error; 130 interrupted."
+    "3 Consul cannot be reached; 4 not permitted; 5 refused (Act alone); 70 internal error; "
+    "130 interrupted."
 )
 
 

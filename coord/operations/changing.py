@@ -37,6 +37,7 @@ class Change:
         self._released_ms: int | None = None
         self._why = ""
         self._acquired_ms = 0
+        self._session = ""
         self._node = ""
         self._term = 0
         self._works_ms: int | None = None
@@ -90,14 +91,15 @@ class Change:
         leader = scene.leader
         term = leader.term or scene.term.value or 0
         if self._released_ms is None or not leader.locked:
-            if self._term and not leader.locked:
+            if self._session and not leader.locked:
                 # Whoever had it lost it again: the wait for a leader begins anew.
-                self._node, self._term, self._works_ms, self._told = "", 0, None, None
-                self._released_ms = at_ms
+                self._session, self._node, self._term = "", "", 0
+                self._works_ms, self._told, self._released_ms = None, None, at_ms
             return
         self._went_back = term <= self._plan.basis.term
-        if (leader.node, term) != (self._node, self._term):
-            self._node, self._term = leader.node, term
+        self._node, self._term = leader.node, term
+        if leader.session != self._session:
+            self._session = leader.session
             self._acquired_ms, self._works_ms, self._told = at_ms, None, None
             steps.append(self._step(StepKind.ACQUIRED, at_ms, leader.node, term=term))
         if self._works_ms is None and (self._node, self._term) in scene.working:
@@ -123,7 +125,7 @@ class Change:
         waits = self._plan.waits
         if self._works_ms is not None:
             return self._works_ms + TELLING_MS
-        if self._term:
+        if self._session:
             until = self._acquired_ms + round(waits.start_s * 1000)
         elif self._released_ms is not None:
             takeover_ms = round(waits.takeover_s * 1000)
@@ -183,7 +185,7 @@ class Change:
         return self._works_ms - self._released_ms, {}
 
     def _too_late(self) -> Verdict:
-        if self._term:
+        if self._session:
             return Verdict(
                 word=OutcomeWord.NOT_WORKING,
                 detail=f"{self._node or 'somebody'} holds the lock under term {self._term}, but "
@@ -228,7 +230,7 @@ class Change:
 
     def so_far(self) -> str:
         """See `Course`."""
-        if self._works_ms is not None or self._term:
+        if self._session:
             return f"{self._node} has taken over, under term {self._term}"
         if self._released_ms is not None:
             return "the lock was given back, and nobody has taken over yet"
