@@ -30,6 +30,7 @@ def cautions(
         *_of_leader(status, found, member),
         *_of_records(status, controls, found),
         *_of_node(status, found),
+        *_of_versions(status, found),
     ]
     return tuple(sorted(said, key=lambda caution: not caution.serious))
 
@@ -55,25 +56,35 @@ def _of_succession(status: ClusterStatus, controls: Controls, found: Preview) ->
             serious=found.interrupts,
         )
         return
-    why = {s.why_not for s in others}
-    if found.interrupts and why == {WhyNot.DRAINED.value}:
-        yield Caution(
-            WarningCode.ONLY_DRAINED,
-            "all other candidates are drained: one of them leads as a last resort, after 30 s",
-            serious=True,
-        )
-    elif found.interrupts and why and why <= {WhyNot.COOLING_DOWN.value, WhyNot.DRAINED.value}:
-        yield Caution(
-            WarningCode.ONLY_COOLING,
-            "all other candidates stay back for a while after having led",
-            serious=True,
-        )
-    elif found.leader is not None:
+    if found.leader is None:
+        return
+    if not found.interrupts:
+        leads = found.ask.node == found.leader.node
         yield Caution(
             WarningCode.NOBODY_ELSE,
-            "no other candidate can lead now"
-            + ("; the same node comes back after a while" if found.interrupts else ""),
-            serious=found.interrupts,
+            f"nobody else is there to follow: {found.leader.node} leads on until another comes"
+            if leads
+            else "no other candidate can lead now",
+        )
+        return
+    why = {s.why_not for s in others if s.why_not != WhyNot.CHECK_CRITICAL.value}
+    forced = found.ask.operation is Operation.FORCE_RELEASE
+    back = "" if forced else "; the same node comes back after a while"
+    if why == {WhyNot.DRAINED.value}:
+        yield Caution(
+            WarningCode.ONLY_DRAINED,
+            f"all other candidates are drained: they lead as a last resort alone{back}",
+            serious=True,
+        )
+    elif why and why <= {WhyNot.COOLING_DOWN.value, WhyNot.DRAINED.value}:
+        yield Caution(
+            WarningCode.ONLY_COOLING,
+            f"all other candidates stay back for a while after having led{back}",
+            serious=True,
+        )
+    else:
+        yield Caution(
+            WarningCode.NOBODY_ELSE, f"no other candidate can lead now{back}", serious=True
         )
 
 
@@ -147,6 +158,25 @@ def _of_records(status: ClusterStatus, controls: Controls, found: Preview) -> It
         yield Caution(
             WarningCode.PAUSE_ENDED,
             "the pause that stands has run out, and nobody has taken it away",
+        )
+
+
+def _of_versions(status: ClusterStatus, found: Preview) -> Iterator[Caution]:
+    """Who is too old to know of what lasts: they tell no priority."""
+    if found.ask.operation not in (Operation.PAUSE, Operation.DRAIN):
+        return
+    old = sorted(
+        {
+            m.node
+            for m in status.candidates.items
+            if m.passing and m.priority is None and found.ask.node in ("", m.node)
+        }
+    )
+    if old:
+        yield Caution(
+            WarningCode.OLD_NODES,
+            f"too old to know of it, and so not kept from leading: {', '.join(old)}",
+            serious=True,
         )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from coord.election.campaign import COOL_LEAST_S
+from coord.election.lookout import HEIR_TURN_S
 from coord.election.timing import CLOCK_TOLERANCE, ROUND_TRIPS_S, Timing
 from coord.members import Member
 from coord.operations.model import Gap, Phase, PhaseName, Source, Waits
@@ -15,7 +17,7 @@ from coord.operations.model import Gap, Phase, PhaseName, Source, Waits
 MARGIN_S = 5.0
 """What is waited beyond every expectation, in seconds: machines are busy."""
 
-FALL_BACK_MS = 1000
+FALL_BACK_MS = round(HEIR_TURN_S * 1000)
 """How long the others wait for the one that a transfer names, in milliseconds."""
 
 START_MS = 50
@@ -86,6 +88,14 @@ def quarantine(told: Told, timing: Timing) -> tuple[int, Source]:
     return round(longest), Source.OWN_SETTINGS if guessed else Source.FLEET
 
 
+def come_back_ms(timing: Timing, *, alone: bool) -> int:
+    """How long a leader that stepped down stays back where nobody else leads, in milliseconds.
+
+    alone: no other candidate is there that is not drained.
+    """
+    return round((COOL_LEAST_S if alone else min(timing.cool_down, timing.last_resort)) * 1000)
+
+
 def waits(told: Told, timing: Timing) -> Waits:
     """How long each part of an outcome is waited for, at the most.
 
@@ -98,5 +108,5 @@ def waits(told: Told, timing: Timing) -> Waits:
         stop_s=timing.shutdown_timeout + MARGIN_S,
         takeover_s=timing.last_resort + quarantine_ms / 1000 + MARGIN_S,
         start_s=2 * MARGIN_S,
-        told_s=TOLD_S + 2 * MARGIN_S,
+        told_s=TOLD_S + timing.cool_down + MARGIN_S,
     )

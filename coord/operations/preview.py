@@ -9,10 +9,17 @@ from coord.election.timing import Timing
 from coord.members import Member, Seen, best_by_node
 from coord.operations.asks import Ask, Operation
 from coord.operations.cautions import cautions
-from coord.operations.gap import FALL_BACK_MS, Told, forced, handed_over, waits
+from coord.operations.gap import (
+    FALL_BACK_MS,
+    Told,
+    come_back_ms,
+    forced,
+    handed_over,
+    waits,
+)
 from coord.operations.model import Basis, Gap, Leading, Preview, Refused, Successor
 from coord.operations.refusals import refusal
-from coord.operations.successors import successors
+from coord.operations.successors import followers, successors
 from coord.records import Paths
 from coord.status.model import ClusterStatus
 from coord.status.rows import leading_member
@@ -38,7 +45,7 @@ def preview(
         return refused
     member = leading_member(status.candidates.items, status.leader)
     following = successors(status.candidates.items, controls, leader.node if leader else "")
-    interrupts = leader is not None and _interrupts(ask, leader)
+    interrupts = leader is not None and _interrupts(ask, leader, following)
     told = Told(
         leader=member,
         successor=_likely(status, following, ask),
@@ -96,10 +103,12 @@ def control_key(paths: Paths, ask: Ask) -> str:
     return paths.drain(ask.node)
 
 
-def _interrupts(ask: Ask, leader: Leading) -> bool:
+def _interrupts(ask: Ask, leader: Leading, following: list[Successor]) -> bool:
     if ask.operation.of_leader:
         return True
-    return ask.operation is Operation.DRAIN and ask.node == leader.node
+    # One that is drained leads on while nobody else is there to follow.
+    drains_it = ask.operation is Operation.DRAIN and ask.node == leader.node
+    return drains_it and bool(followers(following))
 
 
 def _likely(status: ClusterStatus, following: list[Successor], ask: Ask) -> Member | None:
@@ -118,5 +127,8 @@ def _gap(
     if any(s.ready for s in following):
         fall_back = ask.operation is Operation.TRANSFER
         return replace(gap, until_ms=gap.expected_ms + FALL_BACK_MS) if fall_back else gap
-    # Whoever is left, the leader included, comes when the vacancy is that old, if not before.
-    return replace(gap, until_ms=round(timing.last_resort * 1000) + gap.expected_ms)
+    if ask.operation is Operation.FORCE_RELEASE:
+        # Whoever is left comes when the vacancy is that old, if not before.
+        return replace(gap, until_ms=round(timing.last_resort * 1000) + gap.expected_ms)
+    back_ms = come_back_ms(timing, alone=not followers(following))
+    return replace(gap, until_ms=back_ms + gap.expected_ms)

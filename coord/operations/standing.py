@@ -1,7 +1,8 @@
 """The course of an operation that lasts: a pause, a drain, and their ends. Pure.
 
-It is done once those whom it concerns say so. A node says it some seconds after it has seen it;
-one that is not there, or of a version that does not know of it, is not waited for.
+A drain is done once the node says so, some seconds after it has seen it; one that is not there, or
+of a version that does not know of it, is not waited for. A pause is done once it stands: candidates
+see it at once, and say that they are paused only while nobody leads.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Standing:
         self._open: dict[str, str] = {}
         self._silent: dict[str, str] = {}
         self._superseded = False
+        self._leader = ""
 
     @property
     def past_recall(self) -> bool:
@@ -46,16 +48,18 @@ class Standing:
         """See `Course`."""
         self._seen_once = True
         self._superseded = self._is_superseded(scene)
-        leader = scene.leader.node if scene.leader.locked else ""
+        self._leader = scene.leader.node if scene.leader.locked else ""
         found = best_by_node(scene.candidates.items)
         self._open, self._silent = {}, {}
         steps: list[Step] = []
-        for node in self._concerned(found, leader):
+        for node in self._concerned(found):
             member = found.get(node)
             if member is None or not member.passing:
                 self._silent[node] = NOT_THERE
             elif member.priority is None:
                 self._silent[node] = TOO_OLD
+            elif self._cannot_say(node):
+                continue
             elif not self._says_so(member):
                 self._open[node] = member.why_not or member.state
             elif node not in self._told:
@@ -68,14 +72,20 @@ class Standing:
         ends = self._operation in (Operation.RESUME, Operation.UNDRAIN)
         return scene.asked_by != ("" if ends else self._plan.ask.request_id)
 
-    def _concerned(self, found: Mapping[str, Member], leader: str) -> list[str]:
+    def _concerned(self, found: Mapping[str, Member]) -> list[str]:
         if self._plan.ask.node:
             return [self._plan.ask.node]
         return [
             node
             for node, member in found.items()
-            if member.passing and member.eligible is not False and node != leader
+            if member.passing and member.eligible is not False and node != self._leader
         ]
+
+    def _cannot_say(self, node: str) -> bool:
+        """Whether the node has no way to say that it has seen it, and does as it is asked."""
+        if self._plan.ask.node:
+            return node == self._leader
+        return self._leader != ""
 
     def _says_so(self, member: Member) -> bool:
         reason = WhyNot.parse(member.why_not)
@@ -117,6 +127,8 @@ class Standing:
 
     def _done(self) -> Verdict:
         detail = self._what()
+        if self._operation is Operation.DRAIN and self._plan.ask.node == self._leader:
+            detail += "; it leads on, as nobody else was there to follow, until another comes"
         absent = sorted(n for n, why in self._silent.items() if why == NOT_THERE)
         old = sorted(n for n, why in self._silent.items() if why == TOO_OLD)
         if absent:

@@ -35,6 +35,13 @@ def successors(candidates: Iterable[Member], controls: Controls, leader: str) ->
     return sorted(found, key=lambda s: (not s.ready, -s.priority, s.node))
 
 
+def followers(found: Iterable[Successor]) -> list[Successor]:
+    """Those that a drained leader makes way for: they are there and not drained, whatever else
+    may keep them from leading just now."""
+    absent = (WhyNot.NOT_ELIGIBLE, WhyNot.CHECK_CRITICAL, WhyNot.DRAINED)
+    return [each for each in found if WhyNot.parse(each.why_not) not in absent]
+
+
 def candidate_of(member: Member, controls: Controls) -> Successor:
     """One candidate: whether it could take over now."""
     return Successor(

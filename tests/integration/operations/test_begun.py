@@ -363,27 +363,22 @@ async def test_the_leader_becomes_who_was_to_be_drained(
 
 
 async def test_a_pause_and_its_end(operator: Operator, paths: Paths, standby: str) -> None:
-    doing = operator.start(await operator.planned(Operation.PAUSE, for_s=90.0))
-    await doing.seen(StepKind.REQUESTED)
+    outcome = await (await operator.act(Operation.PAUSE, for_s=90.0)).outcome()
+    assert (outcome.ok, outcome.stands) == (True, True)
     pause = (await read_controls(operator.consul, paths)).pause
     assert pause is not None
     assert pause.for_ms == 90_000
-    await tell(operator.consul, paths.candidate_service, standby, "standby", "paused")
-    assert (await doing.outcome()).ok
     assert isinstance(await operator.plan(Operation.PAUSE), Refused)
-    doing = operator.start(await operator.planned(Operation.RESUME))
-    await doing.seen(StepKind.TAKEN_AWAY)
-    await tell(operator.consul, paths.candidate_service, standby, "standby", "held_by_other")
-    assert (await doing.outcome()).ok
+    assert (await (await operator.act(Operation.RESUME)).outcome()).ok
     assert (await read_controls(operator.consul, paths)).pause is None
 
 
-async def test_a_pause_that_somebody_ends_at_once(
+async def test_a_drain_that_somebody_ends_at_once(
     operator: Operator, paths: Paths, standby: str
 ) -> None:
-    doing = operator.start(await operator.planned(Operation.PAUSE))
+    doing = operator.start(await operator.planned(Operation.DRAIN, standby))
     await doing.seen(StepKind.REQUESTED)
-    await operator.consul.kv_delete(paths.pause)
+    await operator.consul.kv_delete(paths.drain(standby))
     assert (await doing.outcome()).word is OutcomeWord.SUPERSEDED
 
 

@@ -346,31 +346,50 @@ def test_who_does_not_say_so_in_time() -> None:
     assert verdict.waiting == {"core-2": "held_by_other"}
 
 
-def test_a_pause_concerns_every_candidate_but_the_leader() -> None:
+def test_a_pause_is_seen_at_once_and_told_only_while_nobody_leads() -> None:
     course = Standing(planned(Operation.PAUSE), wait=True)
-    found = (leader_candidate(), candidate("core-2", why_not="paused"), candidate("core-3"))
-    assert [s.node for s in course.see(scene(*found), 10)] == ["core-2"]
+    assert course.see(scene(), 10) == []
+    verdict = course.verdict(10)
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.DONE
+
+
+def test_a_pause_while_nobody_leads_waits_for_every_candidate() -> None:
+    course = Standing(planned(Operation.PAUSE), wait=True)
+    one, other = candidate("core-2", why_not="paused"), candidate("core-3", why_not="lock_delay")
+    assert [s.node for s in course.see(scene(one, other, leader=VACANT), 10)] == ["core-2"]
     assert course.verdict(10) is None
-    cooling = (leader_candidate(), *(candidate(n, why_not="cooling_down") for n in ("core-3",)))
-    course.see(scene(*cooling, candidate("core-2", why_not="paused")), 20)
+    cooling = candidate("core-3", why_not="cooling_down")
+    course.see(scene(one, cooling, leader=VACANT), 20)
     verdict = course.verdict(20)
     assert verdict is not None
     assert verdict.word is OutcomeWord.DONE
 
 
+def test_a_drained_leader_leads_on_where_nobody_could_follow() -> None:
+    plan = planned(Operation.DRAIN, "core-1", status=cluster(leader_candidate()))
+    course = Standing(plan, wait=True)
+    course.see(scene(leader_candidate()), 10)
+    verdict = course.verdict(10)
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.DONE
+    assert "leads on" in verdict.detail
+
+
 @pytest.mark.parametrize(
     ("operation", "node", "before", "after"),
     [
-        (Operation.RESUME, "", "paused", "held_by_other"),
+        (Operation.RESUME, "", "paused", "waiting_turn"),
         (Operation.UNDRAIN, "core-2", "drained", "held_by_other"),
     ],
 )
 def test_the_end_of_what_lasted(operation: Operation, node: str, before: str, after: str) -> None:
     said = controls(pause=paused(), drained=("core-2",))
     course = Standing(planned(operation, node, said=said), wait=True)
-    course.see(scene(leader_candidate(), candidate("core-2", why_not=before), asked_by=""), 10)
+    key = VACANT if operation is Operation.RESUME else held("core-1", TERM, "s-7")
+    course.see(scene(candidate("core-2", why_not=before), leader=key, asked_by=""), 10)
     assert course.verdict(10) is None
-    course.see(scene(leader_candidate(), candidate("core-2", why_not=after), asked_by=""), 20)
+    course.see(scene(candidate("core-2", why_not=after), leader=key, asked_by=""), 20)
     verdict = course.verdict(20)
     assert verdict is not None
     assert verdict.word is OutcomeWord.DONE

@@ -126,6 +126,17 @@ def test_draining_the_leader_interrupts() -> None:
     assert plan.successor.node == "core-2"
 
 
+def test_a_leader_that_nobody_could_follow_is_drained_and_leads_on() -> None:
+    for status, said in (
+        (cluster(leader_candidate()), Controls()),
+        (cluster(), controls(drained=("core-2", "core-3"))),
+        (cluster(leader_candidate(), candidate("core-2", status=CheckStatus.CRITICAL)), Controls()),
+    ):
+        plan = planned(DRAIN, "core-1", status=status, said=said)
+        assert not plan.interrupts
+        assert plan.gap is None
+
+
 # -- who follows -----------------------------------------------------------------------------
 
 
@@ -244,6 +255,16 @@ def test_where_nothing_is_told_the_own_settings_count_and_it_is_said() -> None:
     assert plan.gap.expected_ms > 7000
 
 
+def test_a_leader_that_is_alone_comes_back_soon() -> None:
+    alone = planned(STEP_DOWN, status=cluster(leader_candidate())).gap
+    others = planned(STEP_DOWN, status=COOLING).gap
+    assert alone is not None
+    assert others is not None
+    assert alone.until_ms is not None
+    assert others.until_ms is not None
+    assert alone.until_ms < TIMING.cool_down * 1000 <= others.until_ms
+
+
 def test_nobody_alive_is_forced_by_the_own_settings() -> None:
     gone = leader_candidate(status=CheckStatus.CRITICAL)
     plan = planned(FORCE, status=cluster(gone, leaders=()))
@@ -270,6 +291,7 @@ TWINS = cluster(
     candidate("core-2", boot="b1", api="127.0.0.1:2"),
     candidate("core-2", boot="b2", api="127.0.0.1:3"),
 )
+OLD = cluster(leader_candidate(), candidate("core-2", drop=("priority",)))
 OLD_LEADER = cluster(leader_candidate(drop=("priority",)), candidate("core-2"))
 
 
@@ -277,7 +299,7 @@ OLD_LEADER = cluster(leader_candidate(drop=("priority",)), candidate("core-2"))
     ("operation", "node", "status", "said", "code", "serious"),
     [
         (STEP_DOWN, "", ALONE, Controls(), WarningCode.NOBODY_ELSE, True),
-        (DRAIN, "core-1", ALONE, Controls(), WarningCode.NOBODY_ELSE, True),
+        (DRAIN, "core-1", ALONE, Controls(), WarningCode.NOBODY_ELSE, False),
         (PAUSE, "", ALONE, Controls(), WarningCode.NOBODY_ELSE, False),
         (
             STEP_DOWN,
@@ -288,6 +310,9 @@ OLD_LEADER = cluster(leader_candidate(drop=("priority",)), candidate("core-2"))
             True,
         ),
         (STEP_DOWN, "", COOLING, Controls(), WarningCode.ONLY_COOLING, True),
+        (DRAIN, "core-1", COOLING, Controls(), WarningCode.ONLY_COOLING, True),
+        (PAUSE, "", OLD, Controls(), WarningCode.OLD_NODES, True),
+        (DRAIN, "core-2", OLD, Controls(), WarningCode.OLD_NODES, True),
         (FORCE, "", cluster(), Controls(), WarningCode.LEADER_ANSWERS, False),
         (STEP_DOWN, "", TWINS, Controls(), WarningCode.NAMESAKES, False),
         (TRANSFER, "core-2", TWINS, Controls(), WarningCode.NAMESAKES, False),
