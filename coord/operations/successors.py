@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from coord.controls import Controls
 from coord.election.reasons import WhyNot
+from coord.election.states import State
 from coord.members import Member, best_by_node
 from coord.operations.model import Successor
 from coord.records import DEFAULT_PRIORITY
@@ -62,4 +63,8 @@ def _why_not(member: Member, controls: Controls) -> str:
     if controls.pause is not None:
         return WhyNot.PAUSED.value
     reason = member.reason
+    if reason is WhyNot.CONSUL_UNREACHABLE and member.state == State.JOINING.value:
+        # What it was registered with as it started: it tells another state seconds after it has
+        # come to it.
+        return ""
     return reason.value if reason in HINDERS and reason is not None else ""
