@@ -9,6 +9,7 @@ Exit codes, of every command:
     2   wrong usage, or settings that cannot be used
     3   Consul cannot be reached, or has no leader
     4   the Consul token does not permit this
+    5   refused: nothing was changed, as things are not as they were thought to be (Act alone)
     70  an internal error, or a node that had to end
     130 interrupted
 """
@@ -41,6 +42,19 @@ _COMMANDS: dict[str, _Entry] = {
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),
+    "step-down": _Entry(
+        "Act", "coord.cli.act:step_down", "Have the leader stop its work and hand over."
+    ),
+    "transfer": _Entry("Act", "coord.cli.act:transfer", "Have the leader hand over to one node."),
+    "force-release": _Entry(
+        "Act",
+        "coord.cli.act:force_release",
+        "Take the lock from a leader that does not answer.",
+    ),
+    "pause": _Entry("Act", "coord.cli.act:pause", "Keep everybody from campaigning for a while."),
+    "resume": _Entry("Act", "coord.cli.act:resume", "End a pause."),
+    "drain": _Entry("Act", "coord.cli.act:drain", "Keep one node from leading."),
+    "undrain": _Entry("Act", "coord.cli.act:undrain", "Let one node lead again."),
 }
 
 _SECTIONS = ("Run", "Look", "Act")
