@@ -53,8 +53,8 @@ def asked(status: ClusterStatus) -> Iterable[Text]:
 def paused(pause: PauseRecord, now_ms: int) -> Text:
     """That the election is paused, by whom, why, and for about how long more."""
     lasts = left(pause_left_ms(pause, now_ms))
-    said = f"PAUSED, {lasts}: nobody takes over if the leader goes"
-    return _shout(_SHOUT, said, *_by(pause, now_ms))
+    said = f"PAUSED, {lasts}, nobody takes over if the leader goes"
+    return _shout(_SHOUT, said, "; asked", *_by(pause, now_ms))
 
 
 def drained(record: DrainRecord, now_ms: int) -> Text:
@@ -73,7 +73,7 @@ def requested(request: RequestRecord, term: int | None, now_ms: int) -> Text:
 
 def _by(record: Control, now_ms: int) -> Iterable[Text | str]:
     age = ago((now_ms - ms_of(record.at)) / 1000)
-    return (", by ", foreign(record.actor), f", {age}: ", plain(record.reason, REASON))
+    return (" by ", foreign(record.actor), f" {age}: ", plain(record.reason, REASON))
 
 
 def _shout(style: str, *parts: Text | str) -> Text:

@@ -37,7 +37,7 @@ def render_status(status: ClusterStatus, *, width: int = 100, old: bool = False)
     """The whole cluster; `width` is the terminal's, in columns; `old`: read long ago, says so."""
     old = old or status.stale
     leading = leading_member(status.candidates.items, status.leader)
-    parts: list[RenderableType] = [_head(status, old), *asked(status)]
+    parts: list[RenderableType] = [*asked(status), _head(status, old)]
     parts += [_warning(_ODDITIES[oddity]) for oddity in status.leader.oddities]
     for name, addresses in namesakes(status).items():
         parts.append(_namesakes(name, addresses, status.leader_node, leading))
