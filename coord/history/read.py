@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from coord.clock import Clock
@@ -22,6 +23,35 @@ _PROBE = "0"
 """A key that nobody writes: whether it may be read tells whether the others may."""
 
 
+def journal_probe(paths: Paths) -> str:
+    """A key beside the journal's entries that may be read if they may."""
+    return paths.journal + _PROBE
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRead:
+    """All entries of the journal, oldest first; stale: Consul has no leader, they may be old."""
+
+    seen: Seen
+    entries: tuple[JournalEntry, ...]
+    stale: bool
+
+
+async def read_journal(consul: ConsulApi, paths: Paths) -> JournalRead:
+    """What the nodes wrote down.
+
+    Raises:
+        ConsulError: Consul cannot be read; a lack of rights is said by `seen`.
+    """
+    keys = await read_keys(consul, paths)
+    below = await _read_journal(consul, paths, keys.consistency)
+    return JournalRead(below.seen, decoded(paths, below.entries), keys.stale)
+
+
+async def _read_journal(consul: ConsulApi, paths: Paths, consistency: Consistency) -> Below:
+    return await read_below(consul, paths.journal, journal_probe(paths), consistency=consistency)
+
+
 async def read_history(
     consul: ConsulApi, paths: Paths, *, clock: Clock, limit: int = KEPT_ENTRIES
 ) -> History:
@@ -36,7 +66,7 @@ async def read_history(
     at_ms = clock.wall_ms()
     keys = await read_keys(consul, paths)
     journal, audit = await asyncio.gather(
-        read_below(consul, paths.journal, paths.journal + _PROBE, consistency=keys.consistency),
+        _read_journal(consul, paths, keys.consistency),
         _read_audit(consul, paths, keys.consistency),
     )
     entries = decoded(paths, journal.entries)
