@@ -93,7 +93,8 @@ class Member:
     workloads: the names of its coordination work.
     timing_ms: `lease`, `lock_delay` and others that it tells, in milliseconds, by their names.
     since_ms, until_ms: since when, and about until when, it is what `state` and `why_not` say, by
-        its own wall clock in milliseconds since 1970; None where it does not say.
+        its own wall clock in milliseconds since 1970; None where it does not say. What did not
+        last long enough to be told, it leaves out.
     """
 
     role: Role

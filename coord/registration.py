@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
@@ -166,12 +167,13 @@ class CandidateService(TtlService):
         """What this node is and why it does not lead, for the catalog to tell.
 
         wall_ms: the wall clock's `now`, in milliseconds since 1970.
-        until: when that is to end, on the clock of `now`; None if it is not known. It is told with
-            the rest: that it alone has changed is never worth a write.
+        until: when that is to end, on the clock of `now`; None, or no finite number, if it is not
+            known. It is told with the rest: that it alone has changed is never worth a write.
         """
         if (state, why_not) != self._said or self._since_ms is None:
             self._said, self._said_at, self._since_ms = (state, why_not), now, wall_ms
-        self._until_ms = None if until is None else wall_ms + round((until - now) * 1000)
+        left_s = math.inf if until is None else until - now
+        self._until_ms = wall_ms + round(left_s * 1000) if math.isfinite(left_s) else None
 
     async def ensure(self) -> None:
         """Be registered with a passing check, whatever the agent remembers."""

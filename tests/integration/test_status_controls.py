@@ -269,6 +269,8 @@ async def test_a_candidate_tells_since_when_and_until_when_and_a_new_end_costs_n
                 "cooling", "cooling_down", clock.now(), wall_ms=clock.wall_ms(), until=until
             )
 
+        for never in (float("inf"), float("-inf"), None):
+            service.say("joining", "no_session", 1.0, wall_ms=clock.wall_ms(), until=never)
         await service.ensure()
         began_ms = clock.wall_ms()
         say(clock.now() + 10)
