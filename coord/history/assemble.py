@@ -185,11 +185,10 @@ def _gap(told: Told, before: Told | None, audit: list[AuditRecord]) -> Gap | Non
 
 def _asked(told: Told, audit: list[AuditRecord]) -> tuple[Asked, ...]:
     """What the leader tells, each with its audit entry; then what only the audit tells."""
-    by_id = {record.request_id: record for record in audit}
     found: dict[str, Asked] = {}
     for entry in told.asked:
         request_id = text(entry, "request_id")
-        record = by_id.get(request_id)
+        record = _record_of(entry, request_id, told, audit)
         one = Asked(
             why=text(entry, "reason"),
             actor=text(entry, "actor"),
@@ -198,12 +197,33 @@ def _asked(told: Told, audit: list[AuditRecord]) -> tuple[Asked, ...]:
             at_ms=entry.at_ms,
             obeyed=True,
         )
-        found.setdefault(request_id or entry.key, one if record is None else _joined(one, record))
+        if record is not None:
+            one = _joined(one, record)
+        found.setdefault(one.request_id or entry.key, one)
     for record in audit:
-        concerns = record.expected_term == told.term and record.node in ("", told.node)
-        if concerns and record.operation in _ENDS_A_TENURE:
+        if _concerns(record, told):
             found.setdefault(record.request_id, _joined(Asked(), record))
     return tuple(found.values())
+
+
+def _concerns(record: AuditRecord, told: Told) -> bool:
+    """Whether an operator meant to end this very tenure."""
+    meant = record.expected_term == told.term and record.node in ("", told.node)
+    return meant and record.operation in _ENDS_A_TENURE
+
+
+def _record_of(
+    entry: JournalEntry, request_id: str, told: Told, audit: list[AuditRecord]
+) -> AuditRecord | None:
+    """What the operator wrote down of what the leader tells; one that tells no id (an older
+    version) tells at least who asked."""
+    actor = text(entry, "actor")
+    for record in reversed(audit):
+        if request_id and record.request_id == request_id:
+            return record
+        if not request_id and actor and record.actor == actor and _concerns(record, told):
+            return record
+    return None
 
 
 def _joined(one: Asked, record: AuditRecord) -> Asked:

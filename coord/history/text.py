@@ -92,8 +92,9 @@ def _missing(count: int) -> str:
 
 
 def _tenure(tenure: Tenure, now_ms: int, *, newest: bool) -> Iterator[Text]:
-    yield _when(tenure, now_ms, newest)
-    if tenure.until is not Until.GOES_ON:
+    may_lead = newest and tenure.until is Until.UNKNOWN and Note.END_NOT_TOLD not in tenure.notes
+    yield _when(tenure, now_ms, may_lead)
+    if tenure.until is not Until.GOES_ON and not may_lead:
         yield from _ending(tenure)
     for one in tenure.asked:
         yield _asked(one)
@@ -110,12 +111,12 @@ def _tenure(tenure: Tenure, now_ms: int, *, newest: bool) -> Iterator[Text]:
         yield Text(NOTES[note], "yellow")
 
 
-def _when(tenure: Tenure, now_ms: int, newest: bool) -> Text:
+def _when(tenure: Tenure, now_ms: int, may_lead: bool) -> Text:
     text = Text(exactly(tenure.from_ms) if tenure.from_ms is not None else "not known")
     if tenure.until is Until.GOES_ON:
         end = "now"
     elif tenure.until is Until.UNKNOWN:
-        end = "not known; it may lead still" if newest else "not known"
+        end = "not known; it may lead still" if may_lead else "not known"
     else:
         end = exactly(tenure.until_ms)
     text.append(f" to {end}")

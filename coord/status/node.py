@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from coord.election.reasons import WhyNot
 from coord.election.states import State
 from coord.members import GONE, Member, Role, Seen, best_by_node
-from coord.records import DrainRecord, PauseRecord
+from coord.records import DrainRecord, PauseRecord, RequestRecord
 from coord.status.model import ClusterStatus, ControlStatus, LeaderStatus
 from coord.status.reasons import TIMED, Explanation, explanation
 from coord.status.rows import leading_member, namesakes
@@ -33,7 +33,8 @@ class NodeStatus:
     leadership: what the leader key says, where this node leads.
     main: of its instances, the one that all this is about.
     controls: how far it is known what operators ask; of that what concerns this node:
-    pause, drain: None if it is not asked, or not to be seen.
+    pause, drain, request: None if it is not asked, or not to be seen; a request concerns the leader
+        alone.
     now_ms: when it was read, by the reader's wall clock.
     """
 
@@ -57,6 +58,7 @@ class NodeStatus:
     controls: Seen = Seen.UNKNOWN
     pause: PauseRecord | None = None
     drain: DrainRecord | None = None
+    request: RequestRecord | None = None
     now_ms: int = field(default=0, compare=False)
 
     @property
@@ -106,6 +108,7 @@ def node_status(status: ClusterStatus, node: str) -> NodeStatus:
         controls=status.controls.seen,
         pause=asked.pause,
         drain=asked.drained.get(name),
+        request=asked.request if leads else None,
         now_ms=status.now_ms,
     )
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coord.members import Member, Role, Seen
-from coord.status.asked import UNSEEN, asked, drained, paused
+from coord.status.asked import UNSEEN, asked, drained, paused, requested
 from coord.status.model import (
     ClusterStatus,
     Condition,
@@ -122,6 +122,9 @@ def _asked(grid: Table, view: NodeStatus) -> None:
         grid.add_row("Asked", paused(view.pause, view.now_ms))
     if view.drain is not None:
         grid.add_row("Asked", drained(view.drain, view.now_ms))
+    if view.request is not None:
+        term = view.leadership.term if view.leadership is not None else None
+        grid.add_row("Asked", requested(view.request, term, view.now_ms))
     if view.controls is not Seen.KNOWN:
         grid.add_row("Asked", Text(UNSEEN[view.controls], "dim"))
 

@@ -89,6 +89,17 @@ def test_a_request_is_shown_and_told_apart_from_one_that_nobody_answers() -> Non
     assert [line.replace("term 7", "term 6") for line in seen(now)] != seen(past)
 
 
+def test_a_request_is_shown_with_the_leader_that_it_is_for_and_nobody_else() -> None:
+    status = snapshot(
+        candidate("core-1", state="leading", why_not=""),
+        candidate("core-2"),
+        controls=asking(request=request(term=7)),
+    )
+    assert node_status(status, "core-1").request == status.controls.asked.request
+    assert any("carol" in line for line in lines(render_node(node_status(status, "core-1"))))
+    assert node_status(status, "core-2").request is None
+
+
 def test_what_cannot_be_read_is_said() -> None:
     status = snapshot(controls=asking(unreadable={"service/x/control/pause": "not JSON"}))
     assert [line for line in seen(status) if "service/x/control/pause" in line]

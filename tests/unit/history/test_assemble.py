@@ -133,6 +133,31 @@ def test_the_audit_says_who_asked_and_what_came_of_it() -> None:
     )
 
 
+def test_of_a_leader_that_tells_no_id_who_asked_in_that_term_is_enough() -> None:
+    told = handed_over(Pen("core-1"), Pen("core-2"))
+    audit = [
+        audited(at(HOUR_MS), "step_down", node="core-1", expected_term=1, outcome="done"),
+        audited(at(HOUR_MS), "step_down", node="core-1", expected_term=2, request_id="e" * 16),
+    ]
+    _, first = tenures(entries(*told), audit)
+    (asked,) = first.asked
+    assert (asked.operation, asked.why, asked.request_id) == ("step_down", "requested", REQUEST)
+
+
+def test_the_term_of_who_is_gone_says_whose_end_was_seen() -> None:
+    """Where it is told; two of one name could not be told apart by their names."""
+    pen = Pen("core-1")
+    down = partial(LeaderDown, former_leader="core-1", cause=Cause.SESSION_INVALIDATED, term=3)
+    told = [
+        pen.tell(at(0), BecameLeader, term=1),
+        pen.tell(at(HOUR_MS), BecameLeader, term=3),
+        Pen("core-2").tell(at(2 * HOUR_MS), down),
+    ]
+    third, first = tenures(entries(*told), ())
+    assert (third.until, third.until_ms) == (Until.SEEN, at(2 * HOUR_MS))
+    assert (first.until, first.cause) == (Until.UNKNOWN, None)
+
+
 def test_what_the_leader_did_not_tell_is_known_from_the_audit_by_its_term() -> None:
     audit = [
         audited(
