@@ -42,15 +42,17 @@ def locked_agent(
 ) -> Iterator[ConsulAgent]:
     """One dev agent that denies what is not allowed, but for DNS; for all tests, as above.
 
-    A change of what somebody may do is felt at once.
+    A change of what somebody may do is felt at once, and whoever lists keys must be allowed to: the
+    strictest that Consul can be told to be.
     """
+    quick = {"token_ttl": "500ms", "policy_ttl": "500ms"}
     config = AgentConfig(
         name="locked",
         directory=tmp_path_factory.mktemp("locked"),
         binary=consul_binary,
         token=ROOT_TOKEN,
         acl=True,
-        extra={"acl": {"token_ttl": "500ms", "policy_ttl": "500ms"}},
+        extra={"acl": {**quick, "enable_key_list_policy": True}},
     )
     with ConsulAgent(config) as agent:
         agent.wait_until(lambda: agent.request("GET", "/v1/acl/policies")[0] == 200, "have ACLs")
