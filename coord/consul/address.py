@@ -98,6 +98,8 @@ class TokenSource:
         self._path = address.token_file
         self._token = address.token or ""
         self._seen: tuple[int, int, int] | None = None
+        self.changes = 0
+        """How often the token has become another one."""
 
     def current(self) -> str:
         """The token, "" for none.
@@ -111,8 +113,9 @@ class TokenSource:
             stat = os.stat(self._path)
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if stamp != self._seen:
-                self._token = _read_token(self._path)
-                self._seen = stamp
+                token = _read_token(self._path)
+                self.changes += self._seen is not None and token != self._token
+                self._token, self._seen = token, stamp
         except (OSError, ValueError):
             if self._seen is None:
                 raise

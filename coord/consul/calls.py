@@ -57,6 +57,11 @@ class Calls:
         """Close every connection."""
         await self._transport.aclose()
 
+    @property
+    def token_changes(self) -> int:
+        """See `ConsulApi`."""
+        return self._transport.token_changes
+
     def _put_json(self, path: str, body: object) -> Request:
         return self._build.put(None, path, data=json.dumps(body))
 

@@ -178,6 +178,11 @@ class Transport:
         self._closed = False
         self._answered = False
 
+    @property
+    def token_changes(self) -> int:
+        """How often another token than before was sent."""
+        return self._tokens.changes
+
     async def send(self, request: Request, *, deadline_s: float) -> Answer:
         """Carry it out within `deadline_s` seconds in all.
 
