@@ -101,11 +101,13 @@ def _candidate(paths: Paths, agent: str | None) -> tuple[Rule, ...]:
     any_agent = Rule("session_prefix", "", "write", holds)
     sessions = any_agent if agent is None else Rule("session", agent, "write", holds)
     takes = "The leader key, the term, the journal, and what the leader's work keeps."
-    asked = "What operators write; a node obeys it."
+    asked = "What operators write; a node obeys it, and takes away a pause that is over."
     visible = "To be registered and found, and to take from the catalog what a dead leader left."
     return (
         Rule("key_prefix", paths.root, "write", takes),
-        Rule("key_prefix", paths.drains, "list", asked),
+        Rule("key_prefix", paths.control, "list", asked),
+        Rule("key", paths.keep, "write", asked),
+        Rule("key", paths.pause, "write", asked),
         Rule("key_prefix", f"{paths.polls}schedules/", "list", asked),
         Rule("key_prefix", paths.audit, "list", asked),
         sessions,
@@ -132,13 +134,15 @@ def _poller(paths: Paths) -> tuple[Rule, ...]:
 def _operator(paths: Paths) -> tuple[Rule, ...]:
     asks = "What is asked of the nodes, what is polled, and who asked what and why."
     ends = "To destroy the session of a leader that does not answer (force-release)."
+    tidies = "To take from the catalog what a dead process left (doctor --fix)."
     return (
         Rule("key_prefix", paths.root, "list", "To see what is decided on."),
         Rule("key_prefix", paths.control, "write", asks),
         Rule("key_prefix", f"{paths.polls}schedules/", "write", asks),
         Rule("key_prefix", paths.audit, "write", asks),
         Rule("session_prefix", "", "write", ends),
-        *_sees(*_services(paths)),
+        *(Rule("service", service, "write", tidies) for service in _services(paths)),
+        *_sees(),
         _agents(),
     )
 

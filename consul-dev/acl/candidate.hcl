@@ -3,8 +3,10 @@
 # The leader key, the term, the journal, and what the leader's work keeps.
 key_prefix "service/coordinator/" { policy = "write" }
 
-# What operators write; a node obeys it.
-key_prefix "service/coordinator/control/drain/" { policy = "list" }
+# What operators write; a node obeys it, and takes away a pause that is over.
+key_prefix "service/coordinator/control/" { policy = "list" }
+key "service/coordinator/control/keep" { policy = "write" }
+key "service/coordinator/control/pause" { policy = "write" }
 key_prefix "service/coordinator/polls/schedules/" { policy = "list" }
 key_prefix "service/coordinator/audit/" { policy = "list" }
 

@@ -11,11 +11,13 @@ key_prefix "service/coordinator/audit/" { policy = "write" }
 # To destroy the session of a leader that does not answer (force-release).
 session_prefix "" { policy = "write" }
 
+# To take from the catalog what a dead process left (doctor --fix).
+service "coordinator-candidate" { policy = "write" }
+service "coordinator" { policy = "write" }
+service "coordinator-observer" { policy = "write" }
+service "poller" { policy = "write" }
+
 # To see the members. Who sees Consul's own service knows that no list was kept back.
-service "coordinator-candidate" { policy = "read" }
-service "coordinator" { policy = "read" }
-service "coordinator-observer" { policy = "read" }
-service "poller" { policy = "read" }
 service "consul" { policy = "read" }
 node_prefix "" { policy = "read" }
 

@@ -147,8 +147,8 @@ _USES: dict[str, Callable[[Bench, ConsulClient, Rule], Awaitable[bool]]] = {
 
 
 def limits(rule: Rule, given: tuple[Rule, ...]) -> bool:
-    """Whether the rule takes away what a shorter one gives."""
-    return rule.kind == "key_prefix" and any(
+    """Whether the rule gives less than a shorter one alone would, or gives that back."""
+    return rule.kind.startswith("key") and any(
         other is not rule and other.access == "write" and rule.name.startswith(other.name)
         for other in given
         if other.kind == "key_prefix"
@@ -176,8 +176,8 @@ async def test_every_rule_is_enough_for_what_it_is_for_and_nothing_else_gives_it
 
 async def test_keys_that_each_role_may_write(bench: Bench) -> None:
     paths = bench.paths
-    theirs = {paths.drain("core-1"), schedule_of(paths), f"{paths.audit}one"}
-    operators = {paths.keep, paths.pause, paths.request, *theirs}
+    theirs = {paths.request, paths.drain("core-1"), schedule_of(paths), f"{paths.audit}one"}
+    operators = {paths.keep, paths.pause, *theirs}
     may: dict[Role, set[str]] = {
         Role.CANDIDATE: set(keys_of(paths)) - theirs,
         Role.OPERATOR: operators,
@@ -203,24 +203,23 @@ async def test_only_candidates_and_operators_touch_sessions(bench: Bench) -> Non
 
 async def test_services_that_each_role_may_register(bench: Bench) -> None:
     paths = bench.paths
-    services = {
+    ours = {
         paths.candidate_service,
         paths.leader_service,
         paths.observer_service,
         POLLER_SERVICE,
-        "somebody-elses",
     }
     may = {
         Role.CANDIDATE: {paths.candidate_service, paths.leader_service},
         Role.POLLER: {paths.observer_service, POLLER_SERVICE},
-        Role.OPERATOR: set(),
+        Role.OPERATOR: ours,
         Role.VIEWER: set(),
     }
     for role in Role:
         async with bench.allowed(*bench.rules(role)) as client:
             found = {
                 name
-                for name in services
+                for name in (*ours, "somebody-elses")
                 if await can(client.service_register(ServiceRegistration(f"{name}-t", name)))
             }
             for service in found:
