@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,9 +93,15 @@ class ConsulAddress:
 
 
 class TokenSource:
-    """The token to send, followed through changes of its file."""
+    """The token to send, followed through changes of its file.
 
-    def __init__(self, address: ConsulAddress) -> None:
+    `on_token` is told of each that is read there.
+    """
+
+    def __init__(
+        self, address: ConsulAddress, on_token: Callable[[str], None] = lambda token: None
+    ) -> None:
+        self._on_token = on_token
         self._path = address.token_file
         self._token = address.token or ""
         self._seen: tuple[int, int, int] | None = None
@@ -116,6 +123,7 @@ class TokenSource:
                 token = _read_token(self._path)
                 self.changes += self._seen is not None and token != self._token
                 self._token, self._seen = token, stamp
+                self._on_token(token)
         except (OSError, ValueError):
             if self._seen is None:
                 raise

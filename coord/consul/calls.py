@@ -33,11 +33,12 @@ class Calls:
         *,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         http: httpx.AsyncBaseTransport | None = None,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         if request_timeout_s <= 0:
             raise ValueError("request_timeout_s: must be above 0")
         self._timeout_s = request_timeout_s
-        self._transport = Transport(address, http=http)
+        self._transport = Transport(address, http=http, on_token=on_token)
         # Any: python-consul2 has no types; whatever it is asked for here, it returns a Request.
         self._endpoints: Any = Endpoints()
         self._build = RequestBuilder()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote, urlencode
@@ -164,13 +164,20 @@ class Endpoints(Consul):  # type: ignore[misc]  # the package has no types
 
 
 class Transport:
-    """Carries requests to one agent; the connections are made when first needed."""
+    """Carries requests to one agent; the connections are made when first needed.
+
+    `on_token` is told of each token that is read from the token file.
+    """
 
     def __init__(
-        self, address: ConsulAddress, *, http: httpx.AsyncBaseTransport | None = None
+        self,
+        address: ConsulAddress,
+        *,
+        http: httpx.AsyncBaseTransport | None = None,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self._address = address
-        self._tokens = TokenSource(address)
+        self._tokens = TokenSource(address, on_token)
         self._http = http
         self._verify = address.ssl_context()
         self._short: httpx.AsyncClient | None = None
