@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from coord.config import Settings
-from coord.records import POLLER_SERVICE, Paths
+from coord.records import POLLER_SERVICE, Paths, check_name
 
 CONSUL_SERVICE = "consul"
 
@@ -32,9 +32,9 @@ class Role(StrEnum):
 
 WHO: dict[Role, str] = {
     Role.CANDIDATE: "a node that may lead",
-    Role.POLLER: "a node that may not lead: pollers, and those with COORDINATOR_ELIGIBLE=false",
-    Role.OPERATOR: "people who act: coord step-down, transfer, force-release, pause, drain",
-    Role.VIEWER: "people and programs that only look: coord status, history, events, doctor",
+    Role.POLLER: "a node that may not lead",
+    Role.OPERATOR: "who acts: coord step-down, transfer, pause, …",
+    Role.VIEWER: "who only looks: coord status, history, events",
 }
 
 
@@ -62,7 +62,12 @@ def rules(role: Role, paths: Paths, *, agent: str | None = None) -> tuple[Rule, 
 
     agent: the name of the one Consul node whose agent the token is used with; None: any. Only a
     candidate's rights depend on it.
+
+    Raises:
+        ValueError: no agent is called that.
     """
+    if agent is not None:
+        check_name("agent", agent)
     match role:
         case Role.CANDIDATE:
             return _candidate(paths, agent)
@@ -78,11 +83,11 @@ def policy(role: Role | str, settings: Settings, *, agent: str | None = None) ->
     """The policy as HCL, each group of rules below what it is for; see `rules`.
 
     Raises:
-        ValueError: there is no such role.
+        ValueError: there is no such role, or agent.
     """
     role = Role(role)
     paths = Paths(settings.election)
-    lines = [f"# {role}: {WHO[role]}. Election {paths.election}."]
+    lines = [f"# The {role} of election {paths.election}: {WHO[role]}."]
     for why, group in groupby(rules(role, paths, agent=agent), key=lambda rule: rule.why):
         lines += ["", f"# {why}", *(str(rule) for rule in group)]
     return "\n".join(lines) + "\n"
@@ -92,17 +97,17 @@ def policy(role: Role | str, settings: Settings, *, agent: str | None = None) ->
 
 
 def _candidate(paths: Paths, agent: str | None) -> tuple[Rule, ...]:
-    session = "The session that the lock hangs on, made on the node of the agent that is used."
-    if agent is None:
-        sessions = Rule("session_prefix", "", "write", f"{session} One agent alone: `session`.")
-    else:
-        sessions = Rule("session", agent, "write", session)
+    holds = "The session that holds the lock, on the node of the agent that is used."
+    any_agent = Rule("session_prefix", "", "write", holds)
+    sessions = any_agent if agent is None else Rule("session", agent, "write", holds)
     takes = "The leader key, the term, the journal, and what the leader's work keeps."
-    asked = "What operators write; a node obeys it."
+    asked = "What operators write; a node obeys it, and takes away a pause that is over."
     visible = "To be registered and found, and to take from the catalog what a dead leader left."
     return (
         Rule("key_prefix", paths.root, "write", takes),
-        Rule("key_prefix", paths.drains, "list", asked),
+        Rule("key_prefix", paths.control, "list", asked),
+        Rule("key", paths.keep, "write", asked),
+        Rule("key", paths.pause, "write", asked),
         Rule("key_prefix", f"{paths.polls}schedules/", "list", asked),
         Rule("key_prefix", paths.audit, "list", asked),
         sessions,
@@ -129,13 +134,15 @@ def _poller(paths: Paths) -> tuple[Rule, ...]:
 def _operator(paths: Paths) -> tuple[Rule, ...]:
     asks = "What is asked of the nodes, what is polled, and who asked what and why."
     ends = "To destroy the session of a leader that does not answer (force-release)."
+    tidies = "To take from the catalog what a dead process left (doctor --fix)."
     return (
         Rule("key_prefix", paths.root, "list", "To see what is decided on."),
         Rule("key_prefix", paths.control, "write", asks),
         Rule("key_prefix", f"{paths.polls}schedules/", "write", asks),
         Rule("key_prefix", paths.audit, "write", asks),
         Rule("session_prefix", "", "write", ends),
-        *_sees(*_services(paths)),
+        *(Rule("service", service, "write", tidies) for service in _services(paths)),
+        *_sees(),
         _agents(),
     )
 
