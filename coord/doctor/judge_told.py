@@ -66,7 +66,8 @@ def controls(facts: Facts) -> Iterator[Finding]:
         yield found(Code.ALL_DRAINED, said, *there)
     leader = facts.status.leader_node if facts.status else None
     if leader is not None and leader in asked.drained and there - set(asked.drained):
-        yield found(Code.DRAINED_LEADER, f"{leader} is drained and leads.", leader)
+        said = f"{leader} is drained, and leads although others could."
+        yield found(Code.REQUEST_UNANSWERED, said, f"drain {leader}")
 
 
 def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:
