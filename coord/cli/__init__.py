@@ -10,6 +10,7 @@ Exit codes, of every command:
     3   Consul cannot be reached, or has no leader
     4   the Consul token does not permit this
     5   refused: nothing was changed, as things are not as they were thought to be (Act alone)
+    6   `coord doctor` found something critical
     70  an internal error, or a node that had to end
     130 interrupted
 """
@@ -43,6 +44,9 @@ _COMMANDS: dict[str, _Entry] = {
         "Look", "coord.cli.history:history", "Show who led when, how it ended and who asked."
     ),
     "events": _Entry("Look", "coord.cli.events:events", "Show what happened, and go on with it."),
+    "doctor": _Entry(
+        "Look", "coord.cli.doctor:doctor", "Find what is wrong, and what to do about it."
+    ),
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),
