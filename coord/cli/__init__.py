@@ -41,6 +41,7 @@ _COMMANDS: dict[str, _Entry] = {
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),
+    "purge": _Entry("Act", "coord.cli.purge:command", "Remove a dead election's keys."),
 }
 
 _SECTIONS = ("Run", "Look", "Act")
