@@ -41,10 +41,14 @@ _COMMANDS: dict[str, _Entry] = {
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),
+    "runbook": _Entry("Look", "coord.cli.runbook:command", "Show what to do when it needs you."),
     "purge": _Entry("Act", "coord.cli.purge:command", "Remove a dead election's keys."),
 }
 
 _SECTIONS = ("Run", "Look", "Act")
+
+COMMAND_NAMES = tuple(_COMMANDS)
+"""What may stand after `coord`."""
 
 
 class _Main(click.Group):
