@@ -28,7 +28,9 @@ from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, 
 from coord.election_loop import WATCH_WAIT_S, ElectionLoop, Fault, why_of
 from coord.leader_key import Taken
 from coord.leadership import LeadershipLost
-from coord.records import MAX_DELAY_MS, is_name
+from coord.members import Role, member
+from coord.orders import Orders
+from coord.records import DEFAULT_PRIORITY, MAX_DELAY_MS, is_name
 from coord.registration import CandidateService
 from coord.watchdog import Watchdog
 
@@ -69,8 +71,17 @@ class CoordinatorCandidate(ElectionLoop):
         self._former_sessions = former_sessions
         self._doomed: dict[str, asyncio.Task[None]] = {}
         self._updating: asyncio.Task[None] | None = None
-        self._successors: tuple[str, ...] = ()
         self._stopping = 0
+        self._orders = Orders(
+            self._consul,
+            self._paths,
+            random=self._random,
+            leads=lambda: self.election.lease_until is not None,
+            on_seen=self.post,
+            on_error=self._met_with_orders,
+            on_unreadable=self._orders_unreadable,
+            wait_s=WATCH_WAIT_S,
+        )
         work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
         work.on_unannounced = lambda error: self._met(error, Fault.DISCOVERY)
         work.contact = lambda: self.election.contact
@@ -84,7 +95,23 @@ class CoordinatorCandidate(ElectionLoop):
     # -- beside the loop -------------------------------------------------------------------
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
-        return [*super()._background(), self._renew(), self._watching(self._watch_others)]
+        watches = [self._watching(self._watch_others), self._watching(self._orders.follow)]
+        return [*super()._background(), self._renew(), *watches]
+
+    def _started(self) -> ev.Started:
+        return ev.Started(orders_follow=True)
+
+    def _met_with_orders(self, error: ConsulError | None) -> None:
+        if error is None:
+            self._faults.over(Fault.ORDERS)
+        else:
+            self._met(error, Fault.ORDERS)
+
+    def _orders_unreadable(self, problem: str) -> None:
+        if problem:
+            self._faults.happened(Fault.ORDERS_UNREADABLE, problem)
+        else:
+            self._faults.over(Fault.ORDERS_UNREADABLE)
 
     def _wind_up(self) -> None:
         for task in self._doomed.values():
@@ -131,8 +158,8 @@ class CoordinatorCandidate(ElectionLoop):
                     self.post(self._others(reply.value))
 
     def _others(self, candidates: Sequence[ServiceInstance]) -> ev.OthersSeen:
-        names = {
-            name
+        priorities = {
+            name: member(Role.CANDIDATE, each).priority
             for each in candidates
             if each.id != self._service.id and each.status is CheckStatus.PASSING
             # Anybody may register a service: what is no node's name is no candidate.
@@ -141,7 +168,9 @@ class CoordinatorCandidate(ElectionLoop):
         self._tell_namesakes(candidates)
         fenced = [_fenced_within(each.meta.get("fenced_within_ms", "")) for each in candidates]
         longest = max((value for value in fenced if value is not None), default=None)
-        return ev.OthersSeen(tuple(sorted(names - {self.election.node})), longest)
+        names = sorted(priorities.keys() - {self.election.node})
+        names.sort(key=lambda name: -(_or_default(priorities[name])))
+        return ev.OthersSeen(tuple(names), longest)
 
     def _tell_namesakes(self, candidates: Sequence[ServiceInstance]) -> None:
         """Say so if another living node bears our name; one at our address is who we were."""
@@ -191,6 +220,8 @@ class CoordinatorCandidate(ElectionLoop):
                 return self._release(command)
             case cmd.StartWork():
                 return self._start_work(command)
+            case cmd.ForgetPause(request_id):
+                return self._forget_pause(request_id)
             case cmd.StopWork(run, deadline):
                 if run == self._stopping:
                     return self._work.hasten(deadline)
@@ -263,7 +294,6 @@ class CoordinatorCandidate(ElectionLoop):
 
     async def _acquire(self, asked: cmd.Acquire) -> None:
         self._notices.attempt_sent()
-        self._successors = asked.successors
         if not await self._fit(asked.attempt):
             return
         sent_at = self._clock.now()
@@ -307,7 +337,6 @@ class CoordinatorCandidate(ElectionLoop):
             self._updating = self._spawn(self._update_record(asked))
 
     async def _update_record(self, asked: cmd.UpdateRecord) -> None:
-        self._successors = asked.successors
         try:
             await self._key.update(asked.session, asked.term, asked.successors)
             self._faults.over(Fault.LOCK)
@@ -317,11 +346,18 @@ class CoordinatorCandidate(ElectionLoop):
     async def _release(self, asked: cmd.Release) -> None:
         await self._work.hidden()  # whoever takes over passes at once
         try:
-            await self._key.release(asked, self._successors)
+            await self._key.release(asked)
             self._faults.over(Fault.LOCK)
         except ConsulError as error:
             self._met(error, Fault.LOCK)
         self.post(ev.Released(asked.session))
+
+    async def _forget_pause(self, request_id: str) -> None:
+        try:
+            await self._orders.forget_pause(request_id)
+            self._faults.over(Fault.ORDERS)
+        except ConsulError as error:
+            self._met(error, Fault.ORDERS)
 
     # -- the work --------------------------------------------------------------------------
 
@@ -338,6 +374,10 @@ class CoordinatorCandidate(ElectionLoop):
     async def _stop_work(self, run: int, deadline: float) -> None:
         await self._work.stop(deadline)
         self.post(ev.WorkStopped(run))
+
+
+def _or_default(priority: int | None) -> int:
+    return DEFAULT_PRIORITY if priority is None else priority
 
 
 def _fenced_within(text: str) -> float | None:

@@ -65,6 +65,9 @@ class Fault(StrEnum):
     LEFTOVER = "session_not_destroyed"
     CHECK = "check_not_passed"
     CANDIDATES = "candidates_not_followed"
+    ORDERS = "orders_not_followed"
+    """What operators ask cannot be read, or not be kept in order."""
+    ORDERS_UNREADABLE = "orders_unreadable"
     DISCOVERY = "leader_not_announced"
     NAMESAKE = "name_taken_twice"
     """Another living node has our name: nobody can tell the two apart."""
@@ -137,7 +140,7 @@ class ElectionLoop:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             background += [tasks.create_task(each) for each in self._background()]
-            self.post(ev.Started())
+            self.post(self._started())
             while not self._finished:
                 event = await self._next()
                 for command in self.election.handle(event, self._clock.now()):
@@ -148,6 +151,9 @@ class ElectionLoop:
             for task in background:
                 task.cancel()
             self._wind_up()
+
+    def _started(self) -> ev.Started:
+        return ev.Started()
 
     def _background(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the loop, for as long as it does."""

@@ -132,7 +132,7 @@ class LeaderKey:
         )
         return result.ok
 
-    async def release(self, asked: Release, successors: tuple[str, ...]) -> bool:
+    async def release(self, asked: Release) -> bool:
         """Give the lock back, handed over; False: it was not ours, under that term, any more."""
         record = LeaderRecord(
             state=LeaderState.VACANT,
@@ -140,11 +140,11 @@ class LeaderKey:
             node=self._identity.node,
             node_type=self._identity.node_type.value,
             since=utc(self._clock.wall_ms()),
-            successors=successors,
+            successors=asked.successors,
             lock_delay_ms=round(self._timing.lock_delay * 1000),
             fenced_within_ms=self._fenced_ms,
             why=asked.why.value,
-            by=self._identity.node,
+            by=asked.by or self._identity.node,
         )
         result = await self._consul.txn(
             (

@@ -113,8 +113,14 @@ class Notices:
                 emit(BecameLeader, term=term)
             case cmd.Lost(term, reason):
                 emit(LostLeadership, term=term, reason=reason)
-            case cmd.SteppingDown(term, reason):
-                emit(StepDownRequested, term=term, reason=reason)
+            case cmd.SteppingDown(term, reason, actor, request):
+                emit(
+                    StepDownRequested,
+                    term=term,
+                    reason=reason,
+                    actor=actor or None,
+                    request_id=request or None,
+                )
             case cmd.LeadershipSuspended(term, reason):
                 emit(Suspended, term=term, reason=reason)
             case cmd.LeadershipResumed(term, suspended_for):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from coord.election import commands as cmd
 from coord.election.events import KeyView
 from coord.election.lookout import Lookout, Vacancy
+from coord.election.orders import Orders
 from coord.election.reasons import TakeoverOutcome, WhyNot
 from coord.election.timing import Timing
 
@@ -43,6 +44,8 @@ class Attempt:
     vacancy: Vacancy
     due_at: float
     sent_at: float
+    tolerated: frozenset[str] = frozenset()
+    """Who could have taken it before we did, drained as we are: they need not be waited for."""
     unknown_since: float | None = None
 
     def settled_by(self, view: KeyView, sent_at: float) -> bool | None:
@@ -72,13 +75,18 @@ class Campaign:
         jitter: from 0 to 1, our place among those whom no leader named.
     """
 
-    def __init__(self, node: str, timing: Timing, jitter: float, lookout: Lookout) -> None:
+    def __init__(
+        self, node: str, timing: Timing, jitter: float, lookout: Lookout, orders: Orders
+    ) -> None:
         self.node = node
         self.timing = timing
         self.jitter = jitter
         self.lookout = lookout
+        self.orders = orders
         self.others: tuple[str, ...] | None = None
         """The other candidates that pass, best successor first; None if not known."""
+        self.heir = ""
+        """Whom an operator wants to follow us."""
         self.attempt: Attempt | None = None
         self.look_first = False
         """An attempt was refused: what we believe of the key is not so."""
@@ -89,15 +97,31 @@ class Campaign:
         self._put_off_by: WhyNot | None = None
 
     @property
+    def followers(self) -> tuple[str, ...] | None:
+        """The others that may lead, drained ones left out; None if not known."""
+        if self.others is None:
+            return None
+        return tuple(name for name in self.others if name not in self.orders.drained)
+
+    @property
     def successors(self) -> tuple[str, ...]:
         """Whom we would name in our record as those to follow us."""
-        return (self.others or ())[:MAX_SUCCESSORS]
+        heir = (self.heir,) if self.heir else ()
+        rest = tuple(name for name in self.followers or () if name != self.heir)
+        return (heir + rest)[:MAX_SUCCESSORS]
+
+    @property
+    def last_resort_at(self) -> float:
+        """When anybody may try for the vacancy, whoever else looks healthy."""
+        since = self.lookout.vacant_since
+        return float("inf") if since is None else since + self.timing.last_resort
 
     @property
     def due_at(self) -> float:
         """When the vacancy that there is may be tried for."""
-        due = self.lookout.due_at(self.node, self.jitter, alone=self.others == ())
-        return max(due, self._put_off_until)
+        due = self.lookout.due_at(self.node, self.jitter, alone=self.followers == ())
+        held_back = self.orders.held_back_until(self.last_resort_at)
+        return max(due, self._put_off_until, held_back)
 
     @property
     def open(self) -> bool:
@@ -122,9 +146,9 @@ class Campaign:
         since = self.lookout.vacant_since
         if since is None:
             return self.cool_until
-        if self.others == ():
+        if self.followers == ():
             return self._cool_least_until
-        return min(self.cool_until, since + self.timing.last_resort)
+        return min(self.cool_until, self.last_resort_at)
 
     # -- trying ----------------------------------------------------------------------------
 
@@ -138,6 +162,7 @@ class Campaign:
             vacancy=vacancy,
             due_at=self.due_at,
             sent_at=now,
+            tolerated=frozenset(self.followers or ()) if self.orders.drains_us else frozenset(),
         )
         return cmd.Acquire(
             attempt=self._attempts,
@@ -163,6 +188,10 @@ class Campaign:
 
     def why_not(self, vacancy: Vacancy, now: float) -> WhyNot:
         """What this vacancy is left alone for."""
+        if now < self.orders.paused_until:
+            return WhyNot.PAUSED
+        if self.orders.drains_us and now < self.last_resort_at:
+            return WhyNot.DRAINED
         if self._put_off_by is not None and now < self._put_off_until:
             return self._put_off_by
         quarantined = now < vacancy.seen_at + vacancy.quarantine

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from coord.election.campaign import Campaign
 from coord.election.lookout import Lookout
+from coord.election.orders import Orders
 from coord.election.reads import Reads
 from coord.election.reasons import WhyNot
 from coord.election.sessions import Sessions
@@ -40,13 +41,15 @@ class Candidacy:
         self.timing = timing
         self.state = State.JOINING if eligible else State.OBSERVER
         self.lookout = Lookout(timing)
-        self.campaign = Campaign(node, timing, jitter, self.lookout)
+        self.orders = Orders(node)
+        self.campaign = Campaign(node, timing, jitter, self.lookout, self.orders)
         self.sessions = Sessions(own_sessions)
         self.tenure: Tenure | None = None
         self.contact: WhyNot | None = WhyNot.CONSUL_UNREACHABLE
         """Why the last consistent read failed; None if it did not."""
         self._reads = Reads(timing)
         self._shutting_down = False
+        self._runs = 0
 
     @property
     def term(self) -> int | None:
@@ -72,7 +75,7 @@ class Candidacy:
             return self.sessions.refused or WhyNot.NO_SESSION
         vacancy = self.lookout.vacancy
         if vacancy is None:
-            return WhyNot.HELD_BY_OTHER
+            return WhyNot.DRAINED if self.orders.drains_us else WhyNot.HELD_BY_OTHER
         return self.campaign.why_not(vacancy, now)
 
     @property
@@ -96,7 +99,14 @@ class Candidacy:
             times.append(self.campaign.due_at)
         if self.state is State.COOLING:
             times.append(self.campaign.cooled_at)
+        if self.state is State.LEADING:
+            times.append(self.orders.ends_at)
         return min((time for time in times if time is not None), default=None)
+
+    def _next_run(self) -> int:
+        """The number of the next run of the work."""
+        self._runs += 1
+        return self._runs
 
     def _may_acquire(self) -> bool:
         """Whether only time stands between us and an attempt."""

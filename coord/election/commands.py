@@ -84,12 +84,17 @@ class UpdateRecord(Command):
 
 @dataclass(frozen=True, slots=True)
 class Release(Command):
-    """Run the releasing transaction. Answered by `Released` whatever came of it."""
+    """Run the releasing transaction. Answered by `Released` whatever came of it.
+
+    `successors`: who is to follow, in this order. `by`: who asked for it; "": we ourselves.
+    """
 
     session: str
     term: int
     term_index: int
     why: Cause
+    successors: tuple[str, ...] = ()
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,13 @@ class EndLease(Command):
 @dataclass(frozen=True, slots=True)
 class LiftFence(Command):
     """All of the work has ended: the process need not end by the `fenced_at` told last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPause(Command):
+    """That pause is over: take its record away, so that nobody who starts later waits for it."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +228,12 @@ class Lost(Notice):
 
 @dataclass(frozen=True, slots=True)
 class SteppingDown(Notice):
+    """`actor` and `request`: who asked, and the id of what they asked; "" if nobody did."""
+
     term: int
     reason: StepDownReason
+    actor: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,13 +58,41 @@ class KeyView:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Nobody is to campaign for `lasts` seconds from when this `id` was first seen."""
+
+    id: str
+    lasts: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An operator wants the leader of that term, and no other, gone.
+
+    reason: REQUESTED; TRANSFER: `to` is to follow; FORCED: nothing is asked of the leader, the
+    operator destroys its session. `actor` and `id` are for people.
+    """
+
+    term: int
+    reason: StepDownReason
+    to: str = ""
+    actor: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started(Event):
-    """The node has registered with its agent and its check passes."""
+    """The node has registered with its agent and its check passes.
+
+    `orders_follow`: what operators ask will be told by `OrdersSeen`, and is to be waited for.
+    """
+
+    orders_follow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +207,16 @@ class OthersSeen(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OrdersSeen(Event):
+    """All that operators ask at present; `drained` are the nodes that are to lead only if nobody
+    else does. All empty too where that cannot be read."""
+
+    pause: Pause | None = None
+    drained: frozenset[str] = frozenset()
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepDown(Event):
     """Somebody asks the leader to step down."""
 
@@ -211,6 +249,7 @@ EVENTS: tuple[type[Event], ...] = (
     Released,
     SessionDestroyed,
     OthersSeen,
+    OrdersSeen,
     StepDown,
     Shutdown,
     Tick,

@@ -19,6 +19,9 @@ MAX_TERM = 2**62
 TURN_STEP_S = 0.1
 """How long the second named successor leaves the first alone, the third the second."""
 
+HEIR_TURN_S = 1.0
+"""How long everybody else leaves a vacancy alone for the one whom an operator named."""
+
 TURN_SPREAD_S = 0.5
 """Over how long everybody else's tries are spread."""
 
@@ -61,6 +64,7 @@ class Lookout:
         self._holder: str | None = None
         self._last_leader = ""
         self._last_cause = Cause.UNKNOWN
+        self._forced_term: int | None = None
 
     def watched(self, view: KeyView, now: float) -> tuple[bool, list[Notice]]:
         """Take in what the watch showed: the leader key alone, by a read that proves nothing.
@@ -149,12 +153,25 @@ class Lookout:
         if not view.readable:
             return Cause.UNREADABLE
         if not view.record_vacant:
-            return Cause.SESSION_INVALIDATED
+            forced = self._forced_term is not None and view.record_term == self._forced_term
+            return Cause.RELEASED_BY_HAND if forced else Cause.SESSION_INVALIDATED
         said = Cause.parse(view.record_why)
         if handed_over:
             return said or Cause.HANDED_OVER
         created = said in (Cause.FIRST_START, Cause.DELETED)
         return said if said and created else Cause.UNKNOWN
+
+    def forced(self, term: int | None) -> None:
+        """An operator says that they destroy the session of that term's leader. That may be learnt
+        of before the vacancy, or after."""
+        self._forced_term = term
+        vacancy, view = self.vacancy, self.view
+        if vacancy is None or view is None or vacancy.cause is not Cause.SESSION_INVALIDATED:
+            return
+        cause = self._cause(view, False, False)
+        self.vacancy = replace(vacancy, cause=cause)
+        if self._last_cause is Cause.SESSION_INVALIDATED:
+            self._last_cause = cause
 
     def gave_back(self, why: Cause | None) -> None:
         """We released the key: a leader that is seen before the vacancy was follows on that."""
@@ -197,7 +214,8 @@ class Lookout:
         """When the vacancy may be taken by `me`: after its quarantine, in turn.
 
         The successors that the last leader named go first, in their order; everybody else comes
-        later, spread by `jitter` (0 to 1), so that many candidates do not all try at once.
+        later, spread by `jitter` (0 to 1), so that many candidates do not all try at once. One whom
+        an operator named has more time before the others.
         """
         assert self.vacancy is not None
         assert self.view is not None
@@ -205,6 +223,10 @@ class Lookout:
         if alone:
             return due
         successors = self.view.successors
+        if me in successors[:1]:
+            return due
+        if self.vacancy.cause is Cause.TRANSFERRED:
+            due += HEIR_TURN_S
         if me in successors:
             return due + successors.index(me) * TURN_STEP_S
         return due + len(successors) * TURN_STEP_S + jitter * TURN_SPREAD_S

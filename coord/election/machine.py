@@ -40,7 +40,6 @@ class Election(Candidacy):
         own_sessions: Collection[str] = (),
     ) -> None:
         super().__init__(node, timing, eligible=eligible, jitter=jitter, own_sessions=own_sessions)
-        self._runs = 0
         self._leaving: str | None = None
         self._out: list[cmd.Command] = []
         self._told: tuple[State, WhyNot | None] | None = None
@@ -99,6 +98,8 @@ class Election(Candidacy):
 
     def _on_started(self, event: ev.Started, now: float) -> None:
         self._reads.now()
+        if event.orders_follow:
+            self.orders.expect()
         if self.state is State.JOINING:
             self._ask_for_session(now)
 
@@ -108,6 +109,7 @@ class Election(Candidacy):
             self._reads.now()
             return
         self.contact = None
+        self.orders.patience_ends(now + self.timing.election_interval)
         self.campaign.look_first = False
         vacant_before = self.lookout.vacancy is not None
         self._out += self.lookout.observed(event.view, now)
@@ -285,6 +287,8 @@ class Election(Candidacy):
             term_index=view.term_index,
             sent_at=sent_at,
             now=now,
+            successors=self.campaign.successors,
+            tolerated=attempt.tolerated,
         )
         if self._shutting_down:
             self._out.append(cmd.Attempted(attempt.term, TakeoverOutcome.ABANDONED))
@@ -296,19 +300,28 @@ class Election(Candidacy):
 
     # -- leading ---------------------------------------------------------------------------
 
-    def _next_run(self) -> int:
-        self._runs += 1
-        return self._runs
-
     def _confirm(self, tenure: Tenure, event: ev.Observed, now: float) -> None:
         self._out += tenure.confirm(
             event.view,
             event.sent_at,
             now,
             restored=self.lookout.restored,
-            successors=self.campaign.successors,
             run=self._next_run(),
         )
+        self._obey(tenure, now)
+
+    def _obey(self, tenure: Tenure, now: float) -> None:
+        """Do what operators ask of a leader: step down, or make way for others that are not
+        drained as we are."""
+        if tenure.state not in (State.LEADING, State.SUSPENDED):
+            return
+        request = self.orders.asked_of(tenure.term)
+        if request is not None:
+            self.campaign.heir = request.to
+            tenure.successors = self.campaign.successors
+            self._out += tenure.asked_down(request.reason, now, request)
+        elif self.orders.drains_us and set(self.campaign.followers or ()) - tenure.tolerated:
+            self._out += tenure.asked_down(StepDownReason.DRAINED, now)
 
     def _on_work_stopped(self, event: ev.WorkStopped, now: float) -> None:
         if self.tenure is not None:
@@ -327,6 +340,7 @@ class Election(Candidacy):
         if self._leaving is None or event.session != self._leaving:
             return
         self._leaving = self.tenure = None
+        self.campaign.heir = ""
         if self._shutting_down:
             self._stop()
             return
@@ -357,19 +371,28 @@ class Election(Candidacy):
             self._stop()
 
     def _on_others_seen(self, event: ev.OthersSeen, now: float) -> None:
-        named_before = self.campaign.successors
         self.campaign.others = event.names
         self.lookout.catalog_says(event.fenced_within)
-        if self.tenure is None and self.state is not State.ACQUIRING:
+        self._look_anew(now)
+
+    def _on_orders_seen(self, event: ev.OrdersSeen, now: float) -> None:
+        self.orders.seen(event, now)
+        self.lookout.forced(self.orders.forced_term)
+        self._look_anew(now)
+
+    def _look_anew(self, now: float) -> None:
+        """What is known of the others, or asked of us, has changed."""
+        if self.tenure is not None:
+            self._out += self.tenure.name(self.campaign.successors)
+            self._obey(self.tenure, now)
+        elif self.state is not State.ACQUIRING:
             self._go_on(now)
-        elif self.tenure is not None and self.state is State.LEADING:
-            successors = self.campaign.successors
-            if successors != named_before:
-                self._out.append(self.tenure.update(successors))
 
     def _on_tick(self, event: ev.Tick, now: float) -> None:
         if self.tenure is not None:
             self._out += self.tenure.tick(now, self.contact)
+            if self.state is State.LEADING:
+                self._out += self.orders.ended(now)
             return
         if self.state in (State.JOINING, State.COOLING):
             self._ask_if_due(now)

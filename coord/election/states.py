@@ -25,6 +25,11 @@ A candidate whose acquire was not answered does not know whether it leads. It fi
 consistent read that was sent later: if that shows this attempt, it leads; if not, the session is
 destroyed, since the request may still be under way.
 
+Operators may ask for three things. A *pause* keeps everybody from acquiring; whoever leads goes
+on. A *drained* candidate leads only if nobody else does: it steps down for another that could,
+and tries only for a vacancy that nobody else has taken for a while. A *request* makes the leader
+of one term, and of no other, step down, perhaps for a successor that it names.
+
 Work that does not end in time ends with the process. That is the one exit from these states that
 is not in the table.
 
@@ -118,6 +123,7 @@ _JOINING: Mapping[type[ev.Event], Row] = {
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
     ev.OthersSeen: to(_S.JOINING),
+    ev.OrdersSeen: to(_S.JOINING),
     ev.StepDown: LEADS_NOTHING,
     ev.Shutdown: to(_S.STOPPED),
     ev.Tick: to(_S.JOINING),
@@ -139,6 +145,7 @@ _STANDBY: Mapping[type[ev.Event], Row] = {
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
     ev.OthersSeen: to(_S.STANDBY),
+    ev.OrdersSeen: to(_S.STANDBY),
     ev.StepDown: LEADS_NOTHING,
     ev.Shutdown: to(_S.STEPPING_DOWN),
     ev.Tick: to(_S.STANDBY),
@@ -149,6 +156,7 @@ _WAITING: Mapping[type[ev.Event], Row] = {
     ev.SessionLost: to(_S.WAITING, _S.JOINING),
     ev.ObserveFailed: to(_S.WAITING),
     ev.OthersSeen: to(_S.WAITING, _S.ACQUIRING),
+    ev.OrdersSeen: to(_S.WAITING, _S.ACQUIRING),
     ev.Tick: to(_S.WAITING, _S.ACQUIRING),
 }
 
@@ -168,6 +176,7 @@ _ACQUIRING: Mapping[type[ev.Event], Row] = {
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
     ev.OthersSeen: to(_S.ACQUIRING),
+    ev.OrdersSeen: to(_S.ACQUIRING),
     ev.StepDown: LEADS_NOTHING,
     ev.Shutdown: to(_S.ACQUIRING),
     ev.Tick: to(_S.ACQUIRING),
@@ -188,7 +197,8 @@ _LEADING: Mapping[type[ev.Event], Row] = {
     ev.WorkFailed: to(_S.LEADING, _S.STEPPING_DOWN),
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
-    ev.OthersSeen: to(_S.LEADING),
+    ev.OthersSeen: to(_S.LEADING, _S.STEPPING_DOWN),
+    ev.OrdersSeen: to(_S.LEADING, _S.STEPPING_DOWN),
     ev.StepDown: to(_S.STEPPING_DOWN),
     ev.Shutdown: to(_S.STEPPING_DOWN),
     ev.Tick: to(_S.LEADING, _S.SUSPENDED),
@@ -209,7 +219,8 @@ _SUSPENDED: Mapping[type[ev.Event], Row] = {
     ev.WorkFailed: STOPS_ANYWAY,
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
-    ev.OthersSeen: to(_S.SUSPENDED),
+    ev.OthersSeen: to(_S.SUSPENDED, _S.STEPPING_DOWN),
+    ev.OrdersSeen: to(_S.SUSPENDED, _S.STEPPING_DOWN),
     ev.StepDown: to(_S.STEPPING_DOWN),
     ev.Shutdown: to(_S.STEPPING_DOWN),
     ev.Tick: to(_S.SUSPENDED, _S.STEPPING_DOWN),
@@ -231,6 +242,7 @@ _STEPPING_DOWN: Mapping[type[ev.Event], Row] = {
     ev.Released: to(_S.STEPPING_DOWN),
     ev.SessionDestroyed: to(_S.STEPPING_DOWN, _S.COOLING, _S.STOPPED),
     ev.OthersSeen: to(_S.STEPPING_DOWN),
+    ev.OrdersSeen: to(_S.STEPPING_DOWN),
     ev.StepDown: GIVES_BACK,
     ev.Shutdown: to(_S.STEPPING_DOWN),
     ev.Tick: to(_S.STEPPING_DOWN),
@@ -252,6 +264,7 @@ _COOLING: Mapping[type[ev.Event], Row] = {
     ev.Released: NOT_WAITED_FOR,
     ev.SessionDestroyed: NOT_WAITED_FOR,
     ev.OthersSeen: to(_S.COOLING, _S.JOINING, *_CAMPAIGN),
+    ev.OrdersSeen: to(_S.COOLING, _S.JOINING, *_CAMPAIGN),
     ev.StepDown: LEADS_NOTHING,
     ev.Shutdown: to(_S.STEPPING_DOWN, _S.STOPPED),
     ev.Tick: to(_S.COOLING, _S.JOINING, *_CAMPAIGN),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from coord.election import commands as cmd
-from coord.election.events import KeyView
+from coord.election.events import KeyView, Request
 from coord.election.reasons import Cause, LostReason, StepDownReason, SuspendReason, WhyNot
 from coord.election.states import State
 from coord.election.timing import Timing
@@ -47,6 +47,8 @@ class Tenure:
         session, term, term_index: what the acquiring transaction put into Consul.
         sent_at: when the request was sent that proved it ours, in seconds.
         now: when that is learnt. A read sent before may show what was before: not for `confirm`.
+        successors: whom the record names as those to follow.
+        tolerated: who need not be made way for, though we are drained.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Tenure:
         term_index: int,
         sent_at: float,
         now: float,
+        successors: tuple[str, ...] = (),
+        tolerated: frozenset[str] = frozenset(),
     ) -> None:
         self.timing = timing
         self.node = node
@@ -69,6 +73,8 @@ class Tenure:
         self.work = Work.NONE
         self.run = 0
         self.confirmed_sent_at = sent_at
+        self.successors = successors
+        self.tolerated = tolerated
         self.over = False
         """The work has ended and the release is answered, or there is nothing to release."""
         self._suspended_at = now
@@ -81,6 +87,7 @@ class Tenure:
         self._lost_by_giving_back: LostReason | None = None
         self.release_why: Cause | None = None
         self._release_asked = False
+        self._asked_by = ""
 
     # -- the lease -------------------------------------------------------------------------
 
@@ -131,7 +138,6 @@ class Tenure:
         now: float,
         *,
         restored: bool,
-        successors: tuple[str, ...],
         run: int,
     ) -> list[cmd.Command]:
         """Take in a consistent read: it confirms the lease, or shows that all is lost.
@@ -147,8 +153,8 @@ class Tenure:
         if self.state is State.SUSPENDED and self.work is Work.NONE:
             return self._resume(now, run)
         out = [self._extension()]
-        if self.state is State.LEADING and not self._is_ours(view, successors):
-            out.append(self.update(successors))
+        if self.state is State.LEADING and not self._is_ours(view):
+            out.append(self._update())
         return out
 
     def _lost_by(self, view: KeyView, restored: bool) -> LostReason | None:
@@ -169,13 +175,21 @@ class Tenure:
             return LostReason.TERM_CHANGED
         return None
 
-    def _is_ours(self, view: KeyView, successors: tuple[str, ...]) -> bool:
+    def _is_ours(self, view: KeyView) -> bool:
         written = (view.readable, view.record_vacant, view.record_node, view.record_term)
-        return written == (True, False, self.node, self.term) and view.successors == successors
+        ours = written == (True, False, self.node, self.term)
+        return ours and view.successors == self.successors
 
-    def update(self, successors: tuple[str, ...]) -> cmd.Command:
+    def _update(self) -> cmd.Command:
         """Write our record anew."""
-        return cmd.UpdateRecord(self.session, self.term, successors)
+        return cmd.UpdateRecord(self.session, self.term, self.successors)
+
+    def name(self, successors: tuple[str, ...]) -> list[cmd.Command]:
+        """Others are to follow us."""
+        if successors == self.successors:
+            return []
+        self.successors = successors
+        return [self._update()] if self.state is State.LEADING else []
 
     def tick(self, now: float, contact: WhyNot | None) -> list[cmd.Command]:
         """Time has passed. `contact` says why the last read failed, if it did."""
@@ -243,13 +257,19 @@ class Tenure:
         self.state = State.STEPPING_DOWN
         return [*self._stop(now, lease_goes_on=True), *self._go_on()]
 
-    def asked_down(self, reason: StepDownReason, now: float) -> list[cmd.Command]:
-        """Step down because somebody asks for it."""
+    def asked_down(
+        self, reason: StepDownReason, now: float, request: Request | None = None
+    ) -> list[cmd.Command]:
+        """Step down because somebody asks for it, perhaps by a request."""
         lost = LostReason.STEPPED_DOWN
         if reason is StepDownReason.SHUTDOWN:
             lost = LostReason.SHUTDOWN
         why = _VACANCY_SAYS.get(reason, Cause.FAILED)
-        return [cmd.SteppingDown(self.term, reason), *self.step_down(lost, why, now)]
+        told = cmd.SteppingDown(self.term, reason)
+        if request is not None:
+            told = cmd.SteppingDown(self.term, reason, request.actor, request.id)
+            self._asked_by = request.actor
+        return [told, *self.step_down(lost, why, now)]
 
     def abandon(self, now: float) -> list[cmd.Command]:
         """Give back at once what was won and is not wanted any more; it never began."""
@@ -287,7 +307,14 @@ class Tenure:
         self._release_asked = True
         return [
             cmd.EndLease(suspended=False),
-            cmd.Release(self.session, self.term, self.term_index, self.release_why),
+            cmd.Release(
+                self.session,
+                self.term,
+                self.term_index,
+                self.release_why,
+                self.successors,
+                self._asked_by,
+            ),
         ]
 
     def work_stopped(self, ended_run: int, now: float, run: int) -> list[cmd.Command]:

@@ -210,6 +210,7 @@ class StepDownRequested(Event):
 
     reason: why.
     actor: who asks, where a person does.
+    request_id: of the operation by which they ask; the audit has it too.
     detail: what they say, or which work failed.
     """
 
@@ -219,6 +220,7 @@ class StepDownRequested(Event):
 
     reason: StepDownReason
     actor: str | None = None
+    request_id: str | None = None
     detail: str = ""
 
 

@@ -54,6 +54,14 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "this node's health check cannot be passed",
         "this node's health check passes again",
     ),
+    "orders_not_followed": (
+        "what operators ask cannot be followed",
+        "what operators ask is followed again",
+    ),
+    "orders_unreadable": (
+        "what stands under control/ cannot be read and is not obeyed",
+        "all that stands under control/ can be read again",
+    ),
     "candidates_not_followed": (
         "the list of candidates cannot be followed",
         "the list of candidates is followed again",

@@ -261,12 +261,12 @@ async def test_release_hands_over(
     await key.create(Cause.FIRST_START, PATIENT_S)
     taken = await take_over(key, session)
     _, term = await both_keys(consul, paths)
-    asked = Release(session, 1, taken.term_index, Cause.STEPPED_DOWN)
-    assert await key.release(asked, ("core-2",))
+    asked = Release(session, 1, taken.term_index, Cause.STEPPED_DOWN, ("core-2",), "ann")
+    assert await key.release(asked)
     view = await key.observe(PATIENT_S)
     assert view.handed_over
     assert view.session is None
-    assert (view.record_why, view.record_by, view.record_node) == ("stepped_down", NODE, NODE)
+    assert (view.record_why, view.record_by, view.record_node) == ("stepped_down", "ann", NODE)
     assert (view.record_term, view.successors) == (1, ("core-2",))
     assert view.record_fenced_within == TIMING.fenced_within
     assert (await both_keys(consul, paths))[1] == term
@@ -291,11 +291,11 @@ async def test_release_of_a_former_term_does_not_end_a_newer_one(
     )
     assert again.ok, again.errors
     before = await both_keys(consul, paths)
-    assert not await key.release(Release(session, 1, first.term_index, Cause.HANDED_OVER), ())
+    assert not await key.release(Release(session, 1, first.term_index, Cause.HANDED_OVER))
     assert await both_keys(consul, paths) == before
     view = await key.observe(PATIENT_S)
     assert (view.session, view.term) == (session, 2)
-    assert await key.release(Release(session, 2, view.term_index, Cause.HANDED_OVER), ())
+    assert await key.release(Release(session, 2, view.term_index, Cause.HANDED_OVER))
 
 
 async def test_release_does_nothing_to_anothers_lock(
@@ -305,7 +305,7 @@ async def test_release_does_nothing_to_anothers_lock(
     taken = await take_over(key, session)
     before = await both_keys(consul, paths)
     other = await new_session(consul, f"{name}-other")
-    assert not await key.release(Release(other, 1, taken.term_index, Cause.HANDED_OVER), ())
+    assert not await key.release(Release(other, 1, taken.term_index, Cause.HANDED_OVER))
     assert await both_keys(consul, paths) == before
     await consul.session_destroy(other)
 

@@ -85,8 +85,8 @@ class Commits:
             record = json.loads(op.value)
         except ValueError:
             return  # an operator's
-        if what is What.RELEASED and record.get("state") != "vacant":
-            return  # an operator releases by hand, and leaves the record
+        if what is What.RELEASED and (record.get("state") != "vacant" or not record.get("by")):
+            return  # an operator releases by hand, and leaves the record as it is, or as they wrote
         if what is What.ACQUIRED:
             self._term = record["term"]
             self._tell(what, record["node"], record["term"], op.session)

@@ -391,7 +391,7 @@ def a_session_leads_twice() -> Iterator[None]:
 def a_release_of_any_term() -> Iterator[None]:
     """A release needs no more than the session."""
 
-    async def release(self: LeaderKey, asked: cmd.Release, successors: Any) -> bool:
+    async def release(self: LeaderKey, asked: cmd.Release) -> bool:
         real, term = self._consul, self._paths.term
 
         class Untied:
@@ -400,7 +400,7 @@ def a_release_of_any_term() -> Iterator[None]:
 
         self._consul = Untied()  # type: ignore[assignment]
         try:
-            return await original(self, asked, successors)
+            return await original(self, asked)
         finally:
             self._consul = real
 

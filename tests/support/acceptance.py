@@ -78,7 +78,7 @@ async def hand_over_once(consul: ConsulApi, paths: Paths) -> int:
         )
     )
     assert isinstance(taken, Taken), taken
-    assert await key.release(Release(session, 1, taken.view.term_index, Cause.HANDED_OVER), ())
+    assert await key.release(Release(session, 1, taken.view.term_index, Cause.HANDED_OVER))
     await consul.session_destroy(session)
     return 1
 

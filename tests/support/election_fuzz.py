@@ -38,13 +38,15 @@ class Fuzz:
         eligible = self.rnd.random() < 0.9
         self.election = election("me", Timing(), eligible=eligible, jitter=0.5)
         self.now = 0.0
+        self.ordered = self.rnd.random() < 0.15
+        """Whether operators ask anything."""
         self.flights: list[tuple[cmd.Command, float]] = []
         self.stopping: set[int] = set()
         self.asked: list[cmd.Command] = []
         self.index = 100
         self.sessions = 0
         self.ended = False
-        self.tell(ev.Started())
+        self.tell(ev.Started(self.rnd.random() < 0.5))
 
     def tell(self, event: ev.Event) -> None:
         for command in self.election.handle(event, self.now):
@@ -140,6 +142,18 @@ class Fuzz:
         )
         return self.rnd.choice(choices)
 
+    def orders(self) -> ev.OrdersSeen:
+        """Whatever operators may ask: nothing, half of the time."""
+        tenure = self.election.tenure
+        term = tenure.term if tenure is not None else self.index
+        pause = ev.Pause(self.rnd.choice(("p1", "p2")), self.rnd.choice((1.0, 20.0)))
+        request = ev.Request(term=term, reason=self.rnd.choice(list(StepDownReason)), to="a")
+        return ev.OrdersSeen(
+            pause if self.rnd.random() < 0.1 else None,
+            frozenset(("me",) if self.rnd.random() < 0.3 else ("a",) * self.rnd.randrange(2)),
+            request if self.rnd.random() < 0.08 else None,
+        )
+
     def anything(self) -> ev.Event:
         """What may come at any moment, answers of long ago among it."""
         old = self.rnd.randrange(4)
@@ -151,6 +165,7 @@ class Fuzz:
             ev.SessionLost(session, LostReason.SESSION_GONE),
             ev.WorkFailed(run, LostReason.WORK_FAILED),
             ev.OthersSeen(self.rnd.choice(((), ("a",), ("b", "a")))),
+            self.orders() if self.ordered else ev.Tick(),
             ev.SessionCreated(old - 5, "unasked"),
             ev.SessionFailed(old - 5, WhyNot.NO_SESSION),
             ev.Acquired(old - 5, self.ours(), self.now),

@@ -48,12 +48,14 @@ LEFT_OUT = {
         "leader_term": "named in notices",
         "_last_leader": "named in notices",
         "_last_cause": "named in notices",
+        "_forced_term": "decides only the cause in a notice",
     },
     "Vacancy": {"cause": "ends in the vacancy's `why` alone", "former": "named in notices"},
     "Campaign": {
         "node": "the same always",
         "timing": "the same for all",
         "lookout": "stands beside it",
+        "orders": "stand beside it",
         "_attempts": "a new attempt has a number like no other",
         "_put_off_by": "shown, not obeyed",
     },
@@ -62,6 +64,7 @@ LEFT_OUT = {
         "due_at": "told in a time line",
         "sent_at": "told in a time line",
     },
+    "Orders": {"_node": "the same always"},
     "Sessions": {"refused": "shown"},
     "Tenure": {
         "timing": "the same for all",
@@ -69,6 +72,7 @@ LEFT_OUT = {
         "run": "only whether what stops is that run counts",
         "_told_lost": "decides only whether a notice is given",
         "_lost_by_giving_back": "told in a notice",
+        "_asked_by": "for people",
     },
     "Reads": {"_timing": "the same for all"},
 }
@@ -151,6 +155,8 @@ def stays_for(node: Node) -> int:
         election.campaign.cool_until,
         election.campaign._cool_least_until,
         election.campaign._put_off_until,
+        election.orders.paused_until,
+        election.orders._awaited_until,
         election.sessions.retry_at,
         election.sessions._ask_from,
     ]
@@ -175,8 +181,8 @@ def _asked(flight: Flight, node: Node) -> Key:
             return ("Acquire", current, asked.session, *indices, asked.term, asked.successors)
         case cmd.UpdateRecord(session, term, successors):
             return ("UpdateRecord", session, term, successors)
-        case cmd.Release(session, term, term_index, why):
-            return ("Release", session, term, term_index, why.value)
+        case cmd.Release(session, term, term_index, why, successors):
+            return ("Release", session, term, term_index, why.value, successors)
         case cmd.DestroySession(session):
             return ("DestroySession", session)
         case cmd.CreateLeaderKey(why, deadline):
@@ -196,6 +202,7 @@ def _election(election: Election, clock: Clock, flights: list[Flight]) -> Key:
         election._leaving,
         *_lookout(election, clock),
         *_campaign(election, clock, sent_at),
+        *_orders(election, clock),
         *_sessions(election, clock),
         _tenure(election.tenure, clock) if election.tenure is not None else None,
         reads.under_way,
@@ -238,15 +245,30 @@ def _campaign(election: Election, clock: Clock, sent_at: float | None) -> Key:
         since = attempt.unknown_since
         asked_before = since is not None and sent_at is not None and sent_at < since
         vacancy = attempt.vacancy.index
-        tried = (attempt.session, attempt.term, vacancy, since is not None, asked_before)
+        doubt = since is not None, asked_before
+        tried = (attempt.session, attempt.term, vacancy, *doubt, attempt.tolerated)
     return (
         campaign.jitter,
         campaign.others,
+        campaign.heir,
         tried,
         campaign.look_first,
         clock.ahead(campaign.cool_until),
         clock.ahead(campaign._cool_least_until),
         clock.ahead(campaign._put_off_until),
+    )
+
+
+def _orders(election: Election, clock: Clock) -> Key:
+    orders = election.orders
+    return (
+        orders.drained,
+        clock.ahead(orders.paused_until) if orders._pause else None,
+        orders._pause,
+        orders._ended,
+        orders._request,
+        clock.ahead(orders._awaited_until) if orders._awaited else None,
+        orders._awaited,
     )
 
 
@@ -281,4 +303,6 @@ def _tenure(tenure: Tenure, clock: Clock) -> Key:
         tenure._closed,
         tenure.release_why,
         tenure._release_asked,
+        tenure.successors,
+        tenure.tolerated,
     )

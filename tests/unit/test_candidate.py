@@ -82,6 +82,11 @@ class Spoken:
     ) -> Reply[KVEntry | None]:
         return await self._answer(self._keys[key], index)
 
+    async def kv_list(
+        self, prefix: str, *, index: int | None = None, **_: Any
+    ) -> Reply[tuple[KVEntry, ...]]:
+        return await self._answer((KVEntry(PATHS.keep, b"", modify_index=1),), index)
+
     async def health_service(
         self, name: str, *, index: int | None = None, **_: Any
     ) -> Reply[tuple[ServiceInstance, ...]]:
@@ -204,7 +209,7 @@ async def test_after_a_restore_no_watch_hangs_on_an_index_of_before() -> None:
         consul.restore()
         await asyncio.sleep(60.0)
         restarted = consul.asked_anew[quiet:]
-        assert len(restarted) == 2, "the leader key's watch and the other candidates'"
+        assert len(restarted) == 3, "the leader key's watch, the other candidates' and the orders'"
 
 
 @virtual

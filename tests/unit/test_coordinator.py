@@ -83,6 +83,11 @@ class Giving:
     ) -> Reply[KVEntry | None]:
         return await self._answer(self._keys[key], index)
 
+    async def kv_list(
+        self, prefix: str, *, index: int | None = None, **_: Any
+    ) -> Reply[tuple[KVEntry, ...]]:
+        return await self._answer((), index)
+
     async def health_service(
         self, name: str, *, index: int | None = None, **_: Any
     ) -> Reply[tuple[ServiceInstance, ...]]:

@@ -20,6 +20,7 @@ from election_worlds import WORLDS
 from coord.election.campaign import Attempt, Campaign
 from coord.election.lookout import Lookout, Vacancy
 from coord.election.machine import Election
+from coord.election.orders import Orders
 from coord.election.reads import Reads
 from coord.election.sessions import Sessions
 from coord.election.tenure import Tenure
@@ -70,6 +71,7 @@ PARTS = (
     Vacancy,
     Campaign,
     Attempt,
+    Orders,
     Sessions,
     Tenure,
     Reads,
@@ -81,7 +83,12 @@ def test_every_field_of_the_machine_is_in_the_keys_or_left_out_with_a_reason() -
     source = inspect.getsource(election_key)
     bench = Bench().leading()
     kept: dict[type, set[str]] = {each: set() for each in PARTS}
-    for one in (bench.election, bench.election.lookout, bench.election.campaign):
+    for one in (
+        bench.election,
+        bench.election.lookout,
+        bench.election.campaign,
+        bench.election.orders,
+    ):
         kept[type(one)] = set(vars(one))
     for part in (bench.election.sessions, bench.election._reads, bench.election.tenure):
         kept[type(part)] = set(vars(part))

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from election_bench import MINE, OTHER, Bench, held, in_state
+from election_bench import ME, MINE, OTHER, Bench, held, in_state
 from election_fuzz import Fuzz
 
 from coord.election import commands as cmd
@@ -113,15 +113,43 @@ def _cooled(event: type[ev.Event], why: str, session: str | None) -> None:
     bench.now = over_at
     if event is ev.OthersSeen:
         bench.tell(ev.OthersSeen((OTHER,)))
+    elif event is ev.Observed:
+        bench.tell(ev.Observed(bench.given_back(91, **changes), bench.now))
+    elif event is ev.OrdersSeen:
+        bench.tell(ev.OrdersSeen())
     else:
         bench.tell(ev.Watched(bench.given_back(91, **changes)))
 
 
+def _drained(suspended: bool, by: type[ev.Event]) -> None:
+    """A leader is to make way for another, and learns last of the one or of the other."""
+    bench = Bench(election=Recorded)
+    bench = bench.suspended() if suspended else bench.leading()
+    drained, others = ev.OrdersSeen(drained=frozenset({ME})), ev.OthersSeen((OTHER,))
+    bench.tell(ev.OthersSeen(()))
+    last, first = (drained, others) if by is ev.OrdersSeen else (others, drained)
+    bench.tell(first)
+    bench.tell(last)
+
+
+def _cooled_without_session(event: ev.Event) -> None:
+    bench = Bench(election=Recorded).cooling(session=None)
+    bench.now = bench.election.campaign.cooled_at
+    bench.tell(event)
+
+
 def test_any_events_in_any_order_neither_spin_nor_get_stuck_and_reach_every_target() -> None:
-    _fuzz(range(2_500))
+    _fuzz(range(3_000))
+    for suspended in (False, True):
+        _drained(suspended, ev.OrdersSeen)
+        _drained(suspended, ev.OthersSeen)
+    for event in (ev.OrdersSeen(), ev.OthersSeen((OTHER,))):
+        _cooled_without_session(event)
     for why, session in (("", "theirs"), ("", None), ("stepped_down", None)):
         _cooled(ev.OthersSeen, why, session)
         _cooled(ev.Watched, why, session)
+        _cooled(ev.OrdersSeen, why, session)
+        _cooled(ev.Observed, why, session)
     listed = {
         (state, kind, target)
         for state, rows in TABLE.items()
