@@ -108,7 +108,7 @@ def test_older_members_say_nothing_of_what_they_do_not_know() -> None:
 
 
 def test_an_older_journal_is_read_to_the_last_entry() -> None:
-    entries = [journal._decoded(PATHS, entry) for entry in under(PATHS.journal)]
+    entries = [journal.decode_entry(PATHS, entry) for entry in under(PATHS.journal)]
     assert len(entries) == 16
     assert all(not entry.problem and entry.at_ms and entry.node for entry in entries)
     changes = [entry for entry in entries if entry.event.endswith(".leader_changed")]
@@ -258,7 +258,7 @@ def test_a_candidate_in_a_state_that_nobody_knows_is_shown_as_it_says() -> None:
 def test_an_entry_of_an_event_that_nobody_knows_is_read() -> None:
     entry = under(PATHS.journal)[0]
     body = newer(json.loads(entry.value)) | {"v": 2, "event": "serviceradar.coordinator.crowned"}
-    read = journal._decoded(PATHS, KVEntry(entry.key, json.dumps(body).encode()))
+    read = journal.decode_entry(PATHS, KVEntry(entry.key, json.dumps(body).encode()))
     assert (read.problem, read.event) == ("", "serviceradar.coordinator.crowned")
 
 
