@@ -38,7 +38,7 @@ from coord.members import Listing, Seen, cut, read_instances
 from coord.records import AuditRecord, Paths, RecordError
 from coord.rights import CONSUL_SERVICE
 from coord.status import ClusterStatus, read_status
-from coord.telemetry.journal import decoded
+from coord.telemetry.journal import decode_entry
 
 MAX_ENTRIES = 1000
 """So many of the journal's and of the audit's newest entries are looked at."""
@@ -207,7 +207,7 @@ def _journal(keys: _Keys, paths: Paths) -> Journal:
         seen=keys.seen(paths.journal),
         count=len(entries),
         entries=tuple(
-            JournalKey(decoded(paths, (entry,))[0], entry.create_index)
+            JournalKey(decode_entry(paths, entry), entry.create_index)
             for entry in entries[-MAX_ENTRIES:]
         ),
     )
