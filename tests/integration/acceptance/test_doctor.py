@@ -85,6 +85,12 @@ async def test_a_leader_that_goes_while_the_election_is_paused(bench: Bench) -> 
     name, _ = await settled(bench, "core-1", "core-2")
     ward = Ward(bench.consul, bench.paths)
     await ward.control(bench.paths.pause, for_ms=600_000)
+
+    async def known() -> bool:
+        pages = [(await node.get("/metrics")).text for node in bench.fleet.nodes.values()]
+        return all("coordinator_paused 1.0" in page.splitlines() for page in pages)
+
+    await eventually(known)
     assert await _found(bench) == {Code.PAUSED}
     await bench.fleet[name].stop()
     await bench.vacant()
