@@ -10,8 +10,10 @@ from coord.doctor.facts import Facts
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.election.reasons import Cause
+from coord.election.states import State
 from coord.members import cut
 from coord.records import Paths, PauseRecord, RequestRecord
+from coord.status.rows import leading_member
 from coord.telemetry import LeaderChanged
 from coord.telemetry.journal import KEPT_ENTRIES
 
@@ -90,6 +92,9 @@ def _request(facts: Facts, request: RequestRecord, index: int) -> Iterator[Findi
     if facts.status.term.value is None:
         return
     term, who = request.expected_term, f"by {cut(request.actor)}: {cut(request.reason)}"
+    leading = leading_member(facts.status.candidates.items, facts.status.leader)
+    if leading is not None and leading.state == State.STEPPING_DOWN:
+        return  # it obeys: its work takes its time to stop
     if term == facts.status.term.value and facts.status.leader.locked:
         said = f"The leader of term {term} was asked to {request.kind} {who}, and does not."
         yield found(Code.REQUEST_UNANSWERED, said, request.request_id)
