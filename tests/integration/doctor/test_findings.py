@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from consul_agents import ConsulAgent, Mode, client_of, eventually
@@ -235,14 +235,14 @@ async def test_two_leaders(sound: Ward) -> None:
     assert await sound.found() == {Code.TWO_LEADERS}
 
 
-class _Passing(ConsulClient):
-    """Takes a service away as soon as the first look is over, of which sessions are the last."""
+class _Coming(ConsulClient):
+    """Has something happen as soon as the first look is over, of which sessions are the last."""
 
-    service_id = ""
+    happen: Callable[[], Awaitable[object]]
 
     async def session_list(self, *, deadline_s: float | None = None) -> tuple[Session, ...]:
         found = await super().session_list(deadline_s=deadline_s)
-        await self.service_deregister(self.service_id)
+        await self.happen()
         return found
 
 
@@ -259,9 +259,21 @@ async def test_the_second_look_waits_for_the_slowest(sound: Ward) -> None:
 async def test_what_lasts_but_a_moment_is_not_told(consul_agent: ConsulAgent, sound: Ward) -> None:
     """As at a change of leader, where discovery may name both."""
     other = await sound.discovered("core-2", TERM - 1)
-    async with _Passing(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
-        consul.service_id = other
-        assert await Ward(consul, sound.paths).found(again_s=1.0) == set()
+    async with _Coming(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
+        consul.happen = lambda: sound.consul.service_deregister(other)
+        assert await Ward(consul, sound.paths).found(again_s=3.0) == set()
+
+
+async def test_what_only_the_second_look_sees_is_not_told(
+    consul_agent: ConsulAgent, sound: Ward
+) -> None:
+    """It may last but a moment as well. What both saw is told."""
+    await sound.new_session("core-9", ["serfHealth"])
+    async with _Coming(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
+        consul.happen = lambda: sound.discovered("core-2", TERM - 1)
+        found = await Ward(consul, sound.paths).found(again_s=0.0)
+    assert found == {Code.ORPHANED_SESSIONS}
+    assert await sound.found() == {Code.ORPHANED_SESSIONS, Code.TWO_LEADERS}
 
 
 async def test_discovery_names_another(ward: Ward) -> None:
