@@ -75,6 +75,7 @@ class TtlService:
         self.name = name
         self.id = _process_id(name, identity)
         self.check_id = f"{self.id}-alive"
+        self._token = 0
 
     @property
     def address(self) -> str:
@@ -105,9 +106,16 @@ class TtlService:
         self, meta: Mapping[str, str], status: CheckStatus = CheckStatus.CRITICAL
     ) -> None:
         """Register, or register again. A check that is there keeps its status."""
+        token = self._consul.token_changes
         await self._consul.service_register(
             self._registration(meta, status), deadline_s=CALL_DEADLINE_S
         )
+        self._token = token
+
+    @property
+    def token_is_old(self) -> bool:
+        """Whether it was registered with another token than ours is now."""
+        return self._token != self._consul.token_changes
 
     async def pass_check(self, note: str) -> bool:
         """Pass the check; False: the agent does not know it (any more)."""
@@ -228,6 +236,8 @@ class CandidateService(TtlService):
         lasted = now - self._said_at >= SETTLE_S
         if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
             return False
+        if self.token_is_old:
+            return True
         return self._said != self._told and (lasted or self._told[0] == JOINING)
 
     async def keep_alive(
@@ -313,6 +323,8 @@ class LeaderService(TtlService):
                 if announced and self._shown():
                     announced = await self.pass_check(f"leads, term {self._term}")
                     self._on_announced()
+                if announced and self.token_is_old:  # the new one has just been good for a pass
+                    await self.register(self._meta)
             except ConsulError as error:
                 self._on_error(error)
             await asyncio.sleep(self._timing.heartbeat_interval)
