@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from coord.election.reasons import Cause, LostReason
-from coord.history.model import Asked, AuditEntry, Gap, Note, Tenure, Until
+from coord.history.model import Asked, Gap, Note, Tenure, Until
 from coord.history.told import Sorted, Told, sorted_out, text, whole
+from coord.operations import AuditEntry
 from coord.records import AuditRecord
 from coord.status import LeaderStatus
 from coord.status.words import ms_of
