@@ -15,7 +15,7 @@ from hand_made import lead, make_token
 from journals import START_MS, Pen, audited
 
 from coord.cli.errors import ExitCode
-from coord.consul import ConsulApi, ConsulClient, ConsulError, KVEntry
+from coord.consul import Consistency, ConsulApi, ConsulClient, ConsulError, KVEntry
 from coord.records import Paths
 from coord.telemetry import BecameLeader
 from coord.telemetry.journal import KEPT_ENTRIES
@@ -184,7 +184,12 @@ async def test_without_a_consul_leader_what_was_last_known_is_shown_and_said_to_
         await asyncio.to_thread(agent.wait_ready)
     async with client_of(one) as consul:
         await write(consul, paths, Pen("core-1").tell(START_MS, BecameLeader, term=1))
-        await write_audit(consul, paths, START_MS, "pause", node="core-1")
+        key = await write_audit(consul, paths, START_MS, "pause", node="core-1")
+        # A server that follows learns a moment later that what it was given counts.
+        await eventually(
+            lambda: consul.kv_get(key, consistency=Consistency.STALE),
+            until=lambda reply: reply.value is not None,
+        )
     await asyncio.to_thread(two.stop, signal.SIGKILL)
 
     async def old(command: str, *args: str) -> str:
