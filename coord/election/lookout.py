@@ -113,11 +113,14 @@ class Lookout:
         self.vacancy = self.vacant_since = None
         said = [x for x in (view.record_fenced_within, view.term_fenced_within) if x is not None]
         self._holder_fenced_within = max(said, default=self._holder_fenced_within)
-        same = view.session == self._holder and (self.leader or not view.record_node)
+        # Somebody may have put back the record of the leader before.
+        of_before = view.record_term is not None and view.record_term < (view.term or 0)
+        node, term = ("", None) if of_before else (view.record_node, view.record_term)
+        same = view.session == self._holder and (self.leader or not node)
         self._holder = view.session
         if same:
             return []
-        self.leader, self.leader_term = view.record_node, view.record_term
+        self.leader, self.leader_term = node, term
         seen = LeaderSeen(self._last_leader, self.leader, self.leader_term, self._last_cause)
         self._last_leader, self._last_cause = self.leader, Cause.UNKNOWN
         return [seen]
