@@ -265,7 +265,7 @@ def test_the_heir_of_a_transfer_does_not_stay_back_for_having_led_before() -> No
     """An operator wants it, and the last leader stays back itself: nobody would lead meanwhile."""
     bench = Bench().cooling()
     bench.tell(ev.OthersSeen((OTHER,)))
-    later = {"record_term": bench.mine.term + 1, "term": bench.mine.term + 1, "term_index": 400}
+    later = {"record_term": bench.term + 2, "term": bench.term + 2, "term_index": 400}
     bench.observe(held(400, **later))
     bench.wait(COOL_LEAST_S)
     left = replace(handed_over(500, **later), record_why="transferred", successors=(ME, OTHER))
