@@ -55,17 +55,19 @@ async def keys_of(consul: ConsulApi, paths: Paths) -> set[str]:
 ALL = {"leader", "term", *OTHER_KEYS}
 
 
-async def run(address: str, *args: str, stdin: str = "", **env: str) -> tuple[int, str, str]:
+async def run(
+    address: str, *args: str, stdin: int = asyncio.subprocess.DEVNULL, **env: str
+) -> tuple[int, str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "CONSUL_"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coord", "purge", *args),
         env=clean | {"CONSUL_HTTP_ADDR": address} | env,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(GENEROUS_S):
-        out, err = await process.communicate(stdin.encode())
+        out, err = await process.communicate()
     assert process.returncode is not None
     assert b"Traceback" not in err
     return process.returncode, out.decode(), err.decode()
@@ -115,12 +117,18 @@ async def test_a_dry_run_changes_nothing(
     assert {s.id for s in await consul.session_list()} <= {s.id for s in sessions}
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", ExitCode.OK), ("n", ExitCode.INTERRUPTED)])
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("answer", "code"), [("y", ExitCode.OK), ("n", ExitCode.NOT_GOOD)])
 async def test_it_asks_why_and_whether(
     consul_agent: ConsulAgent, consul: ConsulApi, dead: Paths, answer: str, code: ExitCode
 ) -> None:
-    said = f"moved to another name\n{answer}\n"
-    found = await run(consul_agent.http_addr, "--election", dead.election, stdin=said)
+    ours, theirs = os.openpty()
+    os.write(ours, f"moved to another name\n{answer}\n".encode())
+    try:
+        found = await run(consul_agent.http_addr, "--election", dead.election, stdin=theirs)
+    finally:
+        os.close(theirs)
+        os.close(ours)
     assert found[0] == code
     entries = (await consul.kv_list(dead.audit)).value
     reasons = [AuditRecord.decode(entry.value).reason for entry in entries]
@@ -128,7 +136,7 @@ async def test_it_asks_why_and_whether(
     assert (await keys_of(consul, dead) == ALL) is (answer == "n")
 
 
-@pytest.mark.parametrize("args", [("--yes",), ("--json",), ("--json", "--reason", "x")])
+@pytest.mark.parametrize("args", [("--yes",), ("--json",), ("--reason", "x")])
 async def test_what_it_cannot_be_told_to_do(
     consul_agent: ConsulAgent, consul: ConsulApi, dead: Paths, args: tuple[str, ...]
 ) -> None:
@@ -195,7 +203,7 @@ async def test_each_sign_of_life_is_enough_to_refuse(
         args = ("--election", dead.election, "--yes", "--reason", "x", "--json")
         code, out, _ = await run(consul_agent.http_addr, *args)
         report = json.loads(out)
-        assert (code, report["outcome"]) == (ExitCode.NOT_GOOD, Outcome.ALIVE)
+        assert (code, report["outcome"]) == (ExitCode.REFUSED, Outcome.ALIVE)
         assert [each["life"] for each in report["alive"]] == [life]
         assert await keys_of(consul, dead) == ALL
     finally:
