@@ -19,9 +19,11 @@ from hand_made import register
 
 from coord.cli.errors import ExitCode
 from coord.clock import SystemClock
+from coord.config import Settings
 from coord.consul import CheckStatus, ConsulApi, ConsulNotPermitted, TxnOp
 from coord.purge import Life, Outcome, inspect, purge
 from coord.records import POLLER_SERVICE, AuditRecord, Paths, utc
+from coord.rights import Role, policy
 
 GENEROUS_S = 60.0
 OTHER_KEYS = ("journal/1", "journal/2", "polls/schedules/a", "control/keep", "made-by-hand")
@@ -282,9 +284,9 @@ async def root(acl_agent: ConsulAgent) -> AsyncIterator[ConsulApi]:
         yield client
 
 
-def token_with(agent: ConsulAgent, name: str, rules: dict[str, Any]) -> str:
+def token_with(agent: ConsulAgent, name: str, rules: dict[str, Any] | str) -> str:
     for path, body in (
-        ("policy", {"Name": name, "Rules": json.dumps(rules)}),
+        ("policy", {"Name": name, "Rules": rules if isinstance(rules, str) else json.dumps(rules)}),
         ("token", {"Policies": [{"Name": name}]}),
     ):
         status, answer = agent.request("PUT", f"/v1/acl/{path}", json.dumps(body).encode())
@@ -334,6 +336,23 @@ async def test_who_cannot_write_or_read_the_keys_is_refused(
     said = await with_rights(acl_agent, root, name, keys=keys)
     assert said == (ExitCode.NOT_PERMITTED, outcome)
     assert await keys_of(root, Paths(name)) == {"leader", "term"}
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_an_operator_needs_to_write_all_keys_besides(
+    acl_agent: ConsulAgent, root: ConsulApi, name: str, more: bool
+) -> None:
+    paths = Paths(name)
+    await hand_over_once(root, paths)
+    rights = policy(Role.OPERATOR, Settings(environ={}, election=name))
+    if more:
+        rights += f'key_prefix "{paths.root}" {{ policy = "write" }}\n'
+        rights += f'key_prefix "{paths.control}" {{ policy = "write" }}\n'
+    token = token_with(acl_agent, name, rights)
+    args = ("--election", name, "--yes", "--reason", "x")
+    code, _, err = await run(acl_agent.http_addr, *args, CONSUL_HTTP_TOKEN=token)
+    assert code == (ExitCode.OK if more else ExitCode.NOT_PERMITTED), err
+    assert ("leader" in await keys_of(root, paths)) is not more
 
 
 async def test_one_key_that_may_not_be_written_keeps_all(

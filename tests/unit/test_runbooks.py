@@ -105,6 +105,19 @@ def test_which_steps_are_operations(command: str, operation: Operation | None) -
 
 
 @pytest.mark.parametrize(
+    ("command", "node"),
+    [
+        ("coord drain core-2 --reason x --yes", "core-2"),
+        ("coord transfer --reason x", ""),
+        ("coord step-down --reason x", ""),
+        ("coord status core-2", ""),
+    ],
+)
+def test_which_node_an_operation_names(command: str, node: str) -> None:
+    assert step(command).example_node == node
+
+
+@pytest.mark.parametrize(
     "text",
     ["no title", "## a section first\n# t", "# t\n## a\n## a\n", "# t\n```console\n$ ls\n"],
 )
@@ -201,12 +214,28 @@ def test_a_command_that_is_named_is_one_that_is_run(book: Runbook) -> None:
 NAMED_ONLY = {"node"}
 """Commands that are run by every stage, to have nodes at all."""
 
-TOLD_ELSEWHERE = {
-    "coord doctor --policy candidate",
-    "coord doctor --policy ROLE",
-    "coord pause",
-}
-"""Named only; the doctor's and the operations' own tests run them."""
+TOLD_ELSEWHERE = {"coord doctor --policy ROLE"}
+"""Named only: no command, but a kind of it."""
+
+
+def test_every_operation_is_a_step_somewhere() -> None:
+    steps = [step for book in BOOKS for step in book.steps]
+    assert {step.operation for step in steps} - {None} == set(Operation)
+    for step in steps:
+        if step.operation:
+            assert "--reason" in step.words
+            assert "--yes" in step.words
+
+
+def test_what_operators_are_told_to_use_is_there() -> None:
+    page = (REPO / "docs/operations.md").read_text()
+    told = [span.split() for span in spans(page) if span.startswith("coord ")]
+    assert len(told) > 10
+    for _, name, *words in told:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None, name
+        known = {option for param in command.params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= known, (name, words)
 
 
 def test_every_reason_and_every_finding_has_its_section() -> None:
