@@ -332,6 +332,7 @@ def test_the_command_lists_and_shows_them() -> None:
     assert code == 0
     assert "<!--" not in out
     assert "backup.snap" in out
+    assert all(line == line.rstrip() for line in out.splitlines())
     assert coord("nothing")[0] == click.UsageError.exit_code
 
 
