@@ -139,13 +139,14 @@ class Lookout:
             cause=cause,
             former=view.record_node or self._last_leader,
         )
-        former, self.leader, self.leader_term = self.leader, "", None
+        former, term = self.leader, self.leader_term
+        self.leader, self.leader_term = "", None
         self._holder = None
         if self._last_cause is Cause.UNKNOWN or former:
             self._last_cause = cause
         if not self._last_leader:
             self._last_leader = view.record_node
-        return [LeaderGone(former, cause)] if former else []
+        return [LeaderGone(former, cause, term)] if former else []
 
     def _cause(self, view: KeyView, handed_over: bool, first: bool) -> Cause:
         if view.missing:

@@ -355,7 +355,7 @@ def test_a_vacancy_of_which_the_watch_shows_too_little_is_looked_at_at_once() ->
 def test_why_there_is_no_leader_is_told(view: ev.KeyView, cause: Cause) -> None:
     bench = Bench().standby()
     bench.look(view)
-    assert bench.one(cmd.LeaderGone) == cmd.LeaderGone(OTHER, cause)
+    assert bench.one(cmd.LeaderGone) == cmd.LeaderGone(OTHER, cause, TERM)
     assert bench.get(cmd.ElectionBegun)
     bench.look(held(99, session="third", record_node="third"))
     seen = bench.one(cmd.LeaderSeen)
