@@ -84,8 +84,8 @@ class Finding:
 
 
 def anchor(code: Code) -> str:
-    """The anchor of a code's section in the runbook."""
-    return code.value.replace("_", "-")
+    """The anchor of a code's section in the runbook: its heading is the code."""
+    return code.value
 
 
 def found(

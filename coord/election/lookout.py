@@ -214,6 +214,12 @@ class Lookout:
         sound = next((term for term in said if term is not None and term < MAX_TERM), 0)
         return max(sound, self._highest_leader_index) + 1
 
+    def transferred_to(self, node: str) -> bool:
+        """Whether the last leader left for that node, because an operator wanted it."""
+        vacancy, view = self.vacancy, self.view
+        wanted = vacancy is not None and vacancy.cause is Cause.TRANSFERRED
+        return wanted and view is not None and node in view.successors[:1]
+
     def due_at(self, me: str, jitter: float, alone: bool) -> float:
         """When the vacancy may be taken by `me`: after its quarantine, in turn.
 
