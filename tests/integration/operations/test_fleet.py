@@ -175,7 +175,7 @@ async def test_force_release_of_a_leader_that_hangs(bench: Bench, operator: Oper
     line = await said(bench.fleet["core-2"], "leader_changed", new_leader="core-2")
     assert line["cause"] == "released_by_hand"
     bench.fleet["core-1"].wake()
-    await bench.fleet["core-1"].state("cooling", "standby")
+    await bench.fleet["core-1"].wait_exit()  # hung past its lease: its watchdog ends it
     await bench.settled(await bench.witness.next_leader(term))
 
 
@@ -246,6 +246,19 @@ async def test_a_drained_leader_leads_on_until_another_comes(
     await bench.start("core-2")
     seen = await bench.witness.next_leader(term)
     assert seen.node == "core-2"
+
+
+async def test_a_drained_node_is_the_last_resort(bench: Bench, operator: Operator) -> None:
+    """Better a drained leader than none, once nobody has led for 30 s."""
+    term = await fleet(bench, "core-2")
+    await done(await operator.act(Operation.DRAIN, "core-2", anyway=True))
+    plan = await operator.planned(FORCE)
+    assert WarningCode.ONLY_DRAINED in {c.code for c in plan.cautions}
+    bench.fleet["core-1"].kill()
+    outcome = await done(await operator.do(plan))
+    assert (outcome.new_leader, outcome.new_term) == ("core-2", term + 1)
+    assert outcome.gap_ms is not None
+    assert outcome.gap_ms > 20_000
 
 
 # -- as people run it ------------------------------------------------------------------------

@@ -168,11 +168,7 @@ def test_the_highest_priority_follows_then_the_name() -> None:
         (candidate("core-2"), controls(pause=paused()), "paused"),
         # What a node is registered with as it starts.
         (candidate("core-2", state="joining", why_not="consul_unreachable"), Controls(), ""),
-        (
-            candidate("core-2", state="joining", why_not="not_permitted"),
-            Controls(),
-            "not_permitted",
-        ),
+        (candidate("core-2", state="joining", why_not="no_session"), Controls(), "no_session"),
         # Told before the controls were read: they say it better.
         (candidate("core-2", why_not="drained"), Controls(), ""),
         (candidate("core-2", why_not="paused"), Controls(), ""),
