@@ -170,7 +170,13 @@ class ElectionLoop:
         """Let the catalog tell what this node is and why it does not lead."""
         now = self._clock.now()
         why_not = self.election.why_not(now)
-        self._service.say(self.election.state.value, why_not.value if why_not else "", now)
+        self._service.say(
+            self.election.state.value,
+            why_not.value if why_not else "",
+            now,
+            wall_ms=self._clock.wall_ms(),
+            until=self.election.waits_until,
+        )
 
     def _forgotten(self) -> None:
         """The agent had lost the check of our service; it is registered again."""

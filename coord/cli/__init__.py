@@ -39,6 +39,10 @@ class _Entry:
 _COMMANDS: dict[str, _Entry] = {
     "node": _Entry("Run", "coord.cli.node:node", "Run one node in the foreground."),
     "status": _Entry("Look", "coord.cli.status:status", "Show the cluster as Consul has it."),
+    "history": _Entry(
+        "Look", "coord.cli.history:history", "Show who led when, how it ended and who asked."
+    ),
+    "events": _Entry("Look", "coord.cli.events:events", "Show what happened, and go on with it."),
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),

@@ -157,6 +157,8 @@ _TRANSPORT_ADVICE = {
     "leave CONSUL_HTTP_SSL unset), or name the HTTPS port (8501 unless changed)",
     "CERTIFICATE_VERIFY_FAILED": "its certificate cannot be verified; name the authority that "
     "signed it in CONSUL_CACERT, and the host as the certificate has it in CONSUL_HTTP_ADDR",
+    "asking for a client certificate": "it hangs up; it may ask for a client certificate: name "
+    "one in CONSUL_CLIENT_CERT and its key in CONSUL_CLIENT_KEY; else see that it runs",
     "illegal status line": "what answers there does not speak HTTP; name the agent's HTTP port "
     "(8500 unless changed)",
 }

@@ -501,6 +501,19 @@ async def test_a_token_file_is_followed(tmp_path: Path) -> None:
     assert [r.headers["X-Consul-Token"] for r in sent] == ["first", "the second", "the second"]
 
 
+async def test_another_token_is_counted_and_the_same_one_written_anew_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "token"
+    consul = client(404, address=ConsulAddress(token_file=path))
+    counts = []
+    for text in ("first", "first ", "second", "second\n", "first"):
+        path.write_text(text)
+        await consul.kv_get("a")
+        counts.append(consul.token_changes)
+    assert counts == [0, 0, 1, 1, 2]
+
+
 async def test_an_empty_token_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("\n")
