@@ -26,6 +26,7 @@ from coord.operations import (
 )
 from coord.operations.audit import BEGUN, prune_audit
 from coord.records import AuditRecord, Paths, RequestKind
+from coord.rights import Role, rules
 
 STEP_DOWN, FORCE = Operation.STEP_DOWN, Operation.FORCE_RELEASE
 SOON_S = 0.5
@@ -415,6 +416,11 @@ async def test_an_entry_that_cannot_be_read_is_shown_so(operator: Operator, path
     assert all(entry.problem for entry in entries)
 
 
+def token_of(agent: ConsulAgent, role: Role, paths: Paths) -> str:
+    """A token with what that role is given."""
+    return make_token(agent, "\n".join(str(rule) for rule in rules(role, paths)))
+
+
 # -- rights ----------------------------------------------------------------------------------
 
 
@@ -425,9 +431,7 @@ async def test_a_viewer_changes_nothing(acl_agent: ConsulAgent, paths: Paths) ->
         await root.kv_put(paths.pause, b"unreadable, to be taken away")
         await root.kv_put(paths.drain("core-3"), b"likewise")
         before = [(e.key, e.modify_index) for e in (await root.kv_list(paths.root)).value]
-        rules = 'key_prefix "" { policy = "read" } service_prefix "" { policy = "read" } '
-        rules += 'node_prefix "" { policy = "read" } session_prefix "" { policy = "read" }'
-        token = await asyncio.to_thread(make_token, acl_agent, rules)
+        token = await asyncio.to_thread(token_of, acl_agent, Role.VIEWER, paths)
         async with client_of(acl_agent, token=token) as consul:
             viewer = Operator(consul, paths)
             for operation in Operation:
@@ -443,13 +447,40 @@ async def test_a_viewer_changes_nothing(acl_agent: ConsulAgent, paths: Paths) ->
         assert await root.session_info(tenure.session) is not None
 
 
+async def test_an_operators_rights_are_enough(acl_agent: ConsulAgent, paths: Paths) -> None:
+    async with client_of(acl_agent, token=acl_agent.config.token) as root:
+        tenure = await lead(root, paths, "core-1", 7)
+        await register(root, paths.candidate_service, "core-1", priority="100", state="leading")
+        await register(root, paths.candidate_service, "core-2", priority="100")
+        token = await asyncio.to_thread(token_of, acl_agent, Role.OPERATOR, paths)
+        async with client_of(acl_agent, token=token) as consul:
+            operator = Operator(consul, paths)
+            words = [
+                (await (await operator.act(operation, node, wait=False)).outcome()).word
+                for operation, node in (
+                    (Operation.PAUSE, ""),
+                    (Operation.RESUME, ""),
+                    (Operation.DRAIN, "core-2"),
+                    (Operation.UNDRAIN, "core-2"),
+                )
+            ]
+            assert words == [OutcomeWord.DONE] * 4
+            plan = await operator.planned(Operation.TRANSFER, "core-2")
+            assert plan.members_seen
+            outcome = await (await operator.do(plan, timeout_s=SOON_S)).outcome()
+            assert outcome.word is OutcomeWord.NOT_ANSWERED
+            outcome = await (await operator.act(FORCE, timeout_s=2.0)).outcome()
+            assert (outcome.word, outcome.recorded) == (OutcomeWord.NO_SUCCESSOR, True)
+            assert len(await operator.audit()) == 6
+        assert await root.session_info(tenure.session) is None
+
+
 async def test_who_may_not_destroy_sessions(acl_agent: ConsulAgent, paths: Paths) -> None:
     """It is found out late: then the request is taken back, and it is written down."""
     async with client_of(acl_agent, token=acl_agent.config.token) as root:
         tenure = await lead(root, paths, "core-1", 7)
-        rules = 'key_prefix "" { policy = "write" } service_prefix "" { policy = "read" } '
-        rules += 'node_prefix "" { policy = "read" } session_prefix "" { policy = "read" }'
-        token = await asyncio.to_thread(make_token, acl_agent, rules)
+        may = [str(r) for r in rules(Role.OPERATOR, paths) if not r.kind.startswith("session")]
+        token = await asyncio.to_thread(make_token, acl_agent, "\n".join(may))
         async with client_of(acl_agent, token=token) as consul:
             someone = Operator(consul, paths)
             outcome = await (await someone.act(FORCE)).outcome()

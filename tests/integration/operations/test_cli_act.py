@@ -197,6 +197,7 @@ async def test_the_preview_tells_what_it_costs(coord: Coord, led: str) -> None:
         ("pause", *YES, "--for", "25h"),
         ("pause", *YES, "--for", "0s"),
         ("pause", *YES, "--for", "later"),
+        ("pause", *YES, "--for", "30"),
     ],
 )
 async def test_wrong_usage(
@@ -305,6 +306,28 @@ async def test_a_viewer_is_not_permitted(acl_agent: ConsulAgent, name: str) -> N
         assert await everything(root, Paths(name)) == before
     code, out, _ = await coord("step-down", *YES)
     assert code == ExitCode.NOT_PERMITTED
+
+
+async def test_what_changes_while_somebody_is_asked(
+    consul: ConsulClient, coord: Coord, paths: Paths, led: str
+) -> None:
+    """They confirmed what was shown; it is not so any more."""
+    terminal = coord.on_terminal("step-down", "--reason", "a test")
+    await terminal.until("Go on?")
+    assert "core-2" in terminal.said
+    (own,) = (
+        s
+        for s in (await consul.health_service(paths.candidate_service)).value
+        if s.meta["node"] == "core-2"
+    )
+    await consul.service_deregister(own.id)
+    await eventually(
+        lambda: consul.health_service(paths.candidate_service),
+        until=lambda reply: len(reply.value) == 1,
+    )
+    terminal.type("y\n")
+    assert await terminal.ended() == ExitCode.REFUSED
+    assert await read_audit(consul, paths) == ()
 
 
 # -- interrupted -----------------------------------------------------------------------------
