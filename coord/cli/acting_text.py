@@ -141,5 +141,5 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 
 
 def seconds(ms: int) -> str:
-    """Milliseconds as seconds, to the millisecond."""
-    return f"{ms / 1000:.3f} s"
+    """Milliseconds as seconds, to the millisecond; from two minutes on in words."""
+    return f"{ms / 1000:.3f} s" if ms < 120_000 else duration(ms / 1000)

@@ -92,13 +92,7 @@ class _Run:
             yield self._outcome(began.verdict, refusal=began.refusal, recorded=began.recorded)
             return
         try:
-            leader = self._plan.leader
-            yield Step(
-                kind=self._first_step(),
-                at_ms=self._at_ms,
-                node=self._plan.ask.node or (leader.node if leader else ""),
-                term=self._plan.basis.term,
-            )
+            yield self._first_step()
             async with aclosing(self._follow(began)) as items:
                 async for item in items:
                     if isinstance(item, Step):
@@ -111,9 +105,18 @@ class _Run:
             raise
         yield outcome
 
-    def _first_step(self) -> StepKind:
-        ends = self._plan.ask.operation in (Operation.RESUME, Operation.UNDRAIN)
-        return StepKind.TAKEN_AWAY if ends else StepKind.REQUESTED
+    def _first_step(self) -> Step:
+        """It stands, or stands no longer: of the leader under its term, or of a node."""
+        ask, leader = self._plan.ask, self._plan.leader
+        ends = ask.operation in (Operation.RESUME, Operation.UNDRAIN)
+        of_leader = ask.operation.of_leader and leader is not None
+        return Step(
+            kind=StepKind.TAKEN_AWAY if ends else StepKind.REQUESTED,
+            at_ms=self._at_ms,
+            node=leader.node if of_leader and leader is not None else ask.node,
+            term=self._plan.basis.term if of_leader else 0,
+            detail=f"to hand over to {ask.node}" if of_leader and ask.node else "",
+        )
 
     # -- following -------------------------------------------------------------------------
 

@@ -358,6 +358,17 @@ async def test_who_interrupts_the_waiting_takes_the_request_back(
     assert entry.record.outcome == "interrupted"
 
 
+async def test_who_interrupts_twice_does_not_wait_at_all(
+    consul: ConsulClient, coord: Coord, paths: Paths, led: str
+) -> None:
+    process = await coord.start("step-down", *YES)
+    await begun(consul, paths)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    code, _, _ = await finished(process)
+    assert code == ExitCode.INTERRUPTED
+
+
 async def test_an_operator_who_is_killed(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
