@@ -177,6 +177,8 @@ class ElectionLoop:
             wall_ms=self._clock.wall_ms(),
             until=self.election.waits_until,
         )
+        self._metrics.paused(now < self.election.orders.paused_until)
+        self._metrics.drained(self.election.orders.drains_us)
 
     def _forgotten(self) -> None:
         """The agent had lost the check of our service; it is registered again."""
