@@ -135,7 +135,9 @@ class _Run:
                         yield self._step(StepKind.SESSION_DESTROYED)
                 for step in await self._see():
                     yield step
-                verdict = await self._judge(began)
+                verdict, steps = await self._judge(began)
+                for step in steps:
+                    yield step
                 if verdict is not None:
                     yield verdict
                     return
@@ -163,25 +165,30 @@ class _Run:
         self._lost = False
         return steps + self._course.see(scene, self._at_ms)
 
-    async def _judge(self, began: Begun) -> Verdict | None:
+    async def _judge(self, began: Begun) -> tuple[Verdict | None, list[Step]]:
         """The verdict, if there is one. A request that was not answered is withdrawn first, and
-        then looked once more whether it was answered just before."""
+        then it is looked once more whether it was answered just before: with the steps of that."""
         verdict = self._course.verdict(self._at_ms)
         if verdict is None or not verdict.late:
-            return verdict
+            return verdict, []
         if self._lost:
-            return Verdict(
-                word=OutcomeWord.UNKNOWN,
-                detail=f"Consul was lost meanwhile; when it was seen last, {self._course.so_far()}",
-                hint="look at `coord status` once Consul is back",
-            )
+            return self._unknown(), []
         if self._course.past_recall or self._withdrawn or not self._plan.ask.operation.of_leader:
-            return verdict
+            return verdict, []
         self._withdrawn = await self._writing.withdraw(began)
         if not self._withdrawn:
-            return verdict
-        await self._see()
-        return verdict if not self._course.past_recall else None
+            return verdict, []
+        steps = await self._see()
+        if self._lost:
+            return self._unknown(), steps
+        return None if self._course.past_recall else verdict, steps
+
+    def _unknown(self) -> Verdict:
+        return Verdict(
+            word=OutcomeWord.UNKNOWN,
+            detail=f"Consul was lost meanwhile; when it was seen last, {self._course.so_far()}",
+            hint="look at `coord status` once Consul is back",
+        )
 
     async def _changed(self, changes: Changes, *, hurry: bool) -> bool:
         """Wait for what may have changed something; whether it is to end."""

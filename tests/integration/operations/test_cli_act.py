@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
-from hand_made import lead, make_token, register
+from hand_made import lead, register
+from rights_bench import tokens_for
 
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
@@ -21,6 +22,7 @@ from coord.controls import read_controls
 from coord.operations import read_audit
 from coord.operations.audit import BEGUN
 from coord.records import Paths
+from coord.rights import Role
 
 GENEROUS_S = 60.0
 YES = ("--yes", "--reason", "a test")
@@ -290,12 +292,10 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     assert len(err.splitlines()) == 1
 
 
-async def test_a_viewer_is_not_permitted(acl_agent: ConsulAgent, name: str) -> None:
-    rules = 'key_prefix "" { policy = "read" } service_prefix "" { policy = "read" } '
-    rules += 'node_prefix "" { policy = "read" }'
-    token = await asyncio.to_thread(make_token, acl_agent, rules)
-    coord = Coord(acl_agent, name)
-    async with client_of(acl_agent, token=ROOT_TOKEN) as root:
+async def test_a_viewer_is_not_permitted(locked_agent: ConsulAgent, name: str) -> None:
+    token = (await asyncio.to_thread(tokens_for, locked_agent, name))[Role.VIEWER]
+    coord = Coord(locked_agent, name)
+    async with client_of(locked_agent, token=ROOT_TOKEN) as root:
         await lead(root, Paths(name), "core-1", 7)
         before = await everything(root, Paths(name))
         for command in (("step-down",), ("force-release",), ("pause",), ("drain", "core-1")):
