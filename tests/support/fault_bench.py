@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from acceptance import PULSE, hand_over_once
 from consul_agents import ConsulAgent, client_of, eventually
 from discovery import Discovery, Look
 
+from coord.config import Settings
 from coord.consul import ConsulClient, ConsulError, TxnOp, TxnResult
 from coord.records import Paths
 from demo.fleet import Fleet, Node
@@ -157,9 +158,14 @@ async def bench_on(
     env: Mapping[str, str] | None = None,
     token: str | None = None,
     workloads: str = PULSE,
+    election: str = "",
+    more: Callable[[Settings], Mapping[str, str]] | None = None,
 ) -> AsyncIterator[Bench]:
-    """A bench for an election of its own on that agent, which the test leaves alone."""
-    election = f"t-{uuid.uuid4().hex[:10]}"
+    """A bench for an election of its own on that agent, which the test leaves alone.
+
+    election: its name, if it must be known before. more: as `Fleet` has it.
+    """
+    election = election or f"t-{uuid.uuid4().hex[:10]}"
     ports: dict[int, str] = {}
     async with contextlib.AsyncExitStack() as stack:
         consul = await stack.enter_async_context(client_of(agent, token=token))
@@ -171,6 +177,7 @@ async def bench_on(
             env=dict(QUICK) | dict(env or {}),
             workloads=workloads,
             election=election,
+            more=more,
         )
         paths = fleet.paths
         discovery = Discovery(
