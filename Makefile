@@ -9,7 +9,7 @@ PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__in
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint simulate chaos bench docs requirements consul consul-agent setup clean
+.PHONY: help demo test test-all lint simulate chaos bench docs runbooks requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -37,6 +37,7 @@ test: lint ## lint, then every test but the long suites
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "conformance tests" .ci/suite tests/conformance --ignore=tests/conformance/long -n $(WORKERS) --dist loadgroup $(PYTEST)
 	@.ci/step "integration tests" .ci/suite tests/integration -n $(WORKERS) --dist loadgroup $(PYTEST)
+	@.ci/step "runbooks" .ci/suite tests/runbooks -n $(WORKERS) $(PYTEST)
 
 test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
@@ -60,6 +61,10 @@ bench: $(READY) ## measure; ARGS go to the benchmark
 
 docs: $(READY) ## write the generated parts of the documentation; ARGS=--check only looks
 	@.venv/bin/python docs/generate.py $(ARGS)
+
+runbooks: $(READY) ## run the runbooks' commands and write down what they show; read it then
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@COORD_WRITE_RUNBOOKS=1 .ci/suite tests/runbooks $(PYTEST)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones
 	@.ci/compile-requirements $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
@@ -157,6 +158,8 @@ class CandidateService(TtlService):
             }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
+        self._since_ms: int | None = None
+        self._until_ms: int | None = None
         self.heard_at = float("-inf")
         """When the last answer of Consul's servers was asked for. While they cannot be told
         anything, nothing must change on the agent: it locks its state, and so the passing of every
@@ -166,10 +169,19 @@ class CandidateService(TtlService):
         # answer from before a registration would be taken for its loss.
         self._asking = asyncio.Lock()
 
-    def say(self, state: str, why_not: str, now: float) -> None:
-        """What this node is and why it does not lead, for the catalog to tell."""
-        if (state, why_not) != self._said:
-            self._said, self._said_at = (state, why_not), now
+    def say(
+        self, state: str, why_not: str, now: float, *, wall_ms: int, until: float | None = None
+    ) -> None:
+        """What this node is and why it does not lead, for the catalog to tell.
+
+        wall_ms: the wall clock's `now`, in milliseconds since 1970.
+        until: when that is to end, on the clock of `now`; None, or no finite number, if it is not
+            known. It is told with the rest: that it alone has changed is never worth a write.
+        """
+        if (state, why_not) != self._said or self._since_ms is None:
+            self._said, self._said_at, self._since_ms = (state, why_not), now, wall_ms
+        left_s = math.inf if until is None else until - now
+        self._until_ms = wall_ms + round(left_s * 1000) if math.isfinite(left_s) else None
 
     async def ensure(self) -> None:
         """Be registered with a passing check, whatever the agent remembers."""
@@ -212,6 +224,9 @@ class CandidateService(TtlService):
     async def _tell(self) -> None:
         said = self._said
         meta = {**self._meta, "state": said[0], "why_not": said[1]}
+        for name, wall_ms in (("since_ms", self._since_ms), ("until_ms", self._until_ms)):
+            if wall_ms is not None:
+                meta[name] = str(wall_ms)
         await self.register(meta, CheckStatus.PASSING)
         self._told = said
 

@@ -27,13 +27,16 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     CONSUL_UNREACHABLE = 3
     NOT_PERMITTED = 4
+    REFUSED = 5
+    """Of operations alone: nothing was changed, as it is not as it was thought to be."""
     INTERNAL = 70
     INTERRUPTED = 130
 
 
 EPILOG = (
     "Exit codes: 0 done; 1 an answer that is not good news; 2 wrong usage or settings; "
-    "3 Consul cannot be reached; 4 not permitted; 70 internal error; 130 interrupted."
+    "3 Consul cannot be reached; 4 not permitted; 5 refused (Act alone); 70 internal error; "
+    "130 interrupted."
 )
 
 
@@ -50,6 +53,12 @@ class CliError(click.ClickException):
 
 class BadSettings(CliError):
     """Settings that cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class BadUsage(CliError):
+    """What was said on the command line does not go together."""
 
     exit_code = ExitCode.USAGE
 

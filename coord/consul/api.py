@@ -263,6 +263,13 @@ class ConsulApi(Protocol):
         """
         ...
 
+    async def service_writable(
+        self, node: str, service: str, *, deadline_s: float | None = None
+    ) -> bool:
+        """Whether the token may register that service. Changes nothing: it asks the servers for a
+        write that cannot be, and rights are looked at first."""
+        ...
+
     # --- the cluster ---
 
     async def status_leader(self, *, deadline_s: float | None = None) -> str:

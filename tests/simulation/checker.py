@@ -75,6 +75,8 @@ class Checker:
         """In which term each attempt at a poll was made."""
         self._results: dict[str, int] = {}
         """The run that each schedule has its last result of: when it was due."""
+        self._requests: dict[str, tuple[int, str]] = {}
+        """What operators asked of the leader of which term, by the id of the request."""
         self._processes: dict[str, _Process] = {}
         self._highest_begun = 0
         self._begun_by: dict[int, str] = {}
@@ -105,6 +107,7 @@ class Checker:
             What.FAILED: self._failed,
             What.LISTED: self._listed,
             What.JOB: self._job,
+            What.ORDERED: self._ordered,
         }
 
     def take(self, entries: Iterable[Entry]) -> list[Violation]:
@@ -247,6 +250,7 @@ class Checker:
         terms may be used again. That two must never work at once stays."""
         self._highest_written.clear()
         self._term_of_session.clear()
+        self._forgotten |= {(who, term) for term, who in self._begun_by.items()}
         self._begun_by.clear()
         self._received.clear()
         self._highest_begun = self._highest_received = 0
@@ -312,8 +316,26 @@ class Checker:
                 if process.leads != term or process.suspended is suspends:
                     self._broken("told twice", f"{entry.who} {name} in {term}")
                 process.suspended = suspends
+            case "step_down_requested":
+                self._told_request(entry.who, term, *rest)
             case "leader_changed":
                 self._told_change(process, term, rest[0])
+
+    def _ordered(self, entry: Entry) -> None:
+        request, term, what = entry.details
+        self._requests[request] = (term, what)
+
+    def _told_request(
+        self, who: str, term: int, reason: str, actor: str | None, request: str | None, _: str
+    ) -> None:
+        if request is None:
+            return
+        asked = {"requested": "step_down", "transfer": "transfer"}.get(reason)
+        if self._requests.get(request) != (term, asked):
+            self._broken(
+                "obeyed another's request",
+                f"{who} in {term}: {reason}, asked was {self._requests.get(request)}",
+            )
 
     def _told_change(self, process: _Process, term: int, new_leader: str) -> None:
         # One whose record names nobody is told of as such; several may follow on one another. And

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 from coord.consul import TxnOp, TxnResult, TxnVerb
 from coord.polling.store import PollPaths
-from coord.records import Paths
+from coord.records import Paths, RecordError, RequestRecord
 from coord.testing import SimulatedConsul
 from coord.testing.consul import commands as cmd
 from tests.simulation.history import What
@@ -46,6 +47,8 @@ class Commits:
                     self._txn(ops)
             case cmd.KvPut(key, value) if key == self._paths.term:
                 self._term = int(value) if value.isdigit() else None
+            case cmd.KvPut(key, value) if key == self._paths.request:
+                self._asked(value)
             case cmd.KvPut(key) if key.startswith(self._polls.schedules):
                 self._schedules_changed = self._now()
             case cmd.KvDelete(key) if key == self._paths.term:
@@ -67,6 +70,12 @@ class Commits:
                 self.open_jobs.clear()
                 self._leaders.clear()
                 self._tell(What.RESTORED, "consul", index)
+
+    def _asked(self, value: bytes) -> None:
+        with contextlib.suppress(RecordError):
+            asked = RequestRecord.decode(value)
+            what = asked.kind.value
+            self._tell(What.ORDERED, "operator", asked.request_id, asked.expected_term, what)
 
     # -- the election's transactions -------------------------------------------------------
 

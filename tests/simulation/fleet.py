@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import Callable, Coroutine, Sequence
@@ -209,7 +210,8 @@ class Fleet:
         self._operator_loop = self.world.process("operator")
         operator = self.consul.client(self.consul.agent("host-0"), source="operator")
         self.operator_client = operator
-        self._operator = Operator(operator, self.paths, Random(f"operator {plan.seed}"))
+        names = tuple(member.name for member in self.members)
+        self.operator = Operator(operator, self.paths, Random(f"operator {plan.seed}"), names)
         self.commits = Commits(self.consul, self.paths, self.tell)
 
     def tell(self, what: What, who: str, *details: Any) -> None:
@@ -254,12 +256,21 @@ class Fleet:
         """Let an operator do that."""
 
         async def doing() -> None:
-            what = await act(self._operator, name)
+            what = await act(self.operator, name)
             self.tell(What.FAULT, "operator", name, what)
             if name in ("delete_prefix", "restore"):
                 await self.put_schedules()
 
         self.run_operator(doing())
+
+    async def withdraw(self) -> None:
+        """Let the operator ask nothing any more, as soon as Consul listens."""
+        while True:
+            try:
+                await self.operator.withdraw()
+                return
+            except ConsulError:
+                await asyncio.sleep(0.2)
 
     # -- polls -----------------------------------------------------------------------------
 

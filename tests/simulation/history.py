@@ -53,6 +53,8 @@ class What(StrEnum):
     """Of a poll: an attempt is written down before it is made (asked: job, attempt, term), a
     result is (result: schedule, when it was due), a job is taken off without one (lost), or all of
     it was deleted (forgotten)."""
+    ORDERED = "ordered"
+    """An operator's request of a leader landed in Consul: its id, of which term, what."""
     PHASE = "phase"
     """A part of the history begins."""
 

@@ -22,6 +22,7 @@ from coord.election import events as ev
 from coord.election import machine
 from coord.election.campaign import Campaign
 from coord.election.lookout import Lookout
+from coord.election.orders import Orders
 from coord.election.reasons import Cause, LostReason, TakeoverOutcome
 from coord.election.tenure import Tenure, Work
 from coord.election.timing import Timing
@@ -491,6 +492,61 @@ def a_restored_consul_is_trusted() -> Iterator[None]:
         return trusting
 
     with swapped(Lookout, "observed", make):
+        yield
+
+
+# -- what operators ask ----------------------------------------------------------------------
+
+
+@mutant("obeyed another's request")
+def a_request_of_any_term_is_obeyed() -> Iterator[None]:
+    """Whoever leads is meant."""
+
+    def make(asked_of: Any) -> Any:
+        def meant(self: Orders, term: int) -> Any:
+            request = self._request
+            return asked_of(self, request.term) if request is not None else None
+
+        return meant
+
+    with swapped(Orders, "asked_of", make):
+        yield
+
+
+@mutant("over budget")
+def a_pause_is_not_kept() -> Iterator[None]:
+    """Somebody must lead."""
+
+    def make(seen: Any) -> Any:
+        def unpaused(self: Orders, event: ev.OrdersSeen, now: float) -> None:
+            seen(self, replace(event, pause=None), now)
+
+        return unpaused
+
+    with swapped(Orders, "seen", make):
+        yield
+
+
+@mutant("over budget")
+def a_drained_leader_stays() -> Iterator[None]:
+    """It does not campaign; that must do."""
+
+    def make(obey: Any) -> Any:
+        def stay(self: machine.Election, tenure: Tenure, now: float) -> None:
+            drained, self.orders.drained = self.orders.drained, frozenset()
+            obey(self, tenure, now)
+            self.orders.drained = drained
+
+        return stay
+
+    with swapped(machine.Election, "_obey", make):
+        yield
+
+
+@mutant("over budget")
+def the_heir_is_one_of_many() -> Iterator[None]:
+    """Whoever is named in a transfer is a successor like any other."""
+    with patch.object(Campaign, "successors", property(lambda self: (self.followers or ())[:3])):
         yield
 
 

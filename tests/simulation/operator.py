@@ -1,33 +1,31 @@
-"""What people do to an election's keys and sessions, by hand and without asking the election."""
+"""What people do to an election's keys and sessions: by hand, or by asking the election."""
 
 from __future__ import annotations
 
 import json
 from random import Random
 
-from coord.consul import ConsulApi, ConsulError, KVEntry, TxnOp
+from coord.consul import ConsulApi, ConsulError, TxnOp
 from coord.records import Paths
+from tests.simulation.asking import ASKED, Asking
 
 
-class Operator:
+class Operator(Asking):
     """Somebody with a token that may do everything, and a way to one of the servers.
 
     Each of its acts does what it can, and gives in a word what it did; what Consul does not answer
     is left.
     """
 
-    def __init__(self, consul: ConsulApi, paths: Paths, random: Random) -> None:
-        self._consul = consul
-        self._paths = paths
-        self._random = random
+    def __init__(
+        self, consul: ConsulApi, paths: Paths, random: Random, names: tuple[str, ...]
+    ) -> None:
+        super().__init__(consul, paths, random, names)
         self._snapshot: bytes | None = None
-
-    async def _leader(self) -> KVEntry | None:
-        return (await self._consul.kv_get(self._paths.leader)).value
 
     async def edit_leader(self) -> str:
         """Write over the leader's record: nonsense, or something like a record."""
-        entry = await self._leader()
+        entry = await self.leader()
         if entry is None:
             return "no key"
         value, what = self._edited(entry.value)
@@ -82,7 +80,7 @@ class Operator:
 
     async def release(self) -> str:
         """Release the lock by hand, as ``?release=`` does: no lock-delay follows."""
-        entry = await self._leader()
+        entry = await self.leader()
         if entry is None or entry.session is None:
             return "not held"
         value = self._random.choice((entry.value, b""))
@@ -91,7 +89,7 @@ class Operator:
 
     async def destroy_session(self) -> str:
         """Destroy the session on the key."""
-        entry = await self._leader()
+        entry = await self.leader()
         if entry is None or entry.session is None:
             return "not held"
         await self._consul.session_destroy(entry.session)
@@ -129,6 +127,7 @@ ACTS = (
     "destroy_session",
     "destroy_any_session",
     "restore",
+    *ASKED,
 )
 """What an operator may do, by name."""
 

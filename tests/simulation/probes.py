@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from coord.election.timing import Budget, Timing, budget
+from coord.election.timing import ROUND_TRIPS_S, Budget, Timing, budget
 from tests.simulation.history import What
 from tests.simulation.plan import CLOCKS_OFF
 
@@ -21,6 +21,8 @@ ELECTION_S: Final = 15.0
 """How long Consul may take afterwards until it has a leader that all agents know."""
 SETTLE_S: Final = 30.0
 """How long after a handover everybody knows everything again, and nobody stays back."""
+PAUSE_S: Final = 20.0
+"""How long a pause lasts: longer than any leader that ends then is missed."""
 PATIENCE_S: Final = 60.0
 """After that long nobody will come any more."""
 
@@ -31,11 +33,14 @@ class Probe:
 
     strike: does it to the leader. promised: which part of the budget it must keep to, in seconds.
     another: whether another node must follow, or the same one may lead again.
+    not_before: how long nobody may follow, in seconds. heir: who must; None: anybody.
     """
 
     strike: Callable[[Fleet, Member], None]
     promised: Callable[[Budget], float]
     another: bool = True
+    not_before: float = 0.0
+    heir: Callable[[Fleet, Member], Member] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,49 @@ def _freeze_agent(fleet: Fleet, leader: Member) -> Callable[[], None]:
     return leader.agent.thaw
 
 
+def _ask_step_down(fleet: Fleet, leader: Member) -> None:
+    fleet.run_operator(_done(fleet.operator.ask_step_down(0)))
+
+
+def _heir(fleet: Fleet, leader: Member) -> Member:
+    """The last whom the leader itself would name."""
+    return [member for member in fleet.members if member is not leader][-1]
+
+
+def _ask_transfer(fleet: Fleet, leader: Member) -> None:
+    fleet.run_operator(_done(fleet.operator.ask_transfer(_heir(fleet, leader).name)))
+
+
+def _drain(fleet: Fleet, leader: Member) -> None:
+    fleet.run_operator(_done(fleet.operator.drain(leader.name)))
+
+
+def _pause_and_kill(fleet: Fleet, leader: Member) -> None:
+    fleet.run_operator(_done(fleet.operator.pause(PAUSE_S)))
+    fleet.world.at(fleet.world.time + 1.0, leader.node.kill)
+
+
+def _force_release(fleet: Fleet, leader: Member) -> None:
+    fleet.run_operator(_done(fleet.operator.force_release()))
+
+
+async def _done(asking: Coroutine[Any, Any, str]) -> None:
+    await asking
+
+
 PROBES: Final[dict[str, Probe | Outage]] = {
     "clean_end": Probe(_clean_end, lambda b: b.clean_end),
     "step_down": Probe(_step_down, lambda b: b.clean_end),
+    "asked_step_down": Probe(_ask_step_down, lambda b: b.clean_end),
+    "asked_transfer": Probe(_ask_transfer, lambda b: b.clean_end, heir=_heir),
+    "drained": Probe(_drain, lambda b: b.clean_end),
+    "forced": Probe(_force_release, lambda b: b.kill, another=False),
+    "paused": Probe(
+        _pause_and_kill,
+        lambda b: PAUSE_S + ROUND_TRIPS_S,
+        another=False,
+        not_before=PAUSE_S,
+    ),
     "kill": Probe(_kill, lambda b: b.kill),
     "kill_and_restart": Probe(_kill_and_restart, lambda b: b.kill, another=False),
     "hang": Probe(_hang, lambda b: b.hang),
@@ -167,6 +212,11 @@ def strike(fleet: Fleet, name: str, timings: tuple[Timing, ...]) -> Struck:
         struck.seconds = fleet.world.time - began
     if struck.seconds is None or struck.seconds > limit_s:
         struck.broken = f"{struck.seconds} s, promised {limit_s:.2f} s"
+    elif struck.seconds < probe.not_before * (1 - CLOCKS_OFF):
+        struck.broken = f"{struck.seconds} s, not before {probe.not_before:.2f} s"
+    elif probe.heir is not None and fleet.at_work is not probe.heir(fleet, leader):
+        following = fleet.at_work.name if fleet.at_work is not None else "nobody"
+        struck.broken = f"{following} follows, not {probe.heir(fleet, leader).name}"
     return struck
 
 

@@ -130,6 +130,7 @@ class Run:
             member.start()
             member.temper.crash = member.temper.stall = False
         self._phase("calm")
+        fleet.run_operator(fleet.withdraw())
         began = fleet.world.time
         limit_s = recovery_limit(self.plan.timings)
         if not self.fleet.run_for(limit_s, stop=lambda: len(fleet.working) == 1):
