@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 
-from coord.cli.acting import whoami
 from coord.cli.errors import EPILOG, BadUsage, ExitCode
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
+from coord.operations import whoami
 from coord.purge import SESSIONS, Inspection, Life, Outcome, inspect, purge
 from coord.records import MAX_REASON, AuditRecord, Paths, utc
 from coord.status.words import plain
