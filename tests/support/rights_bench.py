@@ -23,6 +23,7 @@ from consul_agents import ConsulAgent
 
 from coord.config import Settings
 from coord.rights import Role, policy
+from demo.fleet import Fleet
 from secure import make_policy, make_token
 
 ANONYMOUS = "00000000-0000-0000-0000-000000000002"
@@ -81,6 +82,17 @@ def allow_dns(agent: ConsulAgent) -> None:
     body = b'{"Policies": [{"Name": "dns"}]}'
     status, answer = agent.request("PUT", f"/v1/acl/token/{ANONYMOUS}", body)
     assert status == 200, answer
+
+
+def denials(fleet: Fleet) -> list[str]:
+    """What the nodes said of rights that they do not have."""
+    return [
+        f"{node.name}: {line}"
+        for node in fleet.nodes.values()
+        if node.log_path.exists()
+        for line in node.log_path.read_text(errors="replace").splitlines()
+        if "permission denied" in line.lower() or "not_permitted" in line or '"403"' in line
+    ]
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from acceptance import PULSE, Bench, MakeBench, hand_over_once
 from consul_agents import ConsulAgent, client_of
-from rights_bench import Rights
+from rights_bench import Rights, denials
 
 from demo import REPO
 from demo.fleet import Fleet
@@ -75,22 +75,11 @@ async def make_bench(rights: Rights, name: str, tmp_path: Path) -> AsyncIterator
 
         yield make
         reports = [await bench.report() for bench in made]
-        denied = [line for bench in made for line in denials(bench)]
+        denied = [line for bench in made for line in denials(bench.fleet)]
     for report in reports:
         assert not report.overlapped, (report.stale, report.doubles)
         assert report.unreadable == 0
     assert not denied, "a right is missing"
-
-
-def denials(bench: Bench) -> list[str]:
-    """What the nodes said of rights that they do not have."""
-    return [
-        f"{node.name}: {line}"
-        for node in bench.fleet.nodes.values()
-        if node.log_path.exists()
-        for line in node.log_path.read_text(errors="replace").splitlines()
-        if "permission denied" in line.lower() or "not_permitted" in line or '"403"' in line
-    ]
 
 
 def _close(fleet: Fleet) -> None:
