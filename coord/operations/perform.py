@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from coord.clock import Clock
 from coord.consul import ConsulApi, ConsulError, ConsulNotPermitted
@@ -23,6 +23,8 @@ RETRY_S = 1.0
 """How soon it is looked again after Consul could not be read, in seconds."""
 
 Item = Step | Outcome
+
+_UNANSWERED = (OutcomeWord.NOT_ANSWERED, OutcomeWord.STILL_STOPPING, OutcomeWord.INTERRUPTED)
 
 
 async def perform(
@@ -221,6 +223,9 @@ class _Run:
         stands = operation in (Operation.PAUSE, Operation.DRAIN)
         if operation.of_leader and not self._withdrawn:
             stands = not await self._writing.withdraw(began)
+        if operation.of_leader and verdict.word in _UNANSWERED and not self._course.past_recall:
+            what = "could not be taken back: it stands" if stands else "is taken back"
+            verdict = replace(verdict, detail=f"{verdict.detail}; the request {what}")
         outcome = self._outcome(verdict, stands=stands)
         return await self._writing.record(began, outcome)
 

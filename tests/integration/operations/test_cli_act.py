@@ -352,6 +352,7 @@ async def test_who_interrupts_the_waiting_takes_the_request_back(
     code, out, _ = await finished(process)
     assert code == ExitCode.INTERRUPTED
     assert "interrupted" in out
+    assert "taken back" in out
     assert (await read_controls(consul, paths)).request is None
     (entry,) = await read_audit(consul, paths)
     assert entry.record is not None
