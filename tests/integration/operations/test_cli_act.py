@@ -8,12 +8,13 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
 from hand_made import lead, make_token, register
+from rights_bench import Rights
 
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
@@ -21,6 +22,9 @@ from coord.controls import read_controls
 from coord.operations import read_audit
 from coord.operations.audit import BEGUN
 from coord.records import Paths
+from coord.rights import Role
+
+pytestmark = pytest.mark.also_with_acls
 
 GENEROUS_S = 60.0
 YES = ("--yes", "--reason", "a test")
@@ -36,15 +40,16 @@ def environment(address: str, token: str = "") -> dict[str, str]:
 class Coord:
     """Runs `coord` on one election."""
 
-    def __init__(self, agent: ConsulAgent, election: str) -> None:
+    def __init__(self, agent: ConsulAgent, election: str, token: str = "") -> None:
         self._address = agent.http_addr
         self._election = election
+        self._token = token
         self._terminals: list[Terminal] = []
 
     async def start(self, *args: str, token: str = "") -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coord", *args, "--election", self._election),
-            env=environment(self._address, token),
+            env=environment(self._address, token or self._token),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -55,7 +60,7 @@ class Coord:
 
     def on_terminal(self, *args: str) -> Terminal:
         command = [sys.executable, "-m", "coord", *args, "--election", self._election]
-        terminal = Terminal(command, environment(self._address))
+        terminal = Terminal(command, environment(self._address, self._token))
         self._terminals.append(terminal)
         return terminal
 
@@ -125,8 +130,16 @@ def paths(name: str) -> Paths:
 
 
 @pytest.fixture
-def coord(consul_agent: ConsulAgent, name: str) -> Iterator[Coord]:
-    made = Coord(consul_agent, name)
+async def consul(rights: Rights) -> AsyncIterator[ConsulClient]:
+    """May do everything, also where ACLs are on."""
+    async with client_of(rights.agent, token=rights.token) as client:
+        yield client
+
+
+@pytest.fixture
+def coord(rights: Rights) -> Iterator[Coord]:
+    """Where ACLs are on, with an operator's rights and no others."""
+    made = Coord(rights.agent, rights.election, rights.secrets.get(Role.OPERATOR, ""))
     yield made
     made.close()
 
