@@ -24,8 +24,6 @@ from coord.operations.audit import BEGUN
 from coord.records import Paths
 from coord.rights import Role
 
-pytestmark = pytest.mark.also_with_acls
-
 GENEROUS_S = 60.0
 YES = ("--yes", "--reason", "a test")
 SOON = ("--timeout", "500ms")
@@ -162,6 +160,7 @@ async def everything(consul: ConsulClient, paths: Paths) -> list[tuple[str, int]
 # -- seen beforehand -------------------------------------------------------------------------
 
 
+@pytest.mark.also_with_acls
 @pytest.mark.parametrize(
     "command",
     [
@@ -225,6 +224,7 @@ async def test_wrong_usage(
 # -- exit codes ------------------------------------------------------------------------------
 
 
+@pytest.mark.also_with_acls
 async def test_a_leader_that_does_not_answer(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
@@ -270,6 +270,7 @@ async def test_what_is_refused(
     assert await everything(consul, paths) == before
 
 
+@pytest.mark.also_with_acls
 async def test_pause_and_resume(consul: ConsulClient, coord: Coord, paths: Paths, led: str) -> None:
     code, out, _ = await coord("pause", "--for", "90s", *YES, "--no-wait", "--actor", "cron")
     assert code == ExitCode.OK, out
@@ -283,6 +284,7 @@ async def test_pause_and_resume(consul: ConsulClient, coord: Coord, paths: Paths
     assert (await read_controls(consul, paths)).pause is None
 
 
+@pytest.mark.also_with_acls
 async def test_drain_and_undrain(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
@@ -414,6 +416,7 @@ async def test_who_does_not_confirm(
     assert await consul.session_info(led) is not None
 
 
+@pytest.mark.also_with_acls
 async def test_force_release_is_confirmed_by_name(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
