@@ -62,6 +62,9 @@ CALL_DEADLINE_S = 1.0
 """The deadline of a call that only the local agent has to answer."""
 
 
+_LEADS = ("leading", "suspended")
+
+
 class TtlService:
     """One registered service with one TTL check of its own."""
 
@@ -232,13 +235,15 @@ class CandidateService(TtlService):
 
     def _worth_telling(self, now: float) -> bool:
         """Each telling is a write in Consul. An election that passes in a few seconds must not
-        cost one of every candidate, so only what lasts is told; and that a node has joined."""
+        cost one of every candidate, so only what lasts is told; and that a node has joined, or
+        leads no longer."""
         lasted = now - self._said_at >= SETTLE_S
         if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
             return False
         if self.token_is_old:
             return True
-        return self._said != self._told and (lasted or self._told[0] == JOINING)
+        led = self._told[0] in _LEADS and self._said[0] not in _LEADS
+        return self._said != self._told and (lasted or led or self._told[0] == JOINING)
 
     async def keep_alive(
         self,

@@ -7,7 +7,8 @@ What they look like, and what is read from them:
 - A block fenced as `console` has commands: a line that begins with `$ ` is one (lines that begin
   with `> ` go on with it), and what follows until the next is what it shows. Each is a `Step`.
 - A step whose command is an operation (`coord step-down …`, see `Operation`) can be done without a
-  shell, by `coord.operations`: then the step names it, and its words.
+  shell, by `coord.operations`: then the step names it. The node (which comes first of its words)
+  and the reason in it are examples: whoever makes a button of it asks for them.
 - HTML comments are for the tests, which run every command; they are not in any text here.
 """
 
@@ -82,6 +83,13 @@ class Step:
         if len(words) < 2 or "--dry-run" in words:
             return None
         return next((each for each in Operation if each.value == words[1]), None)
+
+    @property
+    def example_node(self) -> str:
+        """The node that the operation names, where it takes one: an example, to be asked for."""
+        takes_one = self.operation in (Operation.TRANSFER, Operation.DRAIN, Operation.UNDRAIN)
+        named = [word for word in self.words[2:3] if not word.startswith("-")]
+        return named[0] if takes_one and named else ""
 
 
 @dataclass(frozen=True, slots=True)

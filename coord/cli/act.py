@@ -84,6 +84,9 @@ def _run(ctx: click.Context, operation: Operation, params: dict[str, Any], **mor
 def _duration(option: str, text: str | None) -> float | None:
     if text is None:
         return None
+    if text.strip()[-1:].isdigit():
+        # Elsewhere that is milliseconds: hardly what is meant here.
+        raise BadUsage(f"{option}: say the unit, as in 90s, 30m or 2h")
     try:
         return parse_duration(text)
     except InvalidValueError as error:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import json
-import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -35,6 +32,7 @@ from coord.operations import (
     perform,
     preview,
     to_dict,
+    whoami,
 )
 from coord.records import MAX_REASON, Paths
 from coord.status.words import plain
@@ -76,15 +74,6 @@ class Act:
             raise BadUsage(str(error)) from None
 
 
-def whoami() -> str:
-    """user@host; the user that called sudo, where one did."""
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (OSError, KeyError):
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"[:128]
-
-
 def act(settings: Settings, wished: Act) -> ExitCode:
     """Do what was asked on the command line; gives the exit code."""
     ask = wished.ask()
@@ -106,8 +95,38 @@ def act(settings: Settings, wished: Act) -> ExitCode:
         if said is None:
             click.echo("nothing was done", err=True)
             return ExitCode.NOT_GOOD
+        again = asyncio.run(_planned(settings, _pinned(plan, said)))
+        changed = _changed(plan, again)
+        if changed is not None:
+            showing.plan(changed, dry_run=False)
+            return refusal_code(changed)
         plan = replace(plan, ask=replace(plan.ask, reason=said))
-    return outcome_code(asyncio.run(_performed(settings, plan, wished, showing)))
+    try:
+        return outcome_code(asyncio.run(_performed(settings, plan, wished, showing)))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None  # by the second Ctrl-C
+
+
+def _pinned(plan: Preview, reason: str) -> Ask:
+    """The same, decided on the term that was shown."""
+    term = plan.ask.expected_term if plan.leader is None else plan.basis.term
+    return replace(plan.ask, reason=reason, expected_term=term)
+
+
+def _changed(shown: Preview, again: Preview | Refused) -> Refused | None:
+    """Why what was confirmed is not to be done any more; None if it still is as it was shown.
+
+    Asking may have taken a while. What is written is checked once more as it is written.
+    """
+    if isinstance(again, Refused):
+        return again
+    if again.interrupts == shown.interrupts and again.successor == shown.successor:
+        return None
+    return Refused(
+        code=RefusalCode.CHANGED_MEANWHILE,
+        sentence="it is no longer as it was shown: another node would follow, or none",
+        hint="look again, and decide anew",
+    )
 
 
 async def _planned(settings: Settings, ask: Ask) -> Preview | Refused:
@@ -177,9 +196,9 @@ def _confirmed(plan: Preview, wished: Act) -> str | None:
         return wished.reason
     while True:
         said = str(click.prompt("Reason (kept in the audit)", err=True)).strip()
-        if 0 < len(said) <= MAX_REASON:
+        if 0 < len(said) <= MAX_REASON and said.isprintable():
             return said
-        click.echo(f"at most {MAX_REASON} characters", err=True)
+        click.echo(f"on one line, with at most {MAX_REASON} characters", err=True)
 
 
 @contextlib.contextmanager

@@ -14,13 +14,13 @@ from coord.operations import (
     StepKind,
     Successor,
 )
-from coord.status.words import when
+from coord.status.words import duration, when
 
 _WHAT = {
     Operation.STEP_DOWN: "Step down: the leader stops its work and hands over.",
     Operation.TRANSFER: "Transfer: the leader stops its work and hands over to {node}.",
     Operation.FORCE_RELEASE: "Force release: the leader's session is destroyed.",
-    Operation.PAUSE: "Pause: nobody campaigns for {for_s:g} s; who leads goes on leading.",
+    Operation.PAUSE: "Pause: nobody campaigns for {lasts}; who leads goes on leading.",
     Operation.RESUME: "Resume: the pause ends.",
     Operation.DRAIN: "Drain: {node} does not lead unless nobody else does.",
     Operation.UNDRAIN: "Undrain: {node} may lead again.",
@@ -45,7 +45,7 @@ _SHOWN_SUCCESSORS = 5
 def preview_lines(plan: Preview) -> list[str]:
     """What would be done, to whom, and what it costs."""
     ask = plan.ask
-    lines = [_WHAT[ask.operation].format(node=ask.node, for_s=ask.for_s)]
+    lines = [_WHAT[ask.operation].format(node=ask.node, lasts=duration(ask.for_s))]
     lines += _row("Election", plan.election)
     leader = plan.leader
     if leader is None:
@@ -141,5 +141,5 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 
 
 def seconds(ms: int) -> str:
-    """Milliseconds as seconds, to the millisecond."""
-    return f"{ms / 1000:.3f} s"
+    """Milliseconds as seconds, to the millisecond; from two minutes on in words."""
+    return f"{ms / 1000:.3f} s" if ms < 120_000 else duration(ms / 1000)

@@ -16,6 +16,7 @@ from coord.consul.client import ConsulClient
 from coord.history import read_audit, read_history
 from coord.history.text import render_audit, render_history
 from coord.members import Seen
+from coord.operations import AuditEntry
 from coord.records import Paths
 from coord.status.as_json import encoded, plain_value
 from coord.status.read import read_keys
@@ -71,7 +72,7 @@ async def _show_audit(settings: Settings, limit: int, as_json: bool) -> ExitCode
         seen, entries = await read_audit(consul, paths, consistency=keys.consistency)
     shown = entries[:limit]
     if as_json:
-        told = [plain_value(entry) | {"finished": entry.finished} for entry in shown]
+        told = [plain_value(entry) | {"finished": _is_finished(entry)} for entry in shown]
         data = {
             "election": paths.election,
             "seen": seen,
@@ -83,6 +84,10 @@ async def _show_audit(settings: Settings, limit: int, as_json: bool) -> ExitCode
     else:
         _print(render_audit(paths.election, seen, shown, len(entries) - len(shown)))
     return _exit_code(seen, keys.stale)
+
+
+def _is_finished(entry: AuditEntry) -> bool:
+    return entry.record is not None and not entry.begun
 
 
 def _print(content: Any) -> None:

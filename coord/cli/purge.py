@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import secrets
-import socket
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from coord.cli.errors import EPILOG, BadSettings, ExitCode
+from coord.cli.errors import EPILOG, BadUsage, ExitCode
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
+from coord.operations import whoami
 from coord.purge import SESSIONS, Inspection, Life, Outcome, inspect, purge
 from coord.records import MAX_REASON, AuditRecord, Paths, utc
 from coord.status.words import plain
@@ -35,14 +34,14 @@ _LIFE: dict[Life, str] = {
 _OUTCOMES: dict[Outcome, tuple[str, ExitCode]] = {
     Outcome.NOTHING_THERE: ("there is nothing to remove", ExitCode.OK),
     Outcome.PURGED: ("removed", ExitCode.OK),
-    Outcome.ALIVE: ("refused: somebody lives in it; nothing was removed", ExitCode.NOT_GOOD),
+    Outcome.ALIVE: ("refused: somebody lives in it; nothing was removed", ExitCode.REFUSED),
     Outcome.HIDDEN: (
         "refused: this token may not see all that would show life; nothing was removed",
         ExitCode.NOT_PERMITTED,
     ),
     Outcome.CHANGED: (
         "refused: somebody took the lock meanwhile; nothing was removed",
-        ExitCode.NOT_GOOD,
+        ExitCode.REFUSED,
     ),
 }
 
@@ -70,20 +69,27 @@ def command(
     to make and see sessions.
 
     Exits with 0 when it is removed, or nothing was there (or with --dry-run: may be removed); with
-    1 if it lives or somebody came meanwhile; with 4 if the token may not see enough, or not write.
+    1 if you said no; with 5 if it lives or somebody came meanwhile; with 4 if the token may not
+    see enough, or not write.
     """
     settings = load_settings(params)
     if yes and not dry_run and not reason:
-        raise click.UsageError("--yes needs --reason: why is this election removed?")
+        raise BadUsage("--yes needs --reason: it is kept in the audit")
     if as_json and not (yes or dry_run):
-        raise click.UsageError("--json asks nothing: give --yes and --reason, or --dry-run")
+        raise BadUsage("--json asks nothing: say --yes and --reason, or --dry-run")
+    if not (yes or dry_run) and not sys.stdin.isatty():
+        raise BadUsage("there is no terminal to ask on: say --yes and --reason, or --dry-run")
     found = asyncio.run(_look(settings))
     if not as_json:
         for line in _lines(found):
             click.echo(line)
     outcome = found.refusal or (Outcome.NOTHING_THERE if not found.total else None)
     if outcome is None and not dry_run:
-        audit = _audit(settings, _reason(reason, found, yes=yes))
+        said = _reason(reason, found, yes=yes)
+        if said is None:
+            click.echo("nothing was done", err=True)
+            ctx.exit(ExitCode.NOT_GOOD)
+        audit = _audit(settings, said)
         outcome = asyncio.run(_remove(settings, found, audit))
         if outcome is Outcome.HIDDEN:
             found = replace(found, hidden=(SESSIONS,))
@@ -119,19 +125,19 @@ def _amount(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _reason(given: str | None, found: Inspection, *, yes: bool) -> str:
-    """Why, asked for if need be; then whether.
+def _reason(given: str | None, found: Inspection, *, yes: bool) -> str | None:
+    """Why, asked for if need be; then whether: None means no.
 
     Raises:
-        BadSettings: the reason is too long.
-        click.Abort: no.
+        BadUsage: the reason is too long.
     """
     reason = (given or "").strip() or click.prompt("Why", err=True).strip()
     if len(reason) > MAX_REASON:
-        raise BadSettings(f"--reason: at most {MAX_REASON} characters; it has {len(reason)}")
+        raise BadUsage(f"--reason: at most {MAX_REASON} characters; it has {len(reason)}")
     if not yes:
         asked = f"Remove {_amount(found.total, 'key')} of the election {found.election}?"
-        click.confirm(asked, abort=True, err=True)
+        if not click.confirm(asked, err=True):
+            return None
     return reason
 
 
@@ -139,7 +145,7 @@ def _audit(settings: Settings, reason: str) -> AuditRecord:
     now = utc(SystemClock().wall_ms())
     return AuditRecord(
         operation="purge",
-        actor=_actor(),
+        actor=whoami(),
         reason=reason,
         request_id=secrets.token_hex(8),
         at=now,
@@ -147,13 +153,6 @@ def _audit(settings: Settings, reason: str) -> AuditRecord:
         outcome=Outcome.PURGED.value,
         detail=f"every key of the election {settings.election} was removed",
     )
-
-
-def _actor() -> str:
-    user = "unknown"
-    with suppress(OSError, KeyError):  # a process id without a name
-        user = getpass.getuser()
-    return f"{user}@{socket.gethostname()}"[:128]
 
 
 def _told(found: Inspection, outcome: Outcome | None, *, as_json: bool) -> ExitCode:

@@ -6,7 +6,7 @@ import click
 from rich.markdown import Markdown
 
 from coord.cli.errors import EPILOG
-from coord.cli.screen import console_here
+from coord.cli.screen import console_here, lines_of
 from coord.runbooks import RunbookError, find, read_runbook, runbook_names
 
 
@@ -33,4 +33,6 @@ def command(name: str | None, raw: bool) -> None:
     if raw:
         click.echo(text, nl=False)
     else:
-        console_here().print(Markdown(text))
+        console = console_here()
+        for line in lines_of(console, Markdown(text)):
+            console.print(line)

@@ -83,8 +83,6 @@ class ClusterCalls(Calls):
         step = {"Service": {"Verb": "cas", "Node": node, "Service": wanted}}
         request = self._build.put(None, "/v1/txn", data=json.dumps([step]))
         answer = await self._send(request, deadline_s)
-        if answer.status == 403:
-            return False
         if answer.status != 409:
             raise replies.refusal(request, answer)
         _, errors = parse(request, answer, replies.txn_parts)

@@ -7,7 +7,7 @@ takes away again, `fix` does what is safe, `examine` is all of it in its order.
 from coord.doctor.codes import Code, Severity, Subject
 from coord.doctor.examine import examine
 from coord.doctor.facts import Facts, Here
-from coord.doctor.findings import Finding, Fix, Fixed, FixKind, Report, Skipped, anchor
+from coord.doctor.findings import Finding, Fix, Fixed, FixKind, Report, Skipped
 from coord.doctor.gather import gather
 from coord.doctor.judge import judge
 from coord.doctor.text import render_report, to_dict, to_json
@@ -24,7 +24,6 @@ __all__ = [
     "Severity",
     "Skipped",
     "Subject",
-    "anchor",
     "examine",
     "gather",
     "judge",

@@ -70,8 +70,8 @@ class Finding:
 
     @property
     def runbook(self) -> str:
-        """The section of the runbook: file#anchor."""
-        return f"{RUNBOOK}#{anchor(self.code)}"
+        """The section of the runbook, which has the code as its heading: file#anchor."""
+        return f"{RUNBOOK}#{self.code.value}"
 
     @property
     def momentary(self) -> bool:
@@ -81,11 +81,6 @@ class Finding:
     def same_as(self, other: Finding) -> bool:
         """Whether it is the same thing found again."""
         return (self.code, self.about) == (other.code, other.about)
-
-
-def anchor(code: Code) -> str:
-    """The anchor of a code's section in the runbook."""
-    return code.value.replace("_", "-")
 
 
 def found(

@@ -10,8 +10,10 @@ from coord.doctor.facts import Facts
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.election.reasons import Cause
+from coord.election.states import State
 from coord.members import cut
 from coord.records import Paths, PauseRecord, RequestRecord
+from coord.status.rows import leading_member
 from coord.telemetry import LeaderChanged
 from coord.telemetry.journal import KEPT_ENTRIES
 
@@ -66,7 +68,8 @@ def controls(facts: Facts) -> Iterator[Finding]:
         yield found(Code.ALL_DRAINED, said, *there)
     leader = facts.status.leader_node if facts.status else None
     if leader is not None and leader in asked.drained and there - set(asked.drained):
-        yield found(Code.DRAINED_LEADER, f"{leader} is drained and leads.", leader)
+        said = f"{leader} is drained, and leads although others could."
+        yield found(Code.REQUEST_UNANSWERED, said, f"drain {leader}")
 
 
 def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:
@@ -89,6 +92,9 @@ def _request(facts: Facts, request: RequestRecord, index: int) -> Iterator[Findi
     if facts.status.term.value is None:
         return
     term, who = request.expected_term, f"by {cut(request.actor)}: {cut(request.reason)}"
+    leading = leading_member(facts.status.candidates.items, facts.status.leader)
+    if leading is not None and leading.state == State.STEPPING_DOWN:
+        return  # it obeys: its work takes its time to stop
     if term == facts.status.term.value and facts.status.leader.locked:
         said = f"The leader of term {term} was asked to {request.kind} {who}, and does not."
         yield found(Code.REQUEST_UNANSWERED, said, request.request_id)

@@ -131,10 +131,13 @@ class _Probe:
         return False if False in found else None if None in found else True
 
     async def _writes_service(self, name: str) -> bool | None:
-        with suppress(ConsulError):
+        try:
             nodes = (await self._consul.catalog_nodes()).value
             return await self._consul.service_writable(nodes[0].name if nodes else name, name)
-        return None
+        except ConsulNotPermitted:
+            return False
+        except ConsulError:
+            return None
 
     # -- the scratch session and the scratch key ---------------------------------------------
 

@@ -60,7 +60,8 @@ def _findings(findings: list[Finding]) -> Iterator[RenderableType]:
         lines.append(Text(f"And {len(findings) - _MOST} more of these (--json shows all)."))
     lines.append(Text(first.means, style="dim"))
     lines.append(Text.assemble(("Do: ", "bold"), first.do))
-    lines.append(Text.assemble(("See: ", "bold"), first.runbook))
+    section = f"debug-election#{first.code.value}"
+    lines.append(Text.assemble(("See: ", "bold"), f"coord runbook {section}"))
     yield Padding(Group(*lines), (0, 0, 0, 2))
 
 

@@ -2,27 +2,22 @@
 
 from coord.history.assemble import tenures
 from coord.history.model import (
-    BEGUN,
     Asked,
-    AuditEntry,
     Gap,
     History,
     Note,
     Tenure,
     Until,
 )
-from coord.history.read import audit_entries, read_audit, read_history
+from coord.history.read import read_audit, read_history
 
 __all__ = [
-    "BEGUN",
     "Asked",
-    "AuditEntry",
     "Gap",
     "History",
     "Note",
     "Tenure",
     "Until",
-    "audit_entries",
     "read_audit",
     "read_history",
     "tenures",

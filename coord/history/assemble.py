@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from coord.election.reasons import Cause, LostReason
-from coord.history.model import Asked, AuditEntry, Gap, Note, Tenure, Until
+from coord.history.model import Asked, Gap, Note, Tenure, Until
 from coord.history.told import Sorted, Told, sorted_out, text, whole
+from coord.operations import AuditEntry
 from coord.records import AuditRecord
 from coord.status import LeaderStatus
 from coord.status.words import ms_of
@@ -61,7 +62,7 @@ def _tenure(
 ) -> Tenure:
     follows = after if after is not None and _follows(told, after, all_) else None
     reason_told = text(told.lost, "reason") if told.lost else ""
-    cause_told = _cause(told, follows, after, all_)
+    cause_told = _cause(told, follows, all_)
     made = Tenure(
         term=told.term,
         node=told.node,
@@ -105,29 +106,21 @@ def _follows(told: Told, after: Told, all_: Sorted) -> bool:
     return said in ("", told.node) if after.era == told.era else said == told.node
 
 
-def _cause(told: Told, follows: Told | None, after: Told | None, all_: Sorted) -> str:
+def _cause(told: Told, follows: Told | None, all_: Sorted) -> str:
     """How the vacancy after it came about: the word of who took it, else of who saw it first."""
     if follows is not None and follows.changed is not None:
         return text(follows.changed, "cause")
-    seen = [text(entry, "cause") for entry in _seen_gone(told, after, all_)]
+    seen = [text(entry, "cause") for entry in _seen_gone(told, all_)]
     return next((cause for cause in seen if cause != Cause.UNKNOWN), seen[0] if seen else "")
 
 
-def _seen_gone(told: Told, after: Told | None, all_: Sorted) -> list[JournalEntry]:
-    """What others told of its end: by its term, or else by its name, and then only what was told
-    before the very next term began, as the same node may have led again."""
-    began, ended = told.from_ms, None
-    if after is not None and (after.era, after.term) == (told.era, told.term + 1):
-        ended = after.from_ms
-
-    def is_meant(entry: JournalEntry) -> bool:
-        if text(entry, "former_leader") != told.node or entry.at_ms is None:
-            return False
-        if entry.term is not None:
-            return entry.term == told.term
-        return began is not None and ended is not None and began <= entry.at_ms <= ended
-
-    return [entry for entry in all_.gone if is_meant(entry)]
+def _seen_gone(told: Told, all_: Sorted) -> list[JournalEntry]:
+    """What others told of its end. One that does not say of which term it is could be of any."""
+    return [
+        entry
+        for entry in all_.gone
+        if entry.term == told.term and text(entry, "former_leader") == told.node
+    ]
 
 
 def _until(
@@ -142,7 +135,7 @@ def _until(
     notes = made.notes if told_ms is None else (*made.notes, Note.NOTICED_LATE)
     seen_ms = _vacancy_seen_ms(follows)
     if seen_ms is None:
-        seen = [entry.at_ms for entry in _seen_gone(told, after, all_) if entry.at_ms is not None]
+        seen = [entry.at_ms for entry in _seen_gone(told, all_) if entry.at_ms is not None]
         seen_ms = min(seen, default=None)
     if seen_ms is None:
         return replace(made, notes=notes)

@@ -32,32 +32,36 @@ class Told:
 async def follow(consul: ConsulApi, paths: Paths) -> AsyncGenerator[Told | Unavailable, None]:
     """All entries that there are at once, then new ones as they are written.
 
-    While Consul cannot be read there is one `Unavailable`, then a `Told`, be there anything new
-    or not, once it can. Close it (``contextlib.aclosing``) to end its query.
+    While Consul cannot be read there is one `Unavailable` for each kind of error, then a `Told`, be
+    there anything new or not, once it can. Close it (``contextlib.aclosing``) to end its query.
 
     Raises:
         ConsulNotPermitted: the token may not read the journal, from the first.
     """
     news = News()
-    failing = False
+    failing: type[ConsulError] | None = None
     query = prefix_query(consul, paths.journal)
     async with aclosing(watch(query, jitter=random.random)) as replies:
         async for reply in replies:
-            error = reply.error if isinstance(reply, WatchError) else None
-            if not isinstance(reply, WatchError) and not reply.value:
-                error = await _why_empty(consul, paths)
-            if isinstance(reply, WatchError) or error is not None:
+            entries: tuple[KVEntry, ...] = ()
+            error: ConsulError | None
+            if isinstance(reply, WatchError):
+                error = reply.error
+            else:
+                entries = reply.value
+                error = None if entries else await _why_empty(consul, paths)
+            if error is not None:
                 if isinstance(error, ConsulNotPermitted) and not news.begun:
                     raise error
-                if not failing and error is not None:
+                if type(error) is not failing:
+                    failing = type(error)
                     yield Unavailable(error)
-                failing = True
                 continue
             begun = news.begun
-            fresh, missed = news.of(reply.value)
+            fresh, missed = news.of(entries)
             if fresh or failing or not begun:
                 yield Told(decoded(paths, fresh), missed)
-            failing = False
+            failing = None
 
 
 async def _why_empty(consul: ConsulApi, paths: Paths) -> ConsulError | None:

@@ -9,10 +9,6 @@ from types import MappingProxyType
 
 from coord.election.reasons import Cause, LostReason
 from coord.members import Seen
-from coord.records import AuditRecord
-
-BEGUN = "begun"
-"""The outcome of an operation that is under way, or whose end nobody wrote down."""
 
 
 class Until(StrEnum):
@@ -123,20 +119,6 @@ class Tenure:
         if end is None or self.from_ms is None or end < self.from_ms:
             return None
         return end - self.from_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
-    """One entry of the audit, as it was read; record None: it cannot be, `problem` says why."""
-
-    key: str
-    record: AuditRecord | None = None
-    problem: str = ""
-
-    @property
-    def finished(self) -> bool:
-        """Whether it is written down what came of the operation."""
-        return self.record is not None and self.record.outcome != BEGUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

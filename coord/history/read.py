@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from coord.clock import Clock
-from coord.consul import Consistency, ConsulApi, KVEntry
+from coord.consul import Consistency, ConsulApi, ConsulNotPermitted
 from coord.history.assemble import tenures
-from coord.history.model import AuditEntry, History
+from coord.history.model import History
 from coord.history.told import whole
-from coord.members import Seen, cut
-from coord.records import AuditRecord, Paths, RecordError
+from coord.members import Seen
+from coord.operations import AuditEntry
+from coord.operations import read_audit as read_operations
+from coord.records import Paths
 from coord.status import Condition
 from coord.status.below import Below, read_below
 from coord.status.read import read_keys
@@ -65,12 +67,11 @@ async def read_history(
         raise ValueError(f"limit is {limit}; it must be at least 1")
     at_ms = clock.wall_ms()
     keys = await read_keys(consul, paths)
-    journal, audit = await asyncio.gather(
+    journal, (audit, operations) = await asyncio.gather(
         _read_journal(consul, paths, keys.consistency),
-        _read_audit(consul, paths, keys.consistency),
+        read_audit(consul, paths, consistency=keys.consistency),
     )
     entries = decoded(paths, journal.entries)
-    operations = audit_entries(audit.entries)
     denied = keys.leader.condition is Condition.NOT_PERMITTED
     found = tenures(entries, operations, None if denied else keys.leader)
     return History(
@@ -78,7 +79,7 @@ async def read_history(
         at_ms=at_ms,
         stale=keys.stale,
         journal=journal.seen,
-        audit=audit.seen,
+        audit=audit,
         tenures=found[:limit],
         oldest_ms=min((each.at_ms for each in entries if each.at_ms is not None), default=None),
         pruned=len(entries) >= KEPT_ENTRIES,
@@ -97,25 +98,13 @@ async def read_audit(
     Raises:
         ConsulError: Consul cannot be read.
     """
-    below = await _read_audit(consul, paths, consistency)
-    return below.seen, audit_entries(below.entries)
-
-
-async def _read_audit(consul: ConsulApi, paths: Paths, consistency: Consistency) -> Below:
-    return await read_below(consul, paths.audit, paths.audit + _PROBE, consistency=consistency)
-
-
-def audit_entries(entries: Iterable[KVEntry]) -> tuple[AuditEntry, ...]:
-    """Make sense of the keys of the audit; their names sort by time."""
-    ordered = sorted(entries, key=lambda entry: entry.key, reverse=True)
-    return tuple(_audit_entry(entry) for entry in ordered)
-
-
-def _audit_entry(entry: KVEntry) -> AuditEntry:
     try:
-        return AuditEntry(key=cut(entry.key), record=AuditRecord.decode(entry.value))
-    except RecordError as error:
-        return AuditEntry(key=cut(entry.key), problem=cut(str(error)))
+        entries = await read_operations(consul, paths, consistency=consistency)
+        if not entries:
+            await consul.kv_get(paths.audit + _PROBE, consistency=consistency)
+    except ConsulNotPermitted:
+        return Seen.NOT_PERMITTED, ()
+    return Seen.KNOWN, entries[::-1]
 
 
 def _unwritten(entries: Sequence[JournalEntry]) -> dict[str, int]:

@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coord.history.model import Asked, AuditEntry, Gap, History, Note, Tenure, Until
+from coord.history.model import Asked, Gap, History, Note, Tenure, Until
 from coord.members import Seen
+from coord.operations import AuditEntry
 from coord.records import AuditRecord
 from coord.status.reasons import CAUSES, LOST
 from coord.status.words import duration, exactly, foreign, ms_of, plain, span
@@ -181,7 +182,7 @@ def render_audit(
             said = Text.assemble(foreign(entry.key), ": ", plain(entry.problem, LONG))
             table.add_row("-", Text("cannot be read", "yellow"), said)
         else:
-            said = Text("\n").join(_operation(record, finished=entry.finished))
+            said = Text("\n").join(_operation(record, finished=not entry.begun))
             table.add_row(exactly(ms_of(record.at)), foreign(record.operation, "bold"), said)
     parts += ["", table] if entries else []
     if omitted:

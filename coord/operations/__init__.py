@@ -40,6 +40,7 @@ from coord.operations.outcomes import (
 )
 from coord.operations.perform import perform
 from coord.operations.preview import preview
+from coord.operations.who import whoami
 
 __all__ = [
     "DEFAULT_PAUSE_S",
@@ -70,4 +71,5 @@ __all__ = [
     "preview",
     "read_audit",
     "to_dict",
+    "whoami",
 ]

@@ -81,10 +81,10 @@ class Ask:
             check_name("node", self.node)
         elif self.node:
             raise ValueError(f"node: {self.operation.value} names none")
-        if not 1 <= len(self.actor) <= MAX_ACTOR:
-            raise ValueError(f"actor: say who asks, in at most {MAX_ACTOR} characters")
-        if not self.reason.strip() or len(self.reason) > MAX_REASON:
-            raise ValueError(f"reason: say why, in at most {MAX_REASON} characters")
+        if not _is_line(self.actor, MAX_ACTOR):
+            raise ValueError(f"actor: say who asks, on one line of at most {MAX_ACTOR} characters")
+        if not _is_line(self.reason, MAX_REASON):
+            raise ValueError(f"reason: say why, on one line of at most {MAX_REASON} characters")
         if self.expected_term is not None and self.expected_term < 0:
             raise ValueError("expected_term: must be zero or more")
         if _REQUEST_ID.fullmatch(self.request_id) is None:
@@ -96,3 +96,8 @@ class Ask:
     def for_ms(self) -> int:
         """How long to pause, in milliseconds."""
         return round(self.for_s * 1000)
+
+
+def _is_line(text: str, limit: int) -> bool:
+    # What cannot be printed ends up on other people's terminals; half a character cannot be sent.
+    return bool(text.strip()) and len(text) <= limit and text.isprintable()

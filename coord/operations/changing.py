@@ -215,7 +215,7 @@ class Change:
         return Verdict(
             word=OutcomeWord.NOT_ANSWERED,
             detail=f"{self._former or 'the leader'} did nothing in time",
-            hint=_FORCE,
+            hint=f"{_FORCE}; if it hangs and has read the request, it may answer as it wakes",
             late=True,
         )
 

@@ -92,13 +92,7 @@ class _Run:
             yield self._outcome(began.verdict, refusal=began.refusal, recorded=began.recorded)
             return
         try:
-            leader = self._plan.leader
-            yield Step(
-                kind=self._first_step(),
-                at_ms=self._at_ms,
-                node=self._plan.ask.node or (leader.node if leader else ""),
-                term=self._plan.basis.term,
-            )
+            yield self._first_step()
             async with aclosing(self._follow(began)) as items:
                 async for item in items:
                     if isinstance(item, Step):
@@ -111,9 +105,18 @@ class _Run:
             raise
         yield outcome
 
-    def _first_step(self) -> StepKind:
-        ends = self._plan.ask.operation in (Operation.RESUME, Operation.UNDRAIN)
-        return StepKind.TAKEN_AWAY if ends else StepKind.REQUESTED
+    def _first_step(self) -> Step:
+        """It stands, or stands no longer: of the leader under its term, or of a node."""
+        ask, leader = self._plan.ask, self._plan.leader
+        ends = ask.operation in (Operation.RESUME, Operation.UNDRAIN)
+        of_leader = ask.operation.of_leader and leader is not None
+        return Step(
+            kind=StepKind.TAKEN_AWAY if ends else StepKind.REQUESTED,
+            at_ms=self._at_ms,
+            node=leader.node if of_leader and leader is not None else ask.node,
+            term=self._plan.basis.term if of_leader else 0,
+            detail=f"to hand over to {ask.node}" if of_leader and ask.node else "",
+        )
 
     # -- following -------------------------------------------------------------------------
 
@@ -132,7 +135,9 @@ class _Run:
                         yield self._step(StepKind.SESSION_DESTROYED)
                 for step in await self._see():
                     yield step
-                verdict = await self._judge(began)
+                verdict, steps = await self._judge(began)
+                for step in steps:
+                    yield step
                 if verdict is not None:
                     yield verdict
                     return
@@ -160,25 +165,30 @@ class _Run:
         self._lost = False
         return steps + self._course.see(scene, self._at_ms)
 
-    async def _judge(self, began: Begun) -> Verdict | None:
+    async def _judge(self, began: Begun) -> tuple[Verdict | None, list[Step]]:
         """The verdict, if there is one. A request that was not answered is withdrawn first, and
-        then looked once more whether it was answered just before."""
+        then it is looked once more whether it was answered just before: with the steps of that."""
         verdict = self._course.verdict(self._at_ms)
         if verdict is None or not verdict.late:
-            return verdict
+            return verdict, []
         if self._lost:
-            return Verdict(
-                word=OutcomeWord.UNKNOWN,
-                detail=f"Consul was lost meanwhile; when it was seen last, {self._course.so_far()}",
-                hint="look at `coord status` once Consul is back",
-            )
+            return self._unknown(), []
         if self._course.past_recall or self._withdrawn or not self._plan.ask.operation.of_leader:
-            return verdict
+            return verdict, []
         self._withdrawn = await self._writing.withdraw(began)
         if not self._withdrawn:
-            return verdict
-        await self._see()
-        return verdict if not self._course.past_recall else None
+            return verdict, []
+        steps = await self._see()
+        if self._lost:
+            return self._unknown(), steps
+        return None if self._course.past_recall else verdict, steps
+
+    def _unknown(self) -> Verdict:
+        return Verdict(
+            word=OutcomeWord.UNKNOWN,
+            detail=f"Consul was lost meanwhile; when it was seen last, {self._course.so_far()}",
+            hint="look at `coord status` once Consul is back",
+        )
 
     async def _changed(self, changes: Changes, *, hurry: bool) -> bool:
         """Wait for what may have changed something; whether it is to end."""

@@ -62,7 +62,9 @@ def preview(
         polls_running=polls_running if interrupts else None,
         successors=tuple(following),
         members_seen=status.candidates.seen is Seen.KNOWN,
-        gap=_gap(ask, told, timing, following, controls) if interrupts else None,
+        gap=_gap(ask, told, timing, following, _pause_left_ms(status, controls))
+        if interrupts
+        else None,
     )
     return replace(found, cautions=cautions(status, controls, found, member))
 
@@ -118,12 +120,12 @@ def _likely(status: ClusterStatus, following: list[Successor], ask: Ask) -> Memb
 
 
 def _gap(
-    ask: Ask, told: Told, timing: Timing, following: list[Successor], controls: Controls
+    ask: Ask, told: Told, timing: Timing, following: list[Successor], pause_left_ms: int
 ) -> Gap:
     """The expected gap, and how long it may last at the worst that is foreseen."""
     gap = forced(told, timing) if ask.operation is Operation.FORCE_RELEASE else handed_over(timing)
-    if controls.pause is not None:
-        return replace(gap, until_ms=controls.pause.for_ms + gap.expected_ms)
+    if pause_left_ms:
+        return replace(gap, until_ms=pause_left_ms + gap.expected_ms)
     if any(s.ready for s in following):
         fall_back = ask.operation is Operation.TRANSFER
         return replace(gap, until_ms=gap.expected_ms + FALL_BACK_MS) if fall_back else gap
@@ -132,3 +134,12 @@ def _gap(
         return replace(gap, until_ms=round(timing.last_resort * 1000) + gap.expected_ms)
     back_ms = come_back_ms(timing, alone=not followers(following))
     return replace(gap, until_ms=back_ms + gap.expected_ms)
+
+
+def _pause_left_ms(status: ClusterStatus, controls: Controls) -> int:
+    """How long a pause lasts yet, by the clocks on the walls; 0 without one."""
+    pause = controls.pause
+    if pause is None:
+        return 0
+    left = round(pause.at.timestamp() * 1000) + pause.for_ms - status.at_ms
+    return min(max(1, left), pause.for_ms)

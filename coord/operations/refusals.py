@@ -9,6 +9,7 @@ from coord.operations.model import Leading, RefusalCode, Refused
 from coord.operations.successors import candidate_of
 from coord.records import Control, Paths, PauseRecord
 from coord.status.model import ClusterStatus, Condition
+from coord.status.words import duration
 
 _LOOK = "look with `coord status`"
 
@@ -141,9 +142,10 @@ def _paused(status: ClusterStatus, controls: Controls, ask: Ask) -> Refused | No
     pause = controls.pause
     if pause is None or ask.anyway or pause_over(pause, status.at_ms):
         return None
+    lasts = duration(pause.for_ms / 1000)
     return Refused(
         code=RefusalCode.ALREADY_PAUSED,
-        sentence=f"the election is paused already, for {pause.for_ms / 1000:g} s: {by(pause)}",
+        sentence=f"the election is paused already, for {lasts}: {by(pause)}",
         hint="`coord resume` ends it; with --anyway a new pause takes its place",
         anyway=True,
     )

@@ -18,6 +18,7 @@ from coord.operations.outcomes import OutcomeWord, Step, StepKind
 from coord.operations.scene import Scene
 from coord.operations.successors import HINDERS
 from coord.operations.verdict import Verdict
+from coord.status.words import duration
 
 TOO_OLD = "too_old_to_say"
 NOT_THERE = "not_there"
@@ -142,7 +143,7 @@ class Standing:
     def _what(self) -> str:
         ask = self._plan.ask
         return {
-            Operation.PAUSE: f"the election is paused for {ask.for_s:g} s",
+            Operation.PAUSE: f"the election is paused for {duration(ask.for_s)}",
             Operation.RESUME: "the election is no longer paused",
             Operation.DRAIN: f"{ask.node} is drained",
             Operation.UNDRAIN: f"{ask.node} is no longer drained",

@@ -54,6 +54,7 @@ from coord.status.model import (
     leader_status,
     term_status,
 )
+from coord.status.rows import in_the_light_of
 
 REFRESH_S = 5.0
 """How often `watch_status` reads even if no watched thing changed, in seconds."""
@@ -98,7 +99,9 @@ async def read_status(consul: ConsulApi, paths: Paths, *, clock: Clock) -> Clust
         stale=keys.stale,
         leader=keys.leader,
         term=keys.term,
-        candidates=members(Role.CANDIDATE, candidates, paths.election),
+        candidates=in_the_light_of(
+            keys.leader, members(Role.CANDIDATE, candidates, paths.election)
+        ),
         observers=members(Role.OBSERVER, observers, paths.election),
         pollers=members(Role.POLLER, pollers, paths.election),
         leader_service=leader_instances(leaders),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from consul_agents import ROOT_TOKEN, ConsulAgent, acl_settings, client_of, eventually
+from consul_agents import ROOT_TOKEN, ConsulAgent, Mode, acl_settings, client_of, eventually
 from coord_command import coord
 from hand_made import lead, make_token
 from journals import START_MS, Pen, audited
 
 from coord.cli.errors import ExitCode
-from coord.consul import ConsulApi, ConsulClient, ConsulError, KVEntry
+from coord.consul import Consistency, ConsulApi, ConsulClient, ConsulError, KVEntry
 from coord.records import Paths
 from coord.telemetry import BecameLeader
 from coord.telemetry.journal import KEPT_ENTRIES
@@ -164,3 +165,40 @@ async def test_no_consul(make_agent: Callable[..., ConsulAgent]) -> None:
     for arguments in ((), ("--audit",)):
         code, out, err = await coord(agent.http_addr, "history", *arguments)
         assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 1)
+
+
+async def test_without_a_consul_leader_what_was_last_known_is_shown_and_said_to_be_old(
+    make_agent: Callable[..., ConsulAgent], paths: Paths
+) -> None:
+    one = await asyncio.to_thread(make_agent, mode=Mode.SERVER, bootstrap_expect=2, start=False)
+    two = await asyncio.to_thread(
+        make_agent,
+        mode=Mode.SERVER,
+        bootstrap_expect=2,
+        retry_join=(one.serf_addr,),
+        start=False,
+    )
+    for agent in (one, two):
+        agent.start()
+    for agent in (one, two):
+        await asyncio.to_thread(agent.wait_ready)
+    async with client_of(one) as consul:
+        await write(consul, paths, Pen("core-1").tell(START_MS, BecameLeader, term=1))
+        key = await write_audit(consul, paths, START_MS, "pause", node="core-1")
+        # A server that follows learns a moment later that what it was given counts.
+        await eventually(
+            lambda: consul.kv_get(key, consistency=Consistency.STALE),
+            until=lambda reply: reply.value is not None,
+        )
+    await asyncio.to_thread(two.stop, signal.SIGKILL)
+
+    async def old(command: str, *args: str) -> str:
+        given = (command, *args, "--json", "--election", paths.election)
+        code, out, _ = await coord(one.http_addr, *given)
+        return out if code == ExitCode.CONSUL_UNREACHABLE else ""
+
+    data = json.loads(await eventually(lambda: old("history")))
+    assert (data["stale"], data["tenures"][0]["node"]) == (True, "core-1")
+    data = json.loads(await eventually(lambda: old("history", "--audit")))
+    assert (data["stale"], data["entries"][0]["record"]["operation"]) == (True, "pause")
+    assert json.loads(await eventually(lambda: old("events")))["term"] == 1

@@ -19,9 +19,11 @@ from hand_made import register
 
 from coord.cli.errors import ExitCode
 from coord.clock import SystemClock
+from coord.config import Settings
 from coord.consul import CheckStatus, ConsulApi, ConsulNotPermitted, TxnOp
 from coord.purge import Life, Outcome, inspect, purge
 from coord.records import POLLER_SERVICE, AuditRecord, Paths, utc
+from coord.rights import Role, policy
 
 GENEROUS_S = 60.0
 OTHER_KEYS = ("journal/1", "journal/2", "polls/schedules/a", "control/keep", "made-by-hand")
@@ -55,17 +57,19 @@ async def keys_of(consul: ConsulApi, paths: Paths) -> set[str]:
 ALL = {"leader", "term", *OTHER_KEYS}
 
 
-async def run(address: str, *args: str, stdin: str = "", **env: str) -> tuple[int, str, str]:
+async def run(
+    address: str, *args: str, stdin: int = asyncio.subprocess.DEVNULL, **env: str
+) -> tuple[int, str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "CONSUL_"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coord", "purge", *args),
         env=clean | {"CONSUL_HTTP_ADDR": address} | env,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(GENEROUS_S):
-        out, err = await process.communicate(stdin.encode())
+        out, err = await process.communicate()
     assert process.returncode is not None
     assert b"Traceback" not in err
     return process.returncode, out.decode(), err.decode()
@@ -115,12 +119,18 @@ async def test_a_dry_run_changes_nothing(
     assert {s.id for s in await consul.session_list()} <= {s.id for s in sessions}
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", ExitCode.OK), ("n", ExitCode.INTERRUPTED)])
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("answer", "code"), [("y", ExitCode.OK), ("n", ExitCode.NOT_GOOD)])
 async def test_it_asks_why_and_whether(
     consul_agent: ConsulAgent, consul: ConsulApi, dead: Paths, answer: str, code: ExitCode
 ) -> None:
-    said = f"moved to another name\n{answer}\n"
-    found = await run(consul_agent.http_addr, "--election", dead.election, stdin=said)
+    ours, theirs = os.openpty()
+    os.write(ours, f"moved to another name\n{answer}\n".encode())
+    try:
+        found = await run(consul_agent.http_addr, "--election", dead.election, stdin=theirs)
+    finally:
+        os.close(theirs)
+        os.close(ours)
     assert found[0] == code
     entries = (await consul.kv_list(dead.audit)).value
     reasons = [AuditRecord.decode(entry.value).reason for entry in entries]
@@ -128,7 +138,7 @@ async def test_it_asks_why_and_whether(
     assert (await keys_of(consul, dead) == ALL) is (answer == "n")
 
 
-@pytest.mark.parametrize("args", [("--yes",), ("--json",), ("--json", "--reason", "x")])
+@pytest.mark.parametrize("args", [("--yes",), ("--json",), ("--reason", "x")])
 async def test_what_it_cannot_be_told_to_do(
     consul_agent: ConsulAgent, consul: ConsulApi, dead: Paths, args: tuple[str, ...]
 ) -> None:
@@ -195,7 +205,7 @@ async def test_each_sign_of_life_is_enough_to_refuse(
         args = ("--election", dead.election, "--yes", "--reason", "x", "--json")
         code, out, _ = await run(consul_agent.http_addr, *args)
         report = json.loads(out)
-        assert (code, report["outcome"]) == (ExitCode.NOT_GOOD, Outcome.ALIVE)
+        assert (code, report["outcome"]) == (ExitCode.REFUSED, Outcome.ALIVE)
         assert [each["life"] for each in report["alive"]] == [life]
         assert await keys_of(consul, dead) == ALL
     finally:
@@ -274,9 +284,9 @@ async def root(acl_agent: ConsulAgent) -> AsyncIterator[ConsulApi]:
         yield client
 
 
-def token_with(agent: ConsulAgent, name: str, rules: dict[str, Any]) -> str:
+def token_with(agent: ConsulAgent, name: str, rules: dict[str, Any] | str) -> str:
     for path, body in (
-        ("policy", {"Name": name, "Rules": json.dumps(rules)}),
+        ("policy", {"Name": name, "Rules": rules if isinstance(rules, str) else json.dumps(rules)}),
         ("token", {"Policies": [{"Name": name}]}),
     ):
         status, answer = agent.request("PUT", f"/v1/acl/{path}", json.dumps(body).encode())
@@ -326,6 +336,23 @@ async def test_who_cannot_write_or_read_the_keys_is_refused(
     said = await with_rights(acl_agent, root, name, keys=keys)
     assert said == (ExitCode.NOT_PERMITTED, outcome)
     assert await keys_of(root, Paths(name)) == {"leader", "term"}
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_an_operator_needs_to_write_all_keys_besides(
+    acl_agent: ConsulAgent, root: ConsulApi, name: str, more: bool
+) -> None:
+    paths = Paths(name)
+    await hand_over_once(root, paths)
+    rights = policy(Role.OPERATOR, Settings(environ={}, election=name))
+    if more:
+        rights += f'key_prefix "{paths.root}" {{ policy = "write" }}\n'
+        rights += f'key_prefix "{paths.control}" {{ policy = "write" }}\n'
+    token = token_with(acl_agent, name, rights)
+    args = ("--election", name, "--yes", "--reason", "x")
+    code, _, err = await run(acl_agent.http_addr, *args, CONSUL_HTTP_TOKEN=token)
+    assert code == (ExitCode.OK if more else ExitCode.NOT_PERMITTED), err
+    assert ("leader" in await keys_of(root, paths)) is not more
 
 
 async def test_one_key_that_may_not_be_written_keeps_all(

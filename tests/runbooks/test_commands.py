@@ -16,7 +16,6 @@ from runbook_shell import Shell
 from runbook_stages import STAGES, Stage, environment, presentable
 from runbook_text import Act, Do, Run, acts_of, difference, rewritten, shows
 
-from coord.cli import COMMAND_NAMES
 from demo import REPO
 
 WRITE = bool(os.environ.get("COORD_WRITE_RUNBOOKS"))
@@ -35,11 +34,6 @@ SETTLED_S = 7.0
 LOOKING = ("status", "history", "events", "config", "runbook", "doctor")
 
 
-def coords_in(act: Act) -> set[str]:
-    """The commands of coord's that an act uses."""
-    return {run.step.words[1] for run in act.runs if len(run.step.words) > 1}
-
-
 def only_looks(command: str) -> bool:
     """Whether it may be repeated, because it changes nothing."""
     words = command.split()
@@ -54,9 +48,6 @@ def only_looks(command: str) -> bool:
 async def test_every_command_does_what_the_runbook_says(
     path: Path, number: int, act: Act, consul_binary: Path, tmp_path: Path
 ) -> None:
-    missing = coords_in(act) - set(COMMAND_NAMES)
-    if missing:
-        pytest.skip(f"coord has no {', '.join(sorted(missing))} yet")
     async with (
         STAGES[act.stage](consul_binary, tmp_path) as stage,
         Shell(tmp_path / "shell", environment(stage)) as shell,

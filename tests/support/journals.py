@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from coord.consul import KVEntry
-from coord.history import AuditEntry
+from coord.operations import AuditEntry
 from coord.records import AuditRecord, Paths
 from coord.telemetry import Event, to_dict
 from coord.telemetry.journal import JournalEntry, decoded

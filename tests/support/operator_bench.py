@@ -63,9 +63,18 @@ class Operator:
         await doing.outcome()
         return doing
 
-    async def act(self, operation: Operation, node: str = "", **more: Any) -> Doing:
+    async def act(
+        self,
+        operation: Operation,
+        node: str = "",
+        *,
+        wait: bool = True,
+        timeout_s: float | None = None,
+        **more: Any,
+    ) -> Doing:
         """Look, and do it to its end."""
-        return await self.do(await self.planned(operation, node, **more))
+        plan = await self.planned(operation, node, **more)
+        return await self.do(plan, wait=wait, timeout_s=timeout_s)
 
     async def audit(self) -> tuple[AuditEntry, ...]:
         """What stands in the audit."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import Any
 
 from acceptance import FAST, Bench, MakeBench
@@ -12,14 +11,6 @@ from coord_command import coord, running
 
 from coord.cli.errors import ExitCode
 from coord.clock import SystemClock
-from coord.records import (
-    AuditRecord,
-    DrainRecord,
-    PauseRecord,
-    RequestKind,
-    RequestRecord,
-    utc,
-)
 
 OWN = ("quarantine_ms", "acquire_ms", "start_ms")
 
@@ -39,14 +30,11 @@ async def history(agent: ConsulAgent, bench: Bench) -> list[dict[str, Any]]:
     return list(data["tenures"])
 
 
-def asked(**fields: Any) -> dict[str, Any]:
-    common = {
-        "actor": "alice",
-        "reason": "a test of history",
-        "request_id": uuid.uuid4().hex[:16],
-        "at": utc(SystemClock().wall_ms()),
-    }
-    return common | fields
+async def act(agent: ConsulAgent, bench: Bench, *arguments: str) -> None:
+    """Do an operation as alice would, without being asked."""
+    given = (*arguments, "--yes", "--actor", "alice", "--reason", "a test of looking", "--json")
+    code, out, err = await coord(agent.http_addr, *given, "--election", bench.paths.election)
+    assert code == ExitCode.OK, (out, err)
 
 
 async def test_the_history_tells_of_a_request_a_kill_and_a_clean_end(
@@ -56,17 +44,8 @@ async def test_the_history_tells_of_a_request_a_kill_and_a_clean_end(
     await bench.fleet.start("core-1", "core-2")
     first, first_term = await bench.working_leader()
 
-    # An operator asks, and writes down what came of it.
-    ask = asked(kind=RequestKind.STEP_DOWN, expected_term=first_term)
-    request = RequestRecord.model_validate(ask)
-    await bench.consul.kv_put(bench.paths.request, request.encode())
+    await act(consul_agent, bench, "step-down", "--term", str(first_term))
     second, second_term = await bench.working_leader(after_term=first_term)
-    await bench.consul.kv_delete(bench.paths.request)
-    audit = AuditRecord.model_validate(
-        {k: v for k, v in ask.items() if k != "kind"}
-        | {"operation": "step_down", "node": first.name, "outcome": "done"}
-    )
-    await bench.consul.kv_put(audit.key(bench.paths), audit.encode())
 
     # The next is killed, once it has written down that it works; the one after ends cleanly.
     await eventually(
@@ -91,8 +70,8 @@ async def test_the_history_tells_of_a_request_a_kill_and_a_clean_end(
     clean, killed, stepped = tenures
     assert (stepped["cause"], stepped["reason"]) == ("stepped_down", "stepped_down")
     (one,) = stepped["asked"]
-    assert one["request_id"] == ask["request_id"]
     assert (one["actor"], one["operation"], one["outcome"]) == ("alice", "step_down", "done")
+    assert one["reason"] == "a test of looking"
     assert one["obeyed"] is True
     assert (stepped["until"], killed["until"], clean["until"]) == ("told", "seen", "told")
     assert (killed["cause"], killed["reason"]) == ("session_invalidated", None)
@@ -111,7 +90,8 @@ async def test_the_history_tells_of_a_request_a_kill_and_a_clean_end(
     code, data = await shown(consul_agent, bench, "history", "--audit")
     assert code == ExitCode.OK
     (entry,) = data["entries"]
-    assert (entry["record"]["request_id"], entry["finished"]) == (ask["request_id"], True)
+    assert (entry["record"]["request_id"], entry["finished"]) == (one["request_id"], True)
+    assert entry["record"]["new_term"] == second_term
     for arguments in (("history",), ("history", "--audit"), ("events",)):
         code, out, err = await coord(
             consul_agent.http_addr, *arguments, "--election", bench.paths.election
@@ -151,24 +131,26 @@ async def test_a_node_says_why_it_does_not_lead_and_the_leader_what_it_does(
 
 async def test_a_pause_and_a_drain_are_shouted(bench: Bench, consul_agent: ConsulAgent) -> None:
     await bench.fleet.start("core-1", "core-2")
-    await bench.working_leader()
-    pause = PauseRecord.model_validate(asked(for_ms=600_000))
-    drain = DrainRecord.model_validate(asked())
+    leader, _ = await bench.working_leader()
+    (other,) = (node for node in bench.fleet.nodes.values() if node is not leader)
     address = consul_agent.http_addr
     where = ("--election", bench.paths.election)
     async with running(address, "status", "--json", "--watch", *where) as watched:
         assert json.loads(await watched.line())["paused"] is False
-        await bench.consul.kv_put(bench.paths.pause, pause.encode())
-        await bench.consul.kv_put(bench.paths.drain("core-9"), drain.encode())
+        await act(consul_agent, bench, "drain", other.name)
+        await act(consul_agent, bench, "pause", "--for", "10m")
         while True:
             data = json.loads(await watched.line())
-            if data["paused"] and data["drained"] == ["core-9"]:
+            if data["paused"] and data["drained"] == [other.name]:
                 break
         assert 0 < data["pause_left_ms"] <= 600_000
         assert (await watched.interrupt())[0] == ExitCode.OK
     code, out, _ = await coord(address, "status", *where)
     assert code == ExitCode.OK
-    for word in ("PAUSED", "alice", "core-9", "DRAINED"):
+    view = (await shown(consul_agent, bench, "status", other.name))[1]
+    assert view["drain"]["actor"] == "alice"
+    assert view["pause"]["reason"] == "a test of looking"
+    for word in ("PAUSED", "alice", other.name, "DRAINED"):
         assert word in out
 
 

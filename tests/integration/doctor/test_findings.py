@@ -12,8 +12,10 @@ from consul_agents import ConsulAgent, Mode, client_of, eventually
 from doctor_bench import TERM, Rewriting, Ward, ago, codes
 from hand_made import record
 
+from coord.clock import SystemClock
 from coord.consul import ConsulAddress, ConsulClient, Session, TxnOp
-from coord.doctor import Code, Severity, Subject
+from coord.doctor import Code, Here, Severity, Subject, gather
+from coord.doctor.examine import MOST_S, takeover_s
 from coord.election.timing import Timing
 from coord.records import LeaderState, Paths
 from coord.telemetry import LeaderChanged
@@ -244,6 +246,16 @@ class _Passing(ConsulClient):
         return found
 
 
+async def test_the_second_look_waits_for_the_slowest(sound: Ward) -> None:
+    here = Here(node="here", timing=Timing())
+    asked = (sound.consul, sound.paths, here)
+    assert takeover_s(await gather(*asked, clock=SystemClock())) == 3.0
+    await sound.candidate("core-3", timing=Timing(lock_delay=9.0, takeover_delay=2.0))
+    assert takeover_s(await gather(*asked, clock=SystemClock())) == 11.0
+    await sound.candidate("core-4", fenced_within_ms="3600000")
+    assert takeover_s(await gather(*asked, clock=SystemClock())) == MOST_S
+
+
 async def test_what_lasts_but_a_moment_is_not_told(consul_agent: ConsulAgent, sound: Ward) -> None:
     """As at a change of leader, where discovery may name both."""
     other = await sound.discovered("core-2", TERM - 1)
@@ -337,8 +349,8 @@ async def test_session_without_a_ttl(ward: Ward) -> None:
 async def test_orphaned_session(sound: Ward) -> None:
     orphan = await sound.new_session("core-9", ["serfHealth"])
     report = await sound.examine()
-    assert codes(report) == {Code.ORPHANED_SESSION}
-    (finding,) = [f for f in report.findings if f.code is Code.ORPHANED_SESSION]
+    assert codes(report) == {Code.ORPHANED_SESSIONS}
+    (finding,) = [f for f in report.findings if f.code is Code.ORPHANED_SESSIONS]
     assert finding.about == (orphan,)
     assert [fix.target for fix in finding.fixes] == [orphan]
 
@@ -393,15 +405,15 @@ async def test_an_earlier_process_is_still_registered(sound: Ward) -> None:
     id_ = await sound.candidate("core-2", boot="b9", session=False)
     await sound.fails(sound.paths.candidate_service, id_)
     report = await sound.examine()
-    assert codes(report) == {Code.STALE_SERVICE}
-    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICE]
+    assert codes(report) == {Code.STALE_SERVICES}
+    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICES]
     assert [fix.target for fix in finding.fixes] == [id_]
 
 
 async def test_a_former_leader_is_still_registered(sound: Ward) -> None:
     id_ = await sound.discovered("core-2", TERM - 1)
     await sound.fails(sound.paths.leader_service, id_, "working")
-    assert await sound.found() == {Code.STALE_SERVICE}
+    assert await sound.found() == {Code.STALE_SERVICES}
 
 
 async def test_an_earlier_process_is_kept_while_it_alone_tells_how_long_to_wait(
@@ -411,7 +423,7 @@ async def test_an_earlier_process_is_kept_while_it_alone_tells_how_long_to_wait(
     id_ = await ward.candidate("core-1", boot="b9", session=False, fenced_within_ms="9000")
     await ward.fails(ward.paths.candidate_service, id_)
     report = await ward.examine()
-    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICE]
+    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICES]
     assert finding.fixes == ()
 
 
@@ -441,12 +453,20 @@ async def test_all_drained(sound: Ward) -> None:
 
 async def test_the_leader_is_drained(sound: Ward) -> None:
     await sound.control(sound.paths.drain("core-1"))
-    assert await sound.found() == {Code.DRAINED_LEADER}
+    assert await sound.found() == {Code.REQUEST_UNANSWERED}
 
 
 async def test_request_unanswered(sound: Ward) -> None:
     await sound.control(sound.paths.request, kind="step_down", expected_term=TERM)
     assert await sound.found() == {Code.REQUEST_UNANSWERED}
+
+
+async def test_a_leader_whose_work_takes_long_to_stop_obeys(ward: Ward) -> None:
+    await ward.candidate("core-1", state="stepping_down", why_not="")
+    await ward.candidate("core-2")
+    await ward.leads("core-1")
+    await ward.control(ward.paths.request, kind="step_down", expected_term=TERM)
+    assert await ward.found() == set()
 
 
 async def test_request_left_over(sound: Ward) -> None:

@@ -12,6 +12,7 @@ import pytest
 from consul_agents import ConsulAgent, client_of, eventually
 from hand_made import lead, make_token, register, release, tell
 from operator_bench import Operator
+from rights_bench import tokens_for
 from tcp_proxy import Mode, TcpProxy
 
 from coord.consul import Consistency, ConsulAddress, ConsulApi, ConsulClient
@@ -26,6 +27,7 @@ from coord.operations import (
 )
 from coord.operations.audit import BEGUN, prune_audit
 from coord.records import AuditRecord, Paths, RequestKind
+from coord.rights import Role, rules
 
 STEP_DOWN, FORCE = Operation.STEP_DOWN, Operation.FORCE_RELEASE
 SOON_S = 0.5
@@ -106,6 +108,22 @@ async def test_a_leader_that_goes_as_its_request_is_taken_back(
     doing.stop.set()
     assert (await doing.outcome()).word is OutcomeWord.INTERRUPTED
     assert await operator.value(paths.request) is None
+
+
+async def test_a_leader_that_answers_as_its_request_is_taken_back(
+    operator: Operator, far: Operator, between: TcpProxy, paths: Paths
+) -> None:
+    """It was asked in time: it is followed on, not told of as one that did not answer."""
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    plan = await far.planned(STEP_DOWN)
+    taking_back = between.hold(b"DELETE /v1/kv/", b"control/request")
+    doing = far.start(plan, timeout_s=SOON_S)
+    await taking_back.caught()
+    await release(operator.consul, paths, tenure, why="stepped_down")
+    taking_back.let_go()
+    outcome = await doing.outcome()
+    assert outcome.word is OutcomeWord.NO_SUCCESSOR
+    assert StepKind.RELEASED in doing.kinds
 
 
 # -- what it was decided on is so no longer --------------------------------------------------
@@ -418,17 +436,15 @@ async def test_an_entry_that_cannot_be_read_is_shown_so(operator: Operator, path
 # -- rights ----------------------------------------------------------------------------------
 
 
-async def test_a_viewer_changes_nothing(acl_agent: ConsulAgent, paths: Paths) -> None:
-    async with client_of(acl_agent, token=acl_agent.config.token) as root:
+async def test_a_viewer_changes_nothing(locked_agent: ConsulAgent, paths: Paths) -> None:
+    async with client_of(locked_agent, token=locked_agent.config.token) as root:
         tenure = await lead(root, paths, "core-1", 7)
         await register(root, paths.candidate_service, "core-2", priority="100")
         await root.kv_put(paths.pause, b"unreadable, to be taken away")
         await root.kv_put(paths.drain("core-3"), b"likewise")
         before = [(e.key, e.modify_index) for e in (await root.kv_list(paths.root)).value]
-        rules = 'key_prefix "" { policy = "read" } service_prefix "" { policy = "read" } '
-        rules += 'node_prefix "" { policy = "read" } session_prefix "" { policy = "read" }'
-        token = await asyncio.to_thread(make_token, acl_agent, rules)
-        async with client_of(acl_agent, token=token) as consul:
+        token = (await asyncio.to_thread(tokens_for, locked_agent, paths.election))[Role.VIEWER]
+        async with client_of(locked_agent, token=token) as consul:
             viewer = Operator(consul, paths)
             for operation in Operation:
                 node = {Operation.UNDRAIN: "core-3"}.get(operation, "core-2")
@@ -443,14 +459,41 @@ async def test_a_viewer_changes_nothing(acl_agent: ConsulAgent, paths: Paths) ->
         assert await root.session_info(tenure.session) is not None
 
 
-async def test_who_may_not_destroy_sessions(acl_agent: ConsulAgent, paths: Paths) -> None:
-    """It is found out late: then the request is taken back, and it is written down."""
-    async with client_of(acl_agent, token=acl_agent.config.token) as root:
+async def test_an_operators_rights_are_enough(locked_agent: ConsulAgent, paths: Paths) -> None:
+    async with client_of(locked_agent, token=locked_agent.config.token) as root:
         tenure = await lead(root, paths, "core-1", 7)
-        rules = 'key_prefix "" { policy = "write" } service_prefix "" { policy = "read" } '
-        rules += 'node_prefix "" { policy = "read" } session_prefix "" { policy = "read" }'
-        token = await asyncio.to_thread(make_token, acl_agent, rules)
-        async with client_of(acl_agent, token=token) as consul:
+        await register(root, paths.candidate_service, "core-1", priority="100", state="leading")
+        await register(root, paths.candidate_service, "core-2", priority="100")
+        token = (await asyncio.to_thread(tokens_for, locked_agent, paths.election))[Role.OPERATOR]
+        async with client_of(locked_agent, token=token) as consul:
+            operator = Operator(consul, paths)
+            words = [
+                (await (await operator.act(operation, node, wait=False)).outcome()).word
+                for operation, node in (
+                    (Operation.PAUSE, ""),
+                    (Operation.RESUME, ""),
+                    (Operation.DRAIN, "core-2"),
+                    (Operation.UNDRAIN, "core-2"),
+                )
+            ]
+            assert words == [OutcomeWord.DONE] * 4
+            plan = await operator.planned(Operation.TRANSFER, "core-2")
+            assert plan.members_seen
+            outcome = await (await operator.do(plan, timeout_s=SOON_S)).outcome()
+            assert outcome.word is OutcomeWord.NOT_ANSWERED
+            outcome = await (await operator.act(FORCE, timeout_s=2.0)).outcome()
+            assert (outcome.word, outcome.recorded) == (OutcomeWord.NO_SUCCESSOR, True)
+            assert len(await operator.audit()) == 6
+        assert await root.session_info(tenure.session) is None
+
+
+async def test_who_may_not_destroy_sessions(locked_agent: ConsulAgent, paths: Paths) -> None:
+    """It is found out late: then the request is taken back, and it is written down."""
+    async with client_of(locked_agent, token=locked_agent.config.token) as root:
+        tenure = await lead(root, paths, "core-1", 7)
+        may = [str(r) for r in rules(Role.OPERATOR, paths) if not r.kind.startswith("session")]
+        token = await asyncio.to_thread(make_token, locked_agent, "\n".join(may))
+        async with client_of(locked_agent, token=token) as consul:
             someone = Operator(consul, paths)
             outcome = await (await someone.act(FORCE)).outcome()
             assert (outcome.word, outcome.stands) == (OutcomeWord.NOT_PERMITTED, False)
@@ -461,8 +504,8 @@ async def test_who_may_not_destroy_sessions(acl_agent: ConsulAgent, paths: Paths
         assert (await root.kv_get(paths.request)).value is None
 
 
-async def test_who_may_not_even_look(acl_agent: ConsulAgent, paths: Paths) -> None:
-    async with client_of(acl_agent) as consul:
+async def test_who_may_not_even_look(locked_agent: ConsulAgent, paths: Paths) -> None:
+    async with client_of(locked_agent) as consul:
         found = await Operator(consul, paths).plan(STEP_DOWN)
     assert isinstance(found, Refused)
     assert found.code is RefusalCode.NOT_PERMITTED

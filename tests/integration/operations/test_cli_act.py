@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
-from hand_made import lead, make_token, register
-from rights_bench import Rights
+from hand_made import lead, register
+from rights_bench import Rights, tokens_for
 
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
@@ -209,6 +209,7 @@ async def test_the_preview_tells_what_it_costs(coord: Coord, led: str) -> None:
         ("pause", *YES, "--for", "25h"),
         ("pause", *YES, "--for", "0s"),
         ("pause", *YES, "--for", "later"),
+        ("pause", *YES, "--for", "30"),
     ],
 )
 async def test_wrong_usage(
@@ -304,12 +305,10 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     assert len(err.splitlines()) == 1
 
 
-async def test_a_viewer_is_not_permitted(acl_agent: ConsulAgent, name: str) -> None:
-    rules = 'key_prefix "" { policy = "read" } service_prefix "" { policy = "read" } '
-    rules += 'node_prefix "" { policy = "read" }'
-    token = await asyncio.to_thread(make_token, acl_agent, rules)
-    coord = Coord(acl_agent, name)
-    async with client_of(acl_agent, token=ROOT_TOKEN) as root:
+async def test_a_viewer_is_not_permitted(locked_agent: ConsulAgent, name: str) -> None:
+    token = (await asyncio.to_thread(tokens_for, locked_agent, name))[Role.VIEWER]
+    coord = Coord(locked_agent, name)
+    async with client_of(locked_agent, token=ROOT_TOKEN) as root:
         await lead(root, Paths(name), "core-1", 7)
         before = await everything(root, Paths(name))
         for command in (("step-down",), ("force-release",), ("pause",), ("drain", "core-1")):
@@ -320,6 +319,28 @@ async def test_a_viewer_is_not_permitted(acl_agent: ConsulAgent, name: str) -> N
         assert await everything(root, Paths(name)) == before
     code, out, _ = await coord("step-down", *YES)
     assert code == ExitCode.NOT_PERMITTED
+
+
+async def test_what_changes_while_somebody_is_asked(
+    consul: ConsulClient, coord: Coord, paths: Paths, led: str
+) -> None:
+    """They confirmed what was shown; it is not so any more."""
+    terminal = coord.on_terminal("step-down", "--reason", "a test")
+    await terminal.until("Go on?")
+    assert "core-2" in terminal.said
+    (own,) = (
+        s
+        for s in (await consul.health_service(paths.candidate_service)).value
+        if s.meta["node"] == "core-2"
+    )
+    await consul.service_deregister(own.id)
+    await eventually(
+        lambda: consul.health_service(paths.candidate_service),
+        until=lambda reply: len(reply.value) == 1,
+    )
+    terminal.type("y\n")
+    assert await terminal.ended() == ExitCode.REFUSED
+    assert await read_audit(consul, paths) == ()
 
 
 # -- interrupted -----------------------------------------------------------------------------
@@ -348,6 +369,17 @@ async def test_who_interrupts_the_waiting_takes_the_request_back(
     (entry,) = await read_audit(consul, paths)
     assert entry.record is not None
     assert entry.record.outcome == "interrupted"
+
+
+async def test_who_interrupts_twice_does_not_wait_at_all(
+    consul: ConsulClient, coord: Coord, paths: Paths, led: str
+) -> None:
+    process = await coord.start("step-down", *YES)
+    await begun(consul, paths)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    code, _, _ = await finished(process)
+    assert code == ExitCode.INTERRUPTED
 
 
 async def test_an_operator_who_is_killed(

@@ -196,9 +196,9 @@ async def test_force_release_of_a_leader_that_hangs(bench: Bench, operator: Oper
 async def test_nobody_takes_over_while_it_is_paused(bench: Bench, operator: Operator) -> None:
     term = await fleet(bench, "core-2")
     await done(await operator.act(Operation.PAUSE, for_s=600.0))
-    plan = await operator.planned(STEP_DOWN)
+    plan = await operator.planned(FORCE)
     assert WarningCode.PAUSED in {c.code for c in plan.cautions if c.serious}
-    outcome = await (await operator.do(plan, timeout_s=8.0)).outcome()
+    outcome = await (await operator.do(plan, timeout_s=10.0)).outcome()
     assert outcome.word is OutcomeWord.NO_SUCCESSOR
     assert outcome.waiting["core-2"] == "paused"
     assert await bench.holder() is None
@@ -257,6 +257,19 @@ async def test_a_drained_leader_leads_on_until_another_comes(
     await bench.start("core-2")
     seen = await bench.witness.next_leader(term)
     assert seen.node == "core-2"
+
+
+async def test_a_drained_node_is_the_last_resort(bench: Bench, operator: Operator) -> None:
+    """Better a drained leader than none, once nobody has led for 30 s."""
+    term = await fleet(bench, "core-2")
+    await done(await operator.act(Operation.DRAIN, "core-2", anyway=True))
+    plan = await operator.planned(FORCE)
+    assert WarningCode.ONLY_DRAINED in {c.code for c in plan.cautions}
+    bench.fleet["core-1"].kill()
+    outcome = await done(await operator.do(plan))
+    assert (outcome.new_leader, outcome.new_term) == ("core-2", term + 1)
+    assert outcome.gap_ms is not None
+    assert outcome.gap_ms > 20_000
 
 
 # -- as people run it ------------------------------------------------------------------------

@@ -80,6 +80,7 @@ WRITES: dict[str, Call] = {
     "session_create": lambda c: c.session_create(name="a", checks=["b"], lock_delay_s=1),
     "session_destroy": lambda c: c.session_destroy("a"),
     "session_renew": lambda c: c.session_renew("a"),
+    "service_writable": lambda c: c.service_writable("a", "a"),
 }
 # Their answers have no content to be read.
 SILENT_WRITES: dict[str, Call] = {

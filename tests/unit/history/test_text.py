@@ -11,9 +11,10 @@ from journals import START_MS, audited
 from snapshots import lines
 
 from coord.election.reasons import Cause, LostReason
-from coord.history import Asked, AuditEntry, Gap, History, Note, Tenure, Until
+from coord.history import Asked, Gap, History, Note, Tenure, Until
 from coord.history.text import NOTES, limits, render_audit, render_history
 from coord.members import Seen
+from coord.operations import AuditEntry
 from coord.status.as_json import encoded
 
 EVIL = "\x1b[2J\u202e[bold]x[/]\r\n" + "e" * 60
@@ -104,7 +105,7 @@ def test_hostile_texts_stay_in_their_columns(width: int) -> None:
         from_ms=10**18,
     )
     of = history(evil, unwritten={EVIL: 2})
-    broken = AuditEntry(key=EVIL, problem=EVIL)
+    broken = AuditEntry(EVIL, None, EVIL)
     entry = audited(START_MS, EVIL[:60], actor=EVIL, reason=EVIL, outcome=EVIL[:60], detail=EVIL)
     audit = render_audit(EVIL, Seen.KNOWN, (entry, broken))
     for content in (render_history(of), audit):
@@ -129,7 +130,7 @@ def test_the_audit_says_who_what_why_and_what_came_of_it() -> None:
         gap_ms=14,
     )
     begun = audited(START_MS + 5, "pause", request_id="f" * 16)
-    assert (done.finished, begun.finished) == (True, False)
+    assert (done.begun, begun.begun) == (False, True)
     text = "\n".join(lines(render_audit("x", Seen.KNOWN, (begun, done)), 200))
     for said in ("transfer", "core-1", "core-2", "7", "alice", "deploy", "done", "14 ms", "pause"):
         assert said in text

@@ -68,7 +68,10 @@ def warnings(plan: Preview, *, serious: bool | None = None) -> set[WarningCode]:
         {"operation": STEP_DOWN, "node": "core-2"},
         {"operation": STEP_DOWN, "reason": "  "},
         {"operation": STEP_DOWN, "reason": "x" * 501},
+        {"operation": STEP_DOWN, "reason": "two\nlines"},
+        {"operation": STEP_DOWN, "reason": "half a \udce9 character"},
         {"operation": STEP_DOWN, "actor": ""},
+        {"operation": STEP_DOWN, "actor": "\x1b[2J"},
         {"operation": STEP_DOWN, "request_id": "no"},
         {"operation": STEP_DOWN, "expected_term": -1},
         {"operation": PAUSE, "for_s": 0.0},
@@ -168,11 +171,7 @@ def test_the_highest_priority_follows_then_the_name() -> None:
         (candidate("core-2"), controls(pause=paused()), "paused"),
         # What a node is registered with as it starts.
         (candidate("core-2", state="joining", why_not="consul_unreachable"), Controls(), ""),
-        (
-            candidate("core-2", state="joining", why_not="not_permitted"),
-            Controls(),
-            "not_permitted",
-        ),
+        (candidate("core-2", state="joining", why_not="no_session"), Controls(), "no_session"),
         # Told before the controls were read: they say it better.
         (candidate("core-2", why_not="drained"), Controls(), ""),
         (candidate("core-2", why_not="paused"), Controls(), ""),
@@ -282,10 +281,10 @@ def test_nobody_alive_is_forced_by_the_own_settings() -> None:
 
 
 def test_a_pause_makes_the_gap_as_long_as_it_lasts() -> None:
-    plan = planned(STEP_DOWN, said=controls(pause=paused(for_s=600)))
+    plan = planned(STEP_DOWN, said=controls(pause=paused(for_s=800, ago_s=200)))
     assert plan.gap is not None
     assert plan.gap.until_ms is not None
-    assert plan.gap.until_ms >= 600_000
+    assert 600_000 <= plan.gap.until_ms < 610_000
     assert WarningCode.PAUSED in warnings(plan, serious=True)
 
 
