@@ -139,7 +139,7 @@ class Site:
             "COORDINATOR_POLLER_TOKEN": POLLER_TOKEN,
             "COORDINATOR_LOG_LEVEL": "debug",
         }
-        at_once = asyncio.Semaphore(3)
+        at_once = asyncio.Semaphore(6)
 
         async def run(number: int, words: tuple[str, ...]) -> None:
             token = {"CONSUL_HTTP_TOKEN": self.secrets[Role.VIEWER]}
@@ -248,6 +248,7 @@ async def cut(site: Site, port: int) -> None:
     await site.proxy.set(Mode.PASS)
 
 
+@pytest.mark.timeout(400)  # many faults, each waited for
 async def test_no_token_is_ever_shown(site: Site, tmp_path: Path) -> None:
     schedule = {"v": 1, "id": "one", "name": "one", "enabled": True, "interval": "1s"}
     checks = [{"kind": "tcp", "target": site.agent.http_addr}]
