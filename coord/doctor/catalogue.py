@@ -215,7 +215,7 @@ _SESSIONS = {
         "The leader's session does not hang on serfHealth: it stays when the host is lost.",
         "It was not made by coord. Let another lead: `coord force-release`.",
     ),
-    Code.ORPHANED_SESSIONS: Entry(
+    Code.ORPHANED_SESSION: Entry(
         Subject.SESSIONS,
         _W,
         "Sessions in the name of this election belong to no candidate that lives.",
@@ -260,7 +260,7 @@ _MEMBERS = {
         "Give each node a name of its own: --node (COORDINATOR_NODE).",
         momentary=True,
     ),
-    Code.STALE_SERVICES: Entry(
+    Code.STALE_SERVICE: Entry(
         Subject.SERVICES,
         _I,
         "Entries of processes that are gone are still registered, failing.",
@@ -288,12 +288,19 @@ _CONTROLS = {
         "Every candidate is drained: a vacancy lasts for 30 s, until one leads as a last resort.",
         "`coord undrain NODE` for one of them.",
     ),
+    Code.DRAINED_LEADER: Entry(
+        Subject.CONTROLS,
+        _W,
+        "The leader is drained, others are there, and it leads on: it does not see that it is "
+        "drained, or led as a last resort.",
+        "`coord step-down` lets one of the others follow.",
+        momentary=True,
+    ),
     Code.REQUEST_UNANSWERED: Entry(
         Subject.CONTROLS,
         _W,
-        "The leader was asked for something, or is drained, and does not obey: it hangs, or cannot "
-        "reach Consul. One that is drained may also have led as a last resort.",
-        "Look at the leader; try `coord step-down`. If it does not answer: `coord force-release`.",
+        "The leader was asked for something and does not do it: it hangs, or cannot reach Consul.",
+        "Look at the leader. To take over from one that does not answer: `coord force-release`.",
         momentary=True,
     ),
     Code.REQUEST_LEFT_OVER: Entry(

@@ -174,4 +174,4 @@ def _orphans(facts: Facts) -> Iterator[Finding]:
         fix = Fix(kind=FixKind.DESTROY_SESSION, target=session.id, name=session.name)
         said = f"Session {session.id}, {session.name}, belongs to no candidate that lives"
         said += " and holds a key of the election." if holds else "."
-        yield found(Code.ORPHANED_SESSIONS, said, session.id, fixes=() if holds else (fix,))
+        yield found(Code.ORPHANED_SESSION, said, session.id, fixes=() if holds else (fix,))

@@ -100,5 +100,5 @@ def _stale(
         node=item.consul_node,
     )
     return found(
-        Code.STALE_SERVICES, said, item.service_id, fixes=(made,) if fix and reached else ()
+        Code.STALE_SERVICE, said, item.service_id, fixes=(made,) if fix and reached else ()
     )

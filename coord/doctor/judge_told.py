@@ -67,9 +67,18 @@ def controls(facts: Facts) -> Iterator[Finding]:
         said = f"Every candidate is drained: {', '.join(sorted(there))}."
         yield found(Code.ALL_DRAINED, said, *there)
     leader = facts.status.leader_node if facts.status else None
-    if leader is not None and leader in asked.drained and there - set(asked.drained):
+    others = there - set(asked.drained)
+    if leader is not None and leader in asked.drained and others and not _obeys(facts):
         said = f"{leader} is drained, and leads although others could."
-        yield found(Code.REQUEST_UNANSWERED, said, f"drain {leader}")
+        yield found(Code.DRAINED_LEADER, said, leader)
+
+
+def _obeys(facts: Facts) -> bool:
+    """Whether the leader is stepping down just now: its work may take its time to stop."""
+    if facts.status is None:
+        return False
+    leading = leading_member(facts.status.candidates.items, facts.status.leader)
+    return leading is not None and leading.state == State.STEPPING_DOWN
 
 
 def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:
@@ -92,9 +101,8 @@ def _request(facts: Facts, request: RequestRecord, index: int) -> Iterator[Findi
     if facts.status.term.value is None:
         return
     term, who = request.expected_term, f"by {cut(request.actor)}: {cut(request.reason)}"
-    leading = leading_member(facts.status.candidates.items, facts.status.leader)
-    if leading is not None and leading.state == State.STEPPING_DOWN:
-        return  # it obeys: its work takes its time to stop
+    if _obeys(facts):
+        return
     if term == facts.status.term.value and facts.status.leader.locked:
         said = f"The leader of term {term} was asked to {request.kind} {who}, and does not."
         yield found(Code.REQUEST_UNANSWERED, said, request.request_id)

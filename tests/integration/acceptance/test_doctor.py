@@ -60,7 +60,7 @@ async def test_a_node_that_was_killed_and_came_back(bench: Bench) -> None:
     async def found() -> set[Code]:
         return await _found(bench)
 
-    assert await eventually(found, until=lambda seen: seen == {Code.STALE_SERVICES})
+    assert await eventually(found, until=lambda seen: seen == {Code.STALE_SERVICE})
     report = await examined(bench, fix=True)
     assert [fixed.done for fixed in report.fixed] == [True]
     assert await eventually(found, until=lambda seen: seen == set()) == set()

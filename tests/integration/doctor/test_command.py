@@ -62,9 +62,9 @@ async def test_json_has_every_finding_whole(
     code, out, err = await doctor(consul_agent.http_addr, name, "--json", "--read-only")
     assert (code, err) == (ExitCode.NOT_GOOD, "")
     report = json.loads(out)
-    (finding,) = [f for f in report["findings"] if f["code"] == "orphaned_sessions"]
+    (finding,) = [f for f in report["findings"] if f["code"] == "orphaned_session"]
     assert finding["about"] == [orphan]
-    assert finding["runbook"] == "runbooks/debug-election.md#orphaned_sessions"
+    assert finding["runbook"] == "runbooks/debug-election.md#orphaned_session"
     assert all(finding[part] for part in ("severity", "subject", "said", "means", "do", "fixes"))
     assert (report["severity"], report["fixed"]) == ("warning", [])
     assert "keys" in report["fine"]
@@ -86,7 +86,7 @@ async def test_people_read_the_worst_first_and_what_is_fine(
     await sound.new_session("core-9", ["serfHealth"])
     await sound.consul.kv_delete(sound.paths.term)
     _, out, _ = await doctor(consul_agent.http_addr, name)
-    places = [out.index(word) for word in ("term_key_missing", "orphaned_sessions", "agent_is_ser")]
+    places = [out.index(word) for word in ("term_key_missing", "orphaned_session", "agent_is_ser")]
     assert places == sorted(places)
     assert "coord runbook debug-election#term_key_missing" in out
     assert "controls" in out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from consul_agents import ConsulAgent, Mode, client_of, eventually
@@ -235,14 +235,14 @@ async def test_two_leaders(sound: Ward) -> None:
     assert await sound.found() == {Code.TWO_LEADERS}
 
 
-class _Passing(ConsulClient):
-    """Takes a service away as soon as the first look is over, of which sessions are the last."""
+class _Coming(ConsulClient):
+    """Has something happen as soon as the first look is over, of which sessions are the last."""
 
-    service_id = ""
+    happen: Callable[[], Awaitable[object]]
 
     async def session_list(self, *, deadline_s: float | None = None) -> tuple[Session, ...]:
         found = await super().session_list(deadline_s=deadline_s)
-        await self.service_deregister(self.service_id)
+        await self.happen()
         return found
 
 
@@ -259,9 +259,21 @@ async def test_the_second_look_waits_for_the_slowest(sound: Ward) -> None:
 async def test_what_lasts_but_a_moment_is_not_told(consul_agent: ConsulAgent, sound: Ward) -> None:
     """As at a change of leader, where discovery may name both."""
     other = await sound.discovered("core-2", TERM - 1)
-    async with _Passing(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
-        consul.service_id = other
-        assert await Ward(consul, sound.paths).found(again_s=1.0) == set()
+    async with _Coming(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
+        consul.happen = lambda: sound.consul.service_deregister(other)
+        assert await Ward(consul, sound.paths).found(again_s=3.0) == set()
+
+
+async def test_what_only_the_second_look_sees_is_not_told(
+    consul_agent: ConsulAgent, sound: Ward
+) -> None:
+    """It may last but a moment as well. What both saw is told."""
+    await sound.new_session("core-9", ["serfHealth"])
+    async with _Coming(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
+        consul.happen = lambda: sound.discovered("core-2", TERM - 1)
+        found = await Ward(consul, sound.paths).found(again_s=0.0)
+    assert found == {Code.ORPHANED_SESSION}
+    assert await sound.found() == {Code.ORPHANED_SESSION, Code.TWO_LEADERS}
 
 
 async def test_discovery_names_another(ward: Ward) -> None:
@@ -349,8 +361,8 @@ async def test_session_without_a_ttl(ward: Ward) -> None:
 async def test_orphaned_session(sound: Ward) -> None:
     orphan = await sound.new_session("core-9", ["serfHealth"])
     report = await sound.examine()
-    assert codes(report) == {Code.ORPHANED_SESSIONS}
-    (finding,) = [f for f in report.findings if f.code is Code.ORPHANED_SESSIONS]
+    assert codes(report) == {Code.ORPHANED_SESSION}
+    (finding,) = [f for f in report.findings if f.code is Code.ORPHANED_SESSION]
     assert finding.about == (orphan,)
     assert [fix.target for fix in finding.fixes] == [orphan]
 
@@ -405,15 +417,15 @@ async def test_an_earlier_process_is_still_registered(sound: Ward) -> None:
     id_ = await sound.candidate("core-2", boot="b9", session=False)
     await sound.fails(sound.paths.candidate_service, id_)
     report = await sound.examine()
-    assert codes(report) == {Code.STALE_SERVICES}
-    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICES]
+    assert codes(report) == {Code.STALE_SERVICE}
+    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICE]
     assert [fix.target for fix in finding.fixes] == [id_]
 
 
 async def test_a_former_leader_is_still_registered(sound: Ward) -> None:
     id_ = await sound.discovered("core-2", TERM - 1)
     await sound.fails(sound.paths.leader_service, id_, "working")
-    assert await sound.found() == {Code.STALE_SERVICES}
+    assert await sound.found() == {Code.STALE_SERVICE}
 
 
 async def test_an_earlier_process_is_kept_while_it_alone_tells_how_long_to_wait(
@@ -423,7 +435,7 @@ async def test_an_earlier_process_is_kept_while_it_alone_tells_how_long_to_wait(
     id_ = await ward.candidate("core-1", boot="b9", session=False, fenced_within_ms="9000")
     await ward.fails(ward.paths.candidate_service, id_)
     report = await ward.examine()
-    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICES]
+    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICE]
     assert finding.fixes == ()
 
 
@@ -453,7 +465,7 @@ async def test_all_drained(sound: Ward) -> None:
 
 async def test_the_leader_is_drained(sound: Ward) -> None:
     await sound.control(sound.paths.drain("core-1"))
-    assert await sound.found() == {Code.REQUEST_UNANSWERED}
+    assert await sound.found() == {Code.DRAINED_LEADER}
 
 
 async def test_request_unanswered(sound: Ward) -> None:
@@ -466,6 +478,7 @@ async def test_a_leader_whose_work_takes_long_to_stop_obeys(ward: Ward) -> None:
     await ward.candidate("core-2")
     await ward.leads("core-1")
     await ward.control(ward.paths.request, kind="step_down", expected_term=TERM)
+    await ward.control(ward.paths.drain("core-1"))
     assert await ward.found() == set()
 
 

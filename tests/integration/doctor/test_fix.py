@@ -40,7 +40,7 @@ async def test_an_orphaned_session_is_destroyed(sound: Ward) -> None:
 async def test_without_fix_it_stays(sound: Ward) -> None:
     orphan = await sound.new_session("core-9", ["serfHealth"])
     report = await sound.examine(read_only=False)
-    assert (codes(report), report.fixed) == ({Code.ORPHANED_SESSIONS}, ())
+    assert (codes(report), report.fixed) == ({Code.ORPHANED_SESSION}, ())
     assert await sound.consul.session_info(orphan) is not None
 
 
@@ -49,7 +49,7 @@ async def test_a_session_that_holds_a_key_is_left(sound: Ward) -> None:
     key = f"{sound.paths.root}work/lock"
     assert (await sound.consul.txn([TxnOp.kv_lock(key, b"", orphan)])).ok
     report = await sound.examine(fix=True)
-    assert (codes(report), report.fixed) == ({Code.ORPHANED_SESSIONS}, ())
+    assert (codes(report), report.fixed) == ({Code.ORPHANED_SESSION}, ())
     assert await sound.consul.session_info(orphan) is not None
 
 
@@ -59,7 +59,7 @@ async def test_a_session_that_leads_by_now_is_left(consul: ConsulClient, name: s
     session = await ward.new_session("core-9", ["serfHealth"])
     await ward.leads("core-9", session=session)
     fix = Fix(kind=FixKind.DESTROY_SESSION, target=session, name=f"{name} candidate core-9")
-    (fixed,) = await apply(consul, ward.paths, [finding(Code.ORPHANED_SESSIONS, fix)])
+    (fixed,) = await apply(consul, ward.paths, [finding(Code.ORPHANED_SESSION, fix)])
     assert not fixed.done
     assert await consul.session_info(session) is not None
 
@@ -67,7 +67,7 @@ async def test_a_session_that_leads_by_now_is_left(consul: ConsulClient, name: s
 async def test_a_session_of_another_name_is_left(sound: Ward) -> None:
     session = await sound.new_session("core-9", ["serfHealth"])
     fix = Fix(kind=FixKind.DESTROY_SESSION, target=session, name="something else")
-    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.ORPHANED_SESSIONS, fix)])
+    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.ORPHANED_SESSION, fix)])
     assert not fixed.done
     assert await sound.consul.session_info(session) is not None
 
@@ -96,7 +96,7 @@ async def test_a_service_that_passes_again_is_left(sound: Ward) -> None:
         name=sound.paths.candidate_service,
         node=(await sound.consul.agent_self()).node_name,
     )
-    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.STALE_SERVICES, fix)])
+    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.STALE_SERVICE, fix)])
     assert not fixed.done
     assert candidate in await sound.consul.agent_services()
 
@@ -117,7 +117,7 @@ async def test_what_a_living_agent_would_write_back_is_left(
     node, service = f"other-{sound.paths.election}", sound.paths.candidate_service
     catalog(consul_agent, node, service, "core-2", serf="passing")
     report = await sound.examine(fix=True)
-    assert (codes(report), report.fixed) == ({Code.STALE_SERVICES}, ())
+    assert (codes(report), report.fixed) == ({Code.STALE_SERVICE}, ())
 
 
 def catalog(agent: ConsulAgent, node: str, service: str, name: str, *, serf: str) -> None:
@@ -204,7 +204,7 @@ async def test_one_failing_keeps_none_of_the_others(
         target=orphan,
         name=f"{sound.paths.election} candidate core-9",
     )
-    found = [finding(Code.PAUSE_EXPIRED, never), finding(Code.ORPHANED_SESSIONS, real)]
+    found = [finding(Code.PAUSE_EXPIRED, never), finding(Code.ORPHANED_SESSION, real)]
     fixed = await apply(sound.consul, sound.paths, found)
     assert [each.done for each in fixed][1]
     assert await sound.consul.session_info(orphan) is None

@@ -176,7 +176,7 @@ async def test_what_others_wrote(sound: Ward) -> None:
     assert is_clean(to_json(report))
     found = {finding.code for finding in report.findings}
     assert {
-        Code.ORPHANED_SESSIONS,
+        Code.ORPHANED_SESSION,
         Code.CONTROL_UNREADABLE,
         Code.JOURNAL_UNREADABLE,
         Code.TERM_KEY_UNREADABLE,

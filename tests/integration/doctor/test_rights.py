@@ -133,7 +133,7 @@ async def test_a_viewer_sees_all_there_is_to_find(
     await ward.candidate("core-3", session=False)
     report = await examined(locked_down, paths, *rules(Role.VIEWER, paths))
     expected = {
-        Code.ORPHANED_SESSIONS,
+        Code.ORPHANED_SESSION,
         Code.REQUEST_LEFT_OVER,
         Code.CANDIDATE_WITHOUT_SESSION,
     }
@@ -165,7 +165,7 @@ async def test_without_a_sight_of_candidates_their_sessions_are_no_orphans(
     """Whoever may see Consul's own service and not the candidates' is told that there are none."""
     kept = tuple(r for r in rules(Role.OPERATOR, paths) if r.name != paths.candidate_service)
     report = await examined(locked_down, paths, *kept, fix=True)
-    assert not {Code.ORPHANED_SESSIONS, Code.NO_CANDIDATES} & codes(report)
+    assert not {Code.ORPHANED_SESSION, Code.NO_CANDIDATES} & codes(report)
     assert Subject.CANDIDATES in {skipped.subject for skipped in report.skipped}
     assert report.fixed == ()
     of_ours = [s for s in await root.session_list() if s.name.startswith(paths.election)]

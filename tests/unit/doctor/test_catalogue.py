@@ -97,9 +97,9 @@ def test_severity_is_told_in_words_and_not_by_colour_alone() -> None:
 
 
 def test_many_of_one_kind_are_told_once() -> None:
-    many = [found(Code.ORPHANED_SESSIONS, f"Session {n}.", str(n)) for n in range(40)]
+    many = [found(Code.ORPHANED_SESSION, f"Session {n}.", str(n)) for n in range(40)]
     text = shown(report(*many))
-    assert text.count(CATALOGUE[Code.ORPHANED_SESSIONS].do) == 1
+    assert text.count(CATALOGUE[Code.ORPHANED_SESSION].do) == 1
     assert "35 more" in text
 
 
