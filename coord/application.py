@@ -250,6 +250,12 @@ class Application:
             _log.warning(
                 "an environment variable looks like a setting and is none: " + str(unknown)
             )
+        for path in self.settings.exposed_files:
+            _log.warning(
+                "every user of this machine may read a file with a token or key in it: "
+                "let only this node's user",
+                file=str(path),
+            )
         _log.info(
             "node starts",
             node=identity.node,

@@ -9,9 +9,10 @@ from coord.cli import _COMMANDS
 _WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "status": ((), ("--json",), ("core-1",), ("core-1", "--json")),
     "config": ((), ("--json",)),
-    "history": ((), ("--json",), ("--audit",)),
-    "events": ((), ("--json",)),
-    "doctor": ((), ("--json",), ("--read-only",), ("--policy", "viewer")),
+    "history": ((), ("--json",), ("--audit",), ("--audit", "--json")),
+    "events": ((), ("--json",), ("--node", "core-1")),
+    "doctor": ((), ("--json",), ("--read-only",), ("--role", "viewer"), ("--policy", "viewer")),
+    "runbook": ((), ("debug-election",)),
 }
 """Ways to call them, where there are more than the plain one."""
 

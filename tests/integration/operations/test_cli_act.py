@@ -8,13 +8,13 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
 from hand_made import lead, register
-from rights_bench import tokens_for
+from rights_bench import Rights, tokens_for
 
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
@@ -38,15 +38,16 @@ def environment(address: str, token: str = "") -> dict[str, str]:
 class Coord:
     """Runs `coord` on one election."""
 
-    def __init__(self, agent: ConsulAgent, election: str) -> None:
+    def __init__(self, agent: ConsulAgent, election: str, token: str = "") -> None:
         self._address = agent.http_addr
         self._election = election
+        self._token = token
         self._terminals: list[Terminal] = []
 
     async def start(self, *args: str, token: str = "") -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coord", *args, "--election", self._election),
-            env=environment(self._address, token),
+            env=environment(self._address, token or self._token),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -57,7 +58,7 @@ class Coord:
 
     def on_terminal(self, *args: str) -> Terminal:
         command = [sys.executable, "-m", "coord", *args, "--election", self._election]
-        terminal = Terminal(command, environment(self._address))
+        terminal = Terminal(command, environment(self._address, self._token))
         self._terminals.append(terminal)
         return terminal
 
@@ -127,8 +128,16 @@ def paths(name: str) -> Paths:
 
 
 @pytest.fixture
-def coord(consul_agent: ConsulAgent, name: str) -> Iterator[Coord]:
-    made = Coord(consul_agent, name)
+async def consul(rights: Rights) -> AsyncIterator[ConsulClient]:
+    """May do everything, also where ACLs are on."""
+    async with client_of(rights.agent, token=rights.token) as client:
+        yield client
+
+
+@pytest.fixture
+def coord(rights: Rights) -> Iterator[Coord]:
+    """Where ACLs are on, with an operator's rights and no others."""
+    made = Coord(rights.agent, rights.election, rights.secrets.get(Role.OPERATOR, ""))
     yield made
     made.close()
 
@@ -151,6 +160,7 @@ async def everything(consul: ConsulClient, paths: Paths) -> list[tuple[str, int]
 # -- seen beforehand -------------------------------------------------------------------------
 
 
+@pytest.mark.also_with_acls
 @pytest.mark.parametrize(
     "command",
     [
@@ -215,6 +225,7 @@ async def test_wrong_usage(
 # -- exit codes ------------------------------------------------------------------------------
 
 
+@pytest.mark.also_with_acls
 async def test_a_leader_that_does_not_answer(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
@@ -260,6 +271,7 @@ async def test_what_is_refused(
     assert await everything(consul, paths) == before
 
 
+@pytest.mark.also_with_acls
 async def test_pause_and_resume(consul: ConsulClient, coord: Coord, paths: Paths, led: str) -> None:
     code, out, _ = await coord("pause", "--for", "90s", *YES, "--no-wait", "--actor", "cron")
     assert code == ExitCode.OK, out
@@ -273,6 +285,7 @@ async def test_pause_and_resume(consul: ConsulClient, coord: Coord, paths: Paths
     assert (await read_controls(consul, paths)).pause is None
 
 
+@pytest.mark.also_with_acls
 async def test_drain_and_undrain(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
@@ -436,6 +449,7 @@ async def test_who_does_not_confirm(
     assert await consul.session_info(led) is not None
 
 
+@pytest.mark.also_with_acls
 async def test_force_release_is_confirmed_by_name(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:
