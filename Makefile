@@ -36,13 +36,14 @@ test: lint ## lint, then every test but the long suites
 	@.ci/step "console tests" .ci/suite tests/console -n $(WORKERS) $(PYTEST)
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "conformance tests" .ci/suite tests/conformance --ignore=tests/conformance/long -n $(WORKERS) --dist loadgroup $(PYTEST)
-	@.ci/step "integration tests" .ci/suite tests/integration -n $(WORKERS) --dist loadgroup $(PYTEST)
+	@.ci/step "integration tests" .ci/suite tests/integration -m "not long" -n $(WORKERS) --dist loadgroup $(PYTEST)
 	@.ci/step "runbooks" .ci/suite tests/runbooks -n $(WORKERS) $(PYTEST)
 
 test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
 	@.ci/step "simulation" .ci/suite tests/simulation --ignore=tests/simulation/pure -n $(WORKERS) $(PYTEST)
+	@.ci/step "integration, long" .ci/suite tests/integration -m long -n $(WORKERS) --dist loadgroup $(PYTEST)
 	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
 	@.ci/chaos-prerequisites
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)

@@ -99,4 +99,5 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     """What ``pytest_generate_tests`` does with a test that is marked."""
     marked = metafunc.definition.get_closest_marker("also_with_acls")
     if marked is not None and "rights" in metafunc.fixturenames:
-        metafunc.parametrize("rights", ["open", "acls"], indirect=True)
+        acls = pytest.param("acls", marks=pytest.mark.long)
+        metafunc.parametrize("rights", ["open", acls], indirect=True)

@@ -19,6 +19,8 @@ from coord.clock import SystemClock
 from coord.election.reasons import Cause
 from coord.records import PauseRecord, RequestKind, RequestRecord, utc
 
+pytestmark = pytest.mark.long
+
 GENEROUS_S = 60.0
 QUICK: Mapping[str, str] = {
     "COORDINATOR_LOCK_DELAY": "1500",

@@ -28,6 +28,8 @@ from coord.rights import Role
 from demo.fleet import Fleet, Node
 from secure import make_policy, write_secret
 
+pytestmark = pytest.mark.long
+
 POLLER_TOKEN = "poller-token-0123456789"
 URLS = (
     "/",
