@@ -44,7 +44,9 @@ def preview(
     if refused is not None:
         return refused
     member = leading_member(status.candidates.items, status.leader)
-    following = successors(status.candidates.items, controls, leader.node if leader else "")
+    heir = ask.node if ask.operation is Operation.TRANSFER else ""
+    leads = leader.node if leader else ""
+    following = successors(status.candidates.items, controls, leads, heir)
     interrupts = leader is not None and _interrupts(ask, leader, following)
     told = Told(
         leader=member,

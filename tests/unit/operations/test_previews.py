@@ -156,6 +156,13 @@ def test_the_highest_priority_follows_then_the_name() -> None:
     assert plan.successor == plan.successors[0]
 
 
+def test_who_is_named_in_a_transfer_need_not_stay_back() -> None:
+    status = cluster(leader_candidate(), candidate("core-2", why_not="cooling_down"))
+    plan = planned(TRANSFER, node="core-2", status=status)
+    assert plan.successor is not None
+    assert (plan.successor.node, plan.successor.why_not) == ("core-2", "")
+
+
 @pytest.mark.parametrize(
     ("other", "said", "why_not"),
     [
@@ -185,7 +192,8 @@ def test_why_a_candidate_cannot_follow(other: Any, said: Controls, why_not: str)
     (found,) = planned(STEP_DOWN, status=status, said=said).successors
     assert found.why_not == why_not
     code = refused(TRANSFER, "core-2", status=status, said=said)
-    assert code is (RefusalCode.TARGET_CANNOT_LEAD if why_not else None)
+    fit = why_not in ("", "cooling_down")  # who is named need not stay back
+    assert code is (None if fit else RefusalCode.TARGET_CANNOT_LEAD)
 
 
 def test_an_earlier_boot_does_not_count() -> None:
