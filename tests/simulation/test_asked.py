@@ -13,8 +13,9 @@ import pytest
 from coord.consul import ConsulNotPermitted
 from coord.controls import PAUSE_MARGIN_S
 from coord.election.timing import Timing
-from coord.orders import FORGET_SPREAD_S, Orders
+from coord.orders import FORGET_SPREAD_S
 from coord.records import PauseRecord
+from coord.testing.consul.client import SimulatedClient
 from coord.testing.node import EPOCH_MS
 from tests.simulation.fleet import Fleet
 from tests.simulation.test_found import fleet_of, leader_of
@@ -86,10 +87,10 @@ def test_one_that_stands_is_obeyed_by_a_leader_that_stood_still(fleet: Fleet) ->
 def denied(fleet: Fleet) -> Iterator[None]:
     """What operators ask may not be read by anybody."""
 
-    async def refused(*_: Any) -> Any:
+    async def refused(*_: Any, **__: Any) -> Any:
         raise ConsulNotPermitted("GET /v1/kv", "ACL not found", status=403)
 
-    with patch.object(Orders, "_certain", refused):
+    with patch.object(SimulatedClient, "kv_list", refused):
         yield
 
 
