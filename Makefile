@@ -4,7 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SEEDS ?= 200
-MINUTES ?= 30
+MINUTES ?=
 PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__init__.py demo/__init__.py bench/__init__.py))
 READY := .venv/.ready
 PYTEST := --durations=10
@@ -49,10 +49,10 @@ test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a
 simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one of them again
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
-chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=30 so long
+chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=5, ARGS='--scenario kill', ARGS=--help
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/chaos-prerequisites
-	@.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+	@.venv/bin/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 bench: $(READY) ## measure; ARGS go to the benchmark
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
