@@ -9,7 +9,7 @@ PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__in
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint simulate chaos bench docs requirements consul consul-agent setup clean
+.PHONY: help demo test test-all lint simulate exhaustive storm chaos bench docs requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,8 +46,14 @@ test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a
 	@.ci/chaos-prerequisites
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
 
-simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one of them again
+simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one with its history
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+exhaustive: $(READY) ## every order of events of a few candidates, to a depth; ARGS=--help
+	@.venv/bin/python -m tests.simulation.pure.exhaustive $(ARGS)
+
+storm: $(READY) ## a million elections of the pure machine; ARGS='--elections 10000'
+	@.venv/bin/python -m tests.simulation.pure.storm $(ARGS)
 
 chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=5, ARGS='--scenario kill', ARGS=--help
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.simulation.batch import Batch, replay
-from tests.simulation.numbers import positive
+from tests.simulation.batch import SECONDS, Batch, replay
+from tests.simulation.numbers import natural, positive
 
 INTERRUPTED = 130
 LONGEST_S = 1_000_000.0
@@ -18,11 +18,15 @@ HISTORIES = Path(".cache/simulation")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 if no promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make simulate",
+        usage='make simulate SEEDS=N ARGS="OPTIONS"',
+        description=__doc__,
+    )
     parser.add_argument("--seeds", type=positive, default=200, help="default: %(default)s")
-    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed")
-    parser.add_argument("--seed", type=int, help="run this one seed again, and show its history")
-    parser.add_argument("--seconds", type=_seconds, default=300.0, help="of faults, in each world")
+    parser.add_argument("--first", type=natural, default=0, metavar="SEED", help="the first seed")
+    parser.add_argument("--seed", type=natural, help="this one again, with its history")
+    parser.add_argument("--seconds", type=_seconds, default=SECONDS, help="of faults, in each")
     parser.add_argument("--storm", action="store_true", help="as many elections as can be had")
     parser.add_argument(
         "--write-docs", action="store_true", help="put what it comes to into docs/reliability.md"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.batch import be_quiet
+from tests.simulation.batch import SECONDS, again, be_quiet
 from tests.simulation.faults import KINDS
 from tests.simulation.history import What
 from tests.simulation.plan import draw
@@ -38,9 +38,7 @@ def test_no_promise_is_broken(first: int) -> None:
         outcome, _ = run(seed)
         elections += outcome.elections
         broken += [f"seed {seed}: {violation}" for violation in outcome.violations[:3]]
-    assert not broken, "\n".join(
-        [*broken, "again, with the history: python -m tests.simulation --seed SEED"]
-    )
+    assert not broken, "\n".join([*broken, f"again, with its history: {again('SEED', SECONDS)}"])
     assert elections > 5 * BLOCK, "leaders must have changed, or nothing was tried"
 
 
