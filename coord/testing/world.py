@@ -14,7 +14,8 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -231,6 +232,14 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def _forget(self, task: SimulatedTask[Any]) -> None:
         self._tasks.pop(task._number, None)
 
+    def run_in_executor(self, executor: object, func: object, *args: object) -> Any:
+        """There are no threads here.
+
+        Raises:
+            NotImplementedError: always; a thread would take real time, in which nothing passes.
+        """
+        raise NotImplementedError(f"run_in_executor in process {self.name}: {_NO_THREADS}")
+
     def get_debug(self) -> bool:
         return False
 
@@ -243,6 +252,34 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.on_error is not None and not self.dead:
             self.on_error(context)
+
+
+_NO_THREADS: Final = (
+    "there are no threads in virtual time; let the work take what it does in one (to_thread, "
+    "run_in_executor) as an argument, and give it a coroutine in tests"
+)
+_NO_SOCKETS: Final = (
+    "there are no sockets, files and processes in virtual time; give what the work talks to a "
+    "transport of the test's (`http=` of SimulatedNode is `WorkContext.http`), or a stand-in"
+)
+_OF_THE_SYSTEM: Final = (
+    *("getaddrinfo", "getnameinfo", "create_connection", "create_server", "sendfile", "start_tls"),
+    *("create_unix_connection", "create_unix_server", "connect_accepted_socket"),
+    *("create_datagram_endpoint", "connect_read_pipe", "connect_write_pipe"),
+    *("subprocess_shell", "subprocess_exec", "add_reader", "add_writer", "add_signal_handler"),
+    *("sock_recv", "sock_recv_into", "sock_sendall", "sock_connect", "sock_accept"),
+)
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def refuse(loop: ProcessLoop, *args: object, **named: object) -> NoReturn:
+        raise NotImplementedError(f"{name} in process {loop.name}: {_NO_SOCKETS}")
+
+    return refuse
+
+
+for _name in _OF_THE_SYSTEM:
+    setattr(ProcessLoop, _name, _refusal(_name))
 
 
 def _close(coro: Any) -> None:
@@ -258,7 +295,21 @@ def _close(coro: Any) -> None:
 
 
 class World:
-    """True time, and all that happens in it. A `coord.testing.scheduler.Scheduler`."""
+    """True time, and all that happens in it. A `coord.testing.scheduler.Scheduler`.
+
+    Use it as a context: what lives in it must be closed, also when a test fails.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -315,6 +366,10 @@ class World:
                     call()
             else:
                 self._timer(what)
+
+    def run_for(self, seconds: float, *, stop: Callable[[], bool] | None = None) -> bool:
+        """`run_until` so many seconds from now; whether `stop` ended it before."""
+        return self.run_until(self.time + seconds, stop=stop)
 
     def _timer(self, handle: asyncio.TimerHandle) -> None:
         loop: ProcessLoop = handle._loop  # type: ignore[attr-defined]

@@ -11,10 +11,10 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from coord.testing import be_quiet
 from docs.generate import REPO, replaced
 from tests.simulation.faults import KINDS
 from tests.simulation.plan import draw
@@ -31,14 +31,6 @@ TELL_EVERY_S = 10.0
 
 CHUNK = 4
 """Seeds that one process is given at a time."""
-
-
-def be_quiet() -> None:
-    """Drop what the nodes log: a world says what happened in its history."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger("critical"),
-        cache_logger_on_first_use=False,
-    )
 
 
 def run_seeds(seeds: Sequence[int], seconds: float, storm: bool) -> list[Outcome]:

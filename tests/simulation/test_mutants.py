@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.batch import be_quiet
+from coord.testing import be_quiet
 from tests.simulation.mutants import FOUND_BY, MUTANTS
 from tests.simulation.run import run
 from tests.simulation.test_seeds import SEEDS
