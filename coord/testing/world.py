@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+from coord.testing.no_system import OfNoSystem
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ class SimulatedTask(asyncio.Task[T]):
         return self is other
 
 
-class ProcessLoop(asyncio.AbstractEventLoop):
+class ProcessLoop(OfNoSystem):
     """The event loop of one simulated process; `World.process` makes it.
 
     Attributes:
@@ -232,14 +234,6 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def _forget(self, task: SimulatedTask[Any]) -> None:
         self._tasks.pop(task._number, None)
 
-    def run_in_executor(self, executor: object, func: object, *args: object) -> Any:
-        """There are no threads here.
-
-        Raises:
-            NotImplementedError: always; a thread would take real time, in which nothing passes.
-        """
-        raise NotImplementedError(f"run_in_executor in process {self.name}: {_NO_THREADS}")
-
     def get_debug(self) -> bool:
         return False
 
@@ -252,34 +246,6 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.on_error is not None and not self.dead:
             self.on_error(context)
-
-
-_NO_THREADS: Final = (
-    "there are no threads in virtual time; let the work take what it does in one (to_thread, "
-    "run_in_executor) as an argument, and give it a coroutine in tests"
-)
-_NO_SOCKETS: Final = (
-    "there are no sockets, files and processes in virtual time; give what the work talks to a "
-    "transport of the test's (`http=` of SimulatedNode is `WorkContext.http`), or a stand-in"
-)
-_OF_THE_SYSTEM: Final = (
-    *("getaddrinfo", "getnameinfo", "create_connection", "create_server", "sendfile", "start_tls"),
-    *("create_unix_connection", "create_unix_server", "connect_accepted_socket"),
-    *("create_datagram_endpoint", "connect_read_pipe", "connect_write_pipe"),
-    *("subprocess_shell", "subprocess_exec", "add_reader", "add_writer", "add_signal_handler"),
-    *("sock_recv", "sock_recv_into", "sock_sendall", "sock_connect", "sock_accept"),
-)
-
-
-def _refusal(name: str) -> Callable[..., NoReturn]:
-    def refuse(loop: ProcessLoop, *args: object, **named: object) -> NoReturn:
-        raise NotImplementedError(f"{name} in process {loop.name}: {_NO_SOCKETS}")
-
-    return refuse
-
-
-for _name in _OF_THE_SYSTEM:
-    setattr(ProcessLoop, _name, _refusal(_name))
 
 
 def _close(coro: Any) -> None:

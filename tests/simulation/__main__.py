@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.simulation.batch import SECONDS, Batch, replay
 from tests.simulation.numbers import natural, positive
+from tests.simulation.planted import find_and_keep
 
 INTERRUPTED = 130
 LONGEST_S = 1_000_000.0
@@ -31,10 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--write-docs", action="store_true", help="put what it comes to into docs/reliability.md"
     )
+    parser.add_argument(
+        "--planted", action="store_true", help="look for each of the deliberate faults instead"
+    )
     parser.add_argument("--workers", type=positive, help="processes; default: one for each core")
     given = parser.parse_args(arguments)
     if given.seed is not None and given.write_docs:
         parser.error("--write-docs goes with many seeds, not with --seed")
+    if given.planted:
+        return find_and_keep(range(given.first, given.first + given.seeds), given.workers)
     if given.seed is not None:
         return replay(given.seed, given.seconds, given.storm, HISTORIES)
     seeds = range(given.first, given.first + given.seeds)
