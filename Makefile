@@ -9,7 +9,7 @@ PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__in
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint simulate exhaustive storm chaos bench docs requirements consul consul-agent setup clean
+.PHONY: help demo test test-all lint simulate exhaustive storm chaos bench docs runbooks requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -36,12 +36,14 @@ test: lint ## lint, then every test but the long suites
 	@.ci/step "console tests" .ci/suite tests/console -n $(WORKERS) $(PYTEST)
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "conformance tests" .ci/suite tests/conformance --ignore=tests/conformance/long -n $(WORKERS) --dist loadgroup $(PYTEST)
-	@.ci/step "integration tests" .ci/suite tests/integration -n $(WORKERS) --dist loadgroup $(PYTEST)
+	@.ci/step "integration tests" .ci/suite tests/integration -m "not long" -n $(WORKERS) --dist loadgroup $(PYTEST)
+	@.ci/step "runbooks" .ci/suite tests/runbooks -n $(WORKERS) $(PYTEST)
 
 test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
 	@.ci/step "simulation" .ci/suite tests/simulation --ignore=tests/simulation/pure -n $(WORKERS) $(PYTEST)
+	@.ci/step "integration, long" .ci/suite tests/integration -m long -n $(WORKERS) --dist loadgroup $(PYTEST)
 	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
 	@.ci/chaos-prerequisites
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
@@ -66,6 +68,10 @@ bench: $(READY) ## measure; ARGS go to the benchmark
 
 docs: $(READY) ## write the generated parts of the documentation; ARGS=--check only looks
 	@.venv/bin/python docs/generate.py $(ARGS)
+
+runbooks: $(READY) ## run the runbooks' commands and write down what they show; read it then
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+	@COORD_WRITE_RUNBOOKS=1 .ci/suite tests/runbooks $(PYTEST)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones
 	@.ci/compile-requirements $(ARGS)

@@ -31,6 +31,7 @@ from typing import Any, Self
 
 from get_consul import consul_version, get_consul
 from processes import Guard, clean_environment, freeze_child
+from secure import Tls, acl_settings, connection, version_of, write_secret
 
 FAST_GOSSIP: Mapping[str, object] = {
     "gossip_interval": "50ms",
@@ -127,9 +128,16 @@ class AgentConfig:
     fast_gossip: bool = False
     log_level: str = "info"
     token: str | None = field(default=None, repr=False)
+    acl: bool = False
+    tls: Tls | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     http_host: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        if self.acl and not self.token:
+            raise AgentError(f"{self.name}: with ACLs there must be a token that may do everything")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def agent_settings(config: AgentConfig, ports: Ports, node_id: str, version: str
     """Return the agent's configuration file as an object."""
     numbers: dict[str, int] = {item.name: getattr(ports, item.name) for item in fields(ports)}
     numbers["grpc"] = -1
-    if tuple(int(part) for part in version.split("+")[0].split(".")[:2]) >= (1, 14):
+    if version_of(version) >= (1, 14):
         numbers["grpc_tls"] = -1  # older ones refuse the word, newer ones open it in dev mode
     settings: dict[str, Any] = {
         "node_name": config.name,
@@ -173,6 +181,11 @@ def agent_settings(config: AgentConfig, ports: Ports, node_id: str, version: str
             settings["performance"] = {"raft_multiplier": config.raft_multiplier}
     if config.fast_gossip:
         settings["gossip_lan"] = dict(FAST_GOSSIP)
+    if config.tls is not None:
+        numbers |= {"https": ports.http, "http": -1}
+        settings |= config.tls.settings(version)
+    if config.acl and config.token:
+        settings |= acl_settings(config.token, version)
     return merge(settings, config.extra)
 
 
@@ -211,7 +224,7 @@ class ConsulAgent:
     @property
     def http_url(self) -> str:
         """Return the HTTP API's URL, without a slash at its end."""
-        return f"http://{self.http_addr}"
+        return f"{'https' if self.config.tls else 'http'}://{self.http_addr}"
 
     @property
     def ui_url(self) -> str:
@@ -371,11 +384,10 @@ class ConsulAgent:
 
         Raises OSError or http.client.HTTPException when there is no proper answer.
         """
-        connection = http.client.HTTPConnection(self.http_addr, timeout=timeout_s)
         headers = {"X-Consul-Token": self.config.token} if self.config.token else {}
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=headers)
-            reply = connection.getresponse()
+        with contextlib.closing(connection(self.http_addr, self.config.tls, timeout_s)) as line:
+            line.request(method, path, body=body, headers=headers)
+            reply = line.getresponse()
             return reply.status, reply.read()
 
     def get_json(self, path: str) -> Any:
@@ -435,6 +447,7 @@ class ConsulAgent:
             last = json.loads(self.config_path.read_text())["ports"]
         except (OSError, ValueError, KeyError):
             return asked
+        last["http"] = last.get("https") or last.get("http", 0)
         kept = {}
         for item in fields(asked):
             port = last.get(item.name, 0)
@@ -445,4 +458,5 @@ class ConsulAgent:
     def _write_settings(self) -> None:
         version = consul_version(self.binary)
         settings = agent_settings(self.config, self.ports, self.node_id, version)
-        self.config_path.write_text(json.dumps(settings, indent=2) + "\n")
+        # It may hold a token that may do everything.
+        write_secret(self.config_path, json.dumps(settings, indent=2))

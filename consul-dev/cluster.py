@@ -3,6 +3,7 @@
 
     cluster.py start --clients 2             3 servers and 2 client agents, until Ctrl-C
     cluster.py start --detach --fast-gossip  in the background
+    cluster.py start --acl --mtls            deny by default, a token for each role; speak TLS
     cluster.py status
     cluster.py stop                          ends every agent by its pid
 
@@ -15,19 +16,23 @@ import argparse
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from agents import AgentConfig, AgentError, ConsulAgent, Mode
-from command import Fleet, parsers, run, serve
+from command import Fleet, Security, parsers, run, serve
 from get_consul import get_consul
+from secure import Tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
-    """What the cluster shall be; ``raft_multiplier`` None is Consul's own default of 5."""
+    """What the cluster shall be; ``raft_multiplier`` None is Consul's own default of 5.
+
+    ``token``, ``acl`` and ``tls`` are every agent's, see ``AgentConfig``.
+    """
 
     directory: Path
     servers: int = 3
@@ -36,6 +41,9 @@ class ClusterConfig:
     fast_gossip: bool = False
     log_level: str = "info"
     binary: Path | None = None
+    token: str | None = field(default=None, repr=False)
+    acl: bool = False
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -165,12 +173,15 @@ class Cluster:
                 raft_multiplier=config.raft_multiplier,
                 fast_gossip=config.fast_gossip,
                 log_level=config.log_level,
+                token=config.token,
+                acl=config.acl,
+                tls=config.tls,
             )
         )
         return agent
 
 
-def make_cluster(given: argparse.Namespace) -> Cluster:
+def make_cluster(given: argparse.Namespace, security: Security) -> Cluster:
     """Return the cluster that the command line describes. Raises AgentError, ObtainError."""
     return Cluster(
         ClusterConfig(
@@ -180,6 +191,9 @@ def make_cluster(given: argparse.Namespace) -> Cluster:
             raft_multiplier=given.raft_multiplier,
             fast_gossip=given.fast_gossip,
             log_level=given.log_level,
+            token=security.token,
+            acl=security.acl,
+            tls=security.tls,
         )
     )
 
@@ -193,7 +207,8 @@ def announce(fleet: Fleet) -> None:
 
 def start(given: argparse.Namespace) -> int:
     """Start the cluster; stay with it unless detached."""
-    return serve(given, make_cluster, announce)
+    numbers = range(1, given.servers + given.clients + 1)
+    return serve(given, make_cluster, announce, *map(loopback, numbers))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

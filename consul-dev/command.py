@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import signal
 import sys
 import threading
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from agents import AgentError, ConsulAgent
-from get_consul import ObtainError
+from get_consul import ObtainError, get_consul
 from rundir import RUN, RunDirectory
+from secure import MANAGEMENT, SecureError, Tls, kept_management_token, make_tls, make_tokens
 
 
 class Fleet(Protocol):
@@ -31,6 +33,37 @@ class Fleet(Protocol):
 
     def stop(self) -> object:
         """Stop them all."""
+
+
+class Security:
+    """What `--acl`, `--tls` and `--mtls` ask for, in files under the fleet's directory."""
+
+    def __init__(self, given: argparse.Namespace, *addresses: str) -> None:
+        """Make what has to be there before the agents.
+
+        `addresses` are those of the agents. Raises SecureError, ObtainError.
+        """
+        self._tokens: Path = given.dir / "tokens"
+        self.acl: bool = given.acl
+        self.token = kept_management_token(self._tokens) if self.acl else None
+        self.tls: Tls | None = None
+        if given.tls or given.mtls:
+            self.tls = make_tls(
+                get_consul(), given.dir / "tls", addresses=addresses, mutual=given.mtls
+            )
+
+    def announce(self, agent: ConsulAgent) -> None:
+        """Make the tokens by that agent, and print what a client of it needs."""
+        env = {"CONSUL_HTTP_ADDR": agent.http_url if self.tls else agent.http_addr}
+        if self.tls:
+            env |= self.tls.environment()
+        if self.acl:
+            for role, path in make_tokens(agent, self._tokens).items():
+                print(f"token      {path}  ({role})")
+            print(f"token      {self._tokens / MANAGEMENT}  (may do everything)")
+            env["CONSUL_HTTP_TOKEN_FILE"] = str(self._tokens / "candidate")
+        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in env.items())
+        print(f"use it     export {words}")
 
 
 @contextlib.contextmanager
@@ -67,23 +100,27 @@ def hold(agents: Sequence[ConsulAgent], rundir: RunDirectory, asked: threading.E
 
 def serve(
     given: argparse.Namespace,
-    make: Callable[[argparse.Namespace], Fleet],
+    make: Callable[[argparse.Namespace, Security], Fleet],
     announce: Callable[[Fleet], None],
+    *addresses: str,
 ) -> int:
     """Start the fleet; stay with it unless detached. Returns the exit status.
 
-    Only a fleet that is ready is left running. Raises AgentError, ObtainError.
+    Only a fleet that is ready is left running. `addresses` are those of its agents. Raises
+    AgentError, ObtainError, SecureError.
     """
     rundir = RunDirectory(given.dir)
     rundir.require_idle()
     with stop_signals() as asked:
-        fleet = make(given)
+        security = Security(given, *addresses)
+        fleet = make(given, security)
         left_running = False
         try:
             fleet.start(guarded=not given.detach)
             rundir.write(fleet.agents)
             fleet.wait_ready()
             announce(fleet)
+            security.announce(fleet.agents[-1])
             stop = f"{sys.executable} {sys.argv[0]} stop --dir {given.dir}"
             print(f"stop it    {stop if given.detach else 'Ctrl-C'}", flush=True)
             left_running = given.detach
@@ -131,6 +168,9 @@ def parsers(
     command = commands.choices["start"]
     command.add_argument("--detach", action="store_true", help="return once all is ready")
     command.add_argument("--log-level", default="info", help="default: %(default)s")
+    command.add_argument("--acl", action="store_true", help="deny by default; make tokens")
+    command.add_argument("--tls", action="store_true", help="speak TLS; make certificates")
+    command.add_argument("--mtls", action="store_true", help="and ask clients for theirs")
     return parser, command
 
 
@@ -140,6 +180,6 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int
     given.dir = given.dir.expanduser().absolute()
     try:
         return int(given.run(given))
-    except (AgentError, ObtainError, OSError) as error:
+    except (AgentError, ObtainError, SecureError, OSError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1

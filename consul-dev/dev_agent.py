@@ -3,6 +3,7 @@
 
 dev_agent.py start             in the foreground until Ctrl-C
 dev_agent.py start --detach    in the background
+dev_agent.py start --acl --tls deny by default, with a token for each role; speak TLS
 dev_agent.py stop              ends it by its pid
 dev_agent.py status
 """
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from agents import AgentConfig, ConsulAgent, Mode, Ports, port_is_free
-from command import Fleet, parsers, run, serve
+from command import Fleet, Security, parsers, run, serve
 
 HTTP_PORT = 8500  # where Consul's own tools, and coord, look when nothing else is said
 DNS_PORT = 8600
@@ -27,7 +28,7 @@ def usual_port(address: str, asked: int | None, usual: int) -> int:
     return usual if port_is_free(address, usual) else 0
 
 
-def make_agent(given: argparse.Namespace) -> ConsulAgent:
+def make_agent(given: argparse.Namespace, security: Security) -> ConsulAgent:
     """Return the agent that the command line describes. Raises AgentError, ObtainError."""
     ports = Ports(
         http=usual_port(given.address, given.http_port, HTTP_PORT),
@@ -41,6 +42,9 @@ def make_agent(given: argparse.Namespace) -> ConsulAgent:
             address=given.address,
             ports=ports,
             log_level=given.log_level,
+            token=security.token,
+            acl=security.acl,
+            tls=security.tls,
         )
     )
 
@@ -53,12 +57,11 @@ def announce(fleet: Fleet) -> None:
         print(f"DNS        {agent.config.address}:{agent.ports.dns}")
         print(f"pid        {agent.pid}")
         print(f"log        {agent.log_path}")
-        print(f"use it     export CONSUL_HTTP_ADDR={agent.http_addr}")
 
 
 def start(given: argparse.Namespace) -> int:
     """Start the agent; stay with it unless detached."""
-    return serve(given, make_agent, announce)
+    return serve(given, make_agent, announce, given.address)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

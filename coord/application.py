@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NoReturn
 
@@ -46,6 +46,7 @@ from coord.telemetry.journal import Journal, keep_pruned
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.logs import SENTENCE, log_event, log_fault
 from coord.telemetry.metrics import Metrics
+from coord.telemetry.secrecy import Secrets
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads
 
@@ -72,6 +73,7 @@ class Host:
     random: for spreading what should not happen everywhere at once, and for the boot id.
     http: what carries the work's own HTTP requests instead of real connections.
     load_work: finds the coordination work by its names.
+    secrets: what must never be shown.
     """
 
     consul: ConsulApi
@@ -83,6 +85,7 @@ class Host:
     random: Random
     http: httpx.AsyncBaseTransport | None = None
     load_work: Callable[[Sequence[str], WorkContext], Sequence[ChildSpec]] = load_workloads
+    secrets: Secrets = field(default_factory=Secrets)
 
 
 class Application:
@@ -93,7 +96,7 @@ class Application:
         self.settings = settings
         boot_id = new_boot_id(host.random)
         self.identity: Identity = make_identity(settings, boot_id=boot_id, bound=host.bound)
-        self.telemetry = Telemetry(self.identity, clock)
+        self.telemetry = Telemetry(self.identity, clock, secrets=host.secrets)
         self.metrics = Metrics(CollectorRegistry())
         self._host = host
         self._consul = consul
@@ -246,6 +249,12 @@ class Application:
         for unknown in self.settings.unknown_variables:
             _log.warning(
                 "an environment variable looks like a setting and is none: " + str(unknown)
+            )
+        for path in self.settings.exposed_files:
+            _log.warning(
+                "every user of this machine may read a file with a token or key in it: "
+                "let only this node's user",
+                file=str(path),
             )
         _log.info(
             "node starts",

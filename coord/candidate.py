@@ -370,6 +370,7 @@ class CoordinatorCandidate(ElectionLoop):
             return
         if asked.vacancy is not None:
             self._notices.work_started(asked.term, asked.vacancy)
+            await self._orders.keep()
 
     async def _stop_work(self, run: int, deadline: float) -> None:
         await self._work.stop(deadline)

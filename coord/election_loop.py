@@ -170,7 +170,15 @@ class ElectionLoop:
         """Let the catalog tell what this node is and why it does not lead."""
         now = self._clock.now()
         why_not = self.election.why_not(now)
-        self._service.say(self.election.state.value, why_not.value if why_not else "", now)
+        self._service.say(
+            self.election.state.value,
+            why_not.value if why_not else "",
+            now,
+            wall_ms=self._clock.wall_ms(),
+            until=self.election.waits_until,
+        )
+        self._metrics.paused(now < self.election.orders.paused_until)
+        self._metrics.drained(self.election.orders.drains_us)
 
     def _forgotten(self) -> None:
         """The agent had lost the check of our service; it is registered again."""

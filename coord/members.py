@@ -35,6 +35,9 @@ MAX_TEXT = 256
 MAX_WORKLOAD = 64
 """The longest name of a workload that is taken over, in characters."""
 
+MAX_WALL_MS = 10**13 - 1
+"""The latest moment that is taken over, in milliseconds since 1970: the year 2286."""
+
 GONE = "gone"
 """The state of a member whose check fails: its process ended, hangs, or its host is lost."""
 
@@ -89,6 +92,9 @@ class Member:
     priority: how much it is wanted as a successor.
     workloads: the names of its coordination work.
     timing_ms: `lease`, `lock_delay` and others that it tells, in milliseconds, by their names.
+    since_ms, until_ms: since when, and about until when, it is what `state` and `why_not` say, by
+        its own wall clock in milliseconds since 1970; None where it does not say. What did not
+        last long enough to be told, it leaves out.
     """
 
     role: Role
@@ -108,6 +114,8 @@ class Member:
     priority: int | None = None
     workloads: tuple[str, ...] = ()
     timing_ms: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    since_ms: int | None = None
+    until_ms: int | None = None
 
     @property
     def reason(self) -> WhyNot | None:
@@ -229,6 +237,8 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         priority=_number(meta.get("priority"), MAX_PRIORITY),
         workloads=tuple(cut(w, MAX_WORKLOAD) for w in meta.get("workloads", "").split(",") if w),
         timing_ms=_timing(meta),
+        since_ms=_number(meta.get("since_ms"), MAX_WALL_MS),
+        until_ms=_number(meta.get("until_ms"), MAX_WALL_MS),
     )
 
 

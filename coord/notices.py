@@ -77,9 +77,9 @@ class Notices:
                 )
             case cmd.LeaderSeen():
                 self._tell_leader(notice)
-            case cmd.LeaderGone(former, cause):
+            case cmd.LeaderGone(former, cause, term):
                 self._former, self._cause = former, cause
-                emit(LeaderDown, former_leader=former or None, cause=cause)
+                emit(LeaderDown, term=term, former_leader=former or None, cause=cause)
             case cmd.ElectionBegun(wait):
                 emit(
                     ElectionStarted,

@@ -21,8 +21,9 @@ from coord.election import events as ev
 from coord.election.reasons import StepDownReason
 from coord.records import Paths, RequestKind
 
-UNKEPT_PAUSE_S = 1.0
-"""How long to wait before asking again while the key is missing that makes the watch sleep."""
+UNKEPT_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""How long to wait before asking again while the key is missing that makes the watch sleep: longer
+each time, and at last as long as the last."""
 
 _REASONS = {
     RequestKind.STEP_DOWN: StepDownReason.REQUESTED,
@@ -85,6 +86,7 @@ class Orders:
     async def follow(self) -> None:
         """Follow what is asked, for ever."""
         self._told = None
+        unkept = 0
 
         def query(index: int | None) -> Coroutine[Any, Any, Reply[tuple[KVEntry, ...]]]:
             wait_s = None if index is None else self._wait_s
@@ -97,9 +99,12 @@ class Orders:
                     continue
                 self._on_error(None)
                 self._take_in(controls_of(reply.value, self._paths))
-                if not self._controls.kept:
-                    await self._keep()
-                    await asyncio.sleep(UNKEPT_PAUSE_S)
+                if self._controls.kept:
+                    unkept = 0
+                    continue
+                await self.keep()
+                await asyncio.sleep(UNKEPT_PAUSES_S[min(unkept, len(UNKEPT_PAUSES_S) - 1)])
+                unkept += 1
 
     def _failed(self, error: ConsulError) -> None:
         self._on_error(error)
@@ -118,8 +123,9 @@ class Orders:
             self._told = orders
             self._on_seen(orders)
 
-    async def _keep(self) -> None:
-        if not self._leads():
+    async def keep(self) -> None:
+        """If we lead, see that the key is there which makes everybody's watch sleep."""
+        if self._controls.kept or not self._leads():
             return
         try:
             await self._consul.kv_put(self._paths.keep, b"", cas=0)

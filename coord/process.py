@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import sys
+from dataclasses import replace
 from typing import NoReturn
 
 import structlog
@@ -20,6 +21,7 @@ from coord.config import Settings
 from coord.config.values import HostPort
 from coord.consul import ConsulApi, ConsulClient
 from coord.telemetry.logs import configure_logging
+from coord.telemetry.secrecy import Secrets
 from coord.watchdog import Watchdog
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.process")
@@ -55,11 +57,12 @@ def host_of(sock: socket.socket, consul: ConsulApi, clock: Clock) -> Host:
     )
 
 
-async def _run(settings: Settings, sock: socket.socket) -> int:
+async def _run(settings: Settings, sock: socket.socket, secrets: Secrets) -> int:
     clock = SystemClock()
     loop = asyncio.get_running_loop()
-    async with ConsulClient(settings.consul_address) as consul:
-        application = Application(settings, host_of(sock, consul, clock))
+    async with ConsulClient(settings.consul_address, on_token=secrets.add) as consul:
+        host = replace(host_of(sock, consul, clock), secrets=secrets)
+        application = Application(settings, host)
 
         def on_signal(number: signal.Signals) -> None:
             # Whatever it is that takes long now: a second signal does not wait for it.
@@ -85,11 +88,12 @@ def run_node(settings: Settings) -> int:
         SettingsError: the settings do not fit together.
         WorkloadError: a workload cannot be used.
     """
-    secrets = [s.get_secret_value() for s in (settings.consul_token, settings.poller_token) if s]
+    given = (settings.consul_token, settings.poller_token)
+    secrets = Secrets(secret.get_secret_value() for secret in given if secret)
     configure_logging(settings.log_format, settings.log_level, secrets=secrets)
     try:
         sock = bind(settings.listen)
     except OSError as error:
         raise ListenError(str(settings.listen), error) from error
     with contextlib.closing(sock):
-        return asyncio.run(_run(settings, sock))
+        return asyncio.run(_run(settings, sock, secrets))

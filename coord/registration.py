@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
@@ -61,6 +62,9 @@ CALL_DEADLINE_S = 1.0
 """The deadline of a call that only the local agent has to answer."""
 
 
+_LEADS = ("leading", "suspended")
+
+
 class TtlService:
     """One registered service with one TTL check of its own."""
 
@@ -74,6 +78,7 @@ class TtlService:
         self.name = name
         self.id = _process_id(name, identity)
         self.check_id = f"{self.id}-alive"
+        self._token = 0
 
     @property
     def address(self) -> str:
@@ -104,9 +109,16 @@ class TtlService:
         self, meta: Mapping[str, str], status: CheckStatus = CheckStatus.CRITICAL
     ) -> None:
         """Register, or register again. A check that is there keeps its status."""
+        token = self._consul.token_changes
         await self._consul.service_register(
             self._registration(meta, status), deadline_s=CALL_DEADLINE_S
         )
+        self._token = token
+
+    @property
+    def token_is_old(self) -> bool:
+        """Whether it was registered with another token than ours is now."""
+        return self._token != self._consul.token_changes
 
     async def pass_check(self, note: str) -> bool:
         """Pass the check; False: the agent does not know it (any more)."""
@@ -149,6 +161,8 @@ class CandidateService(TtlService):
             }
         self._said = self._told = (JOINING, "")
         self._said_at = float("-inf")
+        self._since_ms: int | None = None
+        self._until_ms: int | None = None
         self.heard_at = float("-inf")
         """When the last answer of Consul's servers was asked for. While they cannot be told
         anything, nothing must change on the agent: it locks its state, and so the passing of every
@@ -158,10 +172,19 @@ class CandidateService(TtlService):
         # answer from before a registration would be taken for its loss.
         self._asking = asyncio.Lock()
 
-    def say(self, state: str, why_not: str, now: float) -> None:
-        """What this node is and why it does not lead, for the catalog to tell."""
-        if (state, why_not) != self._said:
-            self._said, self._said_at = (state, why_not), now
+    def say(
+        self, state: str, why_not: str, now: float, *, wall_ms: int, until: float | None = None
+    ) -> None:
+        """What this node is and why it does not lead, for the catalog to tell.
+
+        wall_ms: the wall clock's `now`, in milliseconds since 1970.
+        until: when that is to end, on the clock of `now`; None, or no finite number, if it is not
+            known. It is told with the rest: that it alone has changed is never worth a write.
+        """
+        if (state, why_not) != self._said or self._since_ms is None:
+            self._said, self._said_at, self._since_ms = (state, why_not), now, wall_ms
+        left_s = math.inf if until is None else until - now
+        self._until_ms = wall_ms + round(left_s * 1000) if math.isfinite(left_s) else None
 
     async def ensure(self) -> None:
         """Be registered with a passing check, whatever the agent remembers."""
@@ -204,16 +227,23 @@ class CandidateService(TtlService):
     async def _tell(self) -> None:
         said = self._said
         meta = {**self._meta, "state": said[0], "why_not": said[1]}
+        for name, wall_ms in (("since_ms", self._since_ms), ("until_ms", self._until_ms)):
+            if wall_ms is not None:
+                meta[name] = str(wall_ms)
         await self.register(meta, CheckStatus.PASSING)
         self._told = said
 
     def _worth_telling(self, now: float) -> bool:
         """Each telling is a write in Consul. An election that passes in a few seconds must not
-        cost one of every candidate, so only what lasts is told; and that a node has joined."""
+        cost one of every candidate, so only what lasts is told; and that a node has joined, or
+        leads no longer."""
         lasted = now - self._said_at >= SETTLE_S
         if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
             return False
-        return self._said != self._told and (lasted or self._told[0] == JOINING)
+        if self.token_is_old:
+            return True
+        led = self._told[0] in _LEADS and self._said[0] not in _LEADS
+        return self._said != self._told and (lasted or led or self._told[0] == JOINING)
 
     async def keep_alive(
         self,
@@ -298,6 +328,8 @@ class LeaderService(TtlService):
                 if announced and self._shown():
                     announced = await self.pass_check(f"leads, term {self._term}")
                     self._on_announced()
+                if announced and self.token_is_old:  # the new one has just been good for a pass
+                    await self.register(self._meta)
             except ConsulError as error:
                 self._on_error(error)
             await asyncio.sleep(self._timing.heartbeat_interval)

@@ -22,15 +22,16 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from coord.consul import Consistency, ConsulAddress, ConsulClient, ConsulError
+from coord.config import Settings
+from coord.consul import Consistency, ConsulClient, ConsulError
 from coord.records import LeaderRecord, LeaderState, Paths, RecordError
 from demo import REPO
 from demo.line import WITNESS_VARIABLE
@@ -301,6 +302,7 @@ class Fleet:
         workloads: as in COORDINATOR_WORKLOADS.
         election: as in COORDINATOR_ELECTION.
         token: a Consul token, for the nodes and for this object's own questions.
+        more: gives further variables for a node by its settings; they are not for this object.
     """
 
     def __init__(
@@ -313,13 +315,13 @@ class Fleet:
         workloads: str = DEFAULT_WORKLOADS,
         election: str = "coordinator",
         token: str | None = None,
+        more: Callable[[Settings], Mapping[str, str]] | None = None,
     ) -> None:
-        url = consul_addr if "://" in consul_addr else f"http://{consul_addr}"
         self.nodes: dict[str, Node] = {}
         self.paths = Paths(election)
         self.run_dir = run_dir
         run_dir.mkdir(parents=True, exist_ok=True)
-        self._address = ConsulAddress(url, token=token)
+        self._more = more
         self._environment = {
             "CONSUL_HTTP_ADDR": consul_addr,
             "COORDINATOR_WORKLOADS": workloads,
@@ -331,6 +333,9 @@ class Fleet:
         if witness is not None:
             self._environment[WITNESS_VARIABLE] = witness.address
         self._environment |= env or {}
+        ours = {k: v for k, v in self._environment.items() if k.startswith("CONSUL_")}
+        address = Settings(environ=ours, node="fleet").consul_address
+        self._address = replace(address, token=token) if token else address
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
@@ -347,6 +352,9 @@ class Fleet:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
         path = os.pathsep.join(filter(None, (str(REPO), inherited.get("PYTHONPATH"))))
         whole = inherited | {"PYTHONPATH": path} | self._environment | dict(env or {})
+        if self._more is not None:
+            ours = {k: v for k, v in whole.items() if k.startswith("COORDINATOR_")}
+            whole |= self._more(Settings(environ=ours, node=name))
         node = Node(name, self.run_dir / f"{name}.log", whole, place)
         self.nodes[name] = node
         return node

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the parts of the documentation that follow from the code: `make docs`.
+"""Writes what follows from the code, parts of the documentation and whole files: `make docs`.
 
 A generated part stands between `<!-- NAME: … -->` and `<!-- /NAME -->`; everything else is left as
-it is. `--check` writes nothing, and ends with 1 if a part is stale.
+it is. `--check` writes nothing, and ends with 1 if something is stale.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from coord.cli.options import CONSUL_FIELDS, default_text
 from coord.config import TIMING_FIELDS, Settings, env_name
+from coord.rights import Role, policy
 from docs.election_table import state_diagram, transition_table
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planted import known
@@ -27,11 +28,21 @@ NODE_FIELDS = ("node", "node_type", "eligible", "election", "listen", "advertise
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One generated part: `render` gives what belongs between the marks `name` in `file`."""
+    """One generated part: `render` gives what belongs between the marks `name` in `file`.
+
+    Without a name it is all of the file, which need not be there.
+    """
 
     file: str
     name: str
     render: Callable[[], str]
+
+    def fresh(self, root: Path) -> str | None:
+        """The file as it should be; None: it is so already."""
+        path = root / self.file
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        fresh = replaced(text, self.name, self.render()) if self.name else self.render()
+        return None if fresh == text else fresh
 
 
 def replaced(text: str, name: str, body: str) -> str:
@@ -97,20 +108,25 @@ def mutants_table() -> str:
     return "\n".join(rows)
 
 
+def _policy(role: Role) -> Part:
+    default = Settings(environ={}, node="any")
+    return Part(f"consul-dev/acl/{role}.hcl", "", lambda: policy(role, default))
+
+
 PARTS: tuple[Part, ...] = (
     Part("README.md", "settings", settings_table),
     Part("docs/election.md", "election-diagram", state_diagram),
     Part("docs/election.md", "election-table", transition_table),
     Part("docs/reliability.md", "mutants", mutants_table),
+    *(_policy(role) for role in Role),
 )
 
 
 def stale(root: Path = REPO) -> Iterator[tuple[Part, str]]:
-    """The parts that are not what the code says, each with its whole file as it should be."""
+    """What is not what the code says, each with its whole file as it should be."""
     for part in PARTS:
-        text = (root / part.file).read_text(encoding="utf-8")
-        fresh = replaced(text, part.name, part.render())
-        if fresh != text:
+        fresh = part.fresh(root)
+        if fresh is not None:
             yield part, fresh
 
 
@@ -123,8 +139,10 @@ def main() -> int:
     for part, fresh in stale():
         found = True
         if not check:
+            (REPO / part.file).parent.mkdir(exist_ok=True)
             (REPO / part.file).write_text(fresh, encoding="utf-8")
-        print(f"{part.file}: {part.name} {'is stale: run `make docs`' if check else 'written'}")
+        said = "is stale: run `make docs`" if check else "written"
+        print(f"{part.file}: {part.name or 'all of it'} {said}")
     return 1 if check and found else 0
 
 

@@ -9,6 +9,8 @@ Exit codes, of every command:
     2   wrong usage, or settings that cannot be used
     3   Consul cannot be reached, or has no leader
     4   the Consul token does not permit this
+    5   refused: nothing was changed, as things are not as they were thought to be (Act alone)
+    6   `coord doctor` found something critical
     70  an internal error, or a node that had to end
     130 interrupted
 """
@@ -38,12 +40,37 @@ class _Entry:
 _COMMANDS: dict[str, _Entry] = {
     "node": _Entry("Run", "coord.cli.node:node", "Run one node in the foreground."),
     "status": _Entry("Look", "coord.cli.status:status", "Show the cluster as Consul has it."),
+    "history": _Entry(
+        "Look", "coord.cli.history:history", "Show who led when, how it ended and who asked."
+    ),
+    "events": _Entry("Look", "coord.cli.events:events", "Show what happened, and go on with it."),
+    "doctor": _Entry(
+        "Look", "coord.cli.doctor:doctor", "Find what is wrong, and what to do about it."
+    ),
     "config": _Entry(
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),
+    "runbook": _Entry("Look", "coord.cli.runbook:command", "Show what to do when it needs you."),
+    "step-down": _Entry(
+        "Act", "coord.cli.act:step_down", "Have the leader stop its work and hand over."
+    ),
+    "transfer": _Entry("Act", "coord.cli.act:transfer", "Have the leader hand over to one node."),
+    "force-release": _Entry(
+        "Act",
+        "coord.cli.act:force_release",
+        "Take the lock from a leader that does not answer.",
+    ),
+    "pause": _Entry("Act", "coord.cli.act:pause", "Keep everybody from campaigning for a while."),
+    "resume": _Entry("Act", "coord.cli.act:resume", "End a pause."),
+    "drain": _Entry("Act", "coord.cli.act:drain", "Keep one node from leading."),
+    "undrain": _Entry("Act", "coord.cli.act:undrain", "Let one node lead again."),
+    "purge": _Entry("Act", "coord.cli.purge:command", "Remove a dead election's keys."),
 }
 
 _SECTIONS = ("Run", "Look", "Act")
+
+COMMAND_NAMES = tuple(_COMMANDS)
+"""What may stand after `coord`."""
 
 
 class _Main(click.Group):

@@ -63,6 +63,7 @@ def config_report(settings: Settings) -> dict[str, Any]:
             {"name": item.name, "where": str(item.where), "advice": item.advice}
             for item in settings.deprecated
         ],
+        "exposed_files": [str(path) for path in settings.exposed_files],
         "unknown_variables": [
             {"name": item.name, "nearest": item.nearest} for item in settings.unknown_variables
         ],
@@ -104,6 +105,10 @@ def config_lines(settings: Settings) -> Iterator[str]:
     for variable in settings.unknown_variables:
         hint = f"; did you mean {variable.nearest}?" if variable.nearest else ""
         notes.append(f"{variable.name} is set and is no setting{hint}")
+    notes += [
+        f"{path} has a token or key in it, and every user of this machine may read it"
+        for path in settings.exposed_files
+    ]
     if notes:
         yield ""
         yield "Warnings"

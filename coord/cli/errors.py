@@ -27,13 +27,16 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     CONSUL_UNREACHABLE = 3
     NOT_PERMITTED = 4
+    REFUSED = 5
+    """Of operations alone: nothing was changed, as it is not as it was thought to be."""
     INTERNAL = 70
     INTERRUPTED = 130
 
 
 EPILOG = (
     "Exit codes: 0 done; 1 an answer that is not good news; 2 wrong usage or settings; "
-    "3 Consul cannot be reached; 4 not permitted; 70 internal error; 130 interrupted."
+    "3 Consul cannot be reached; 4 not permitted; 5 refused (Act alone); 70 internal error; "
+    "130 interrupted."
 )
 
 
@@ -50,6 +53,12 @@ class CliError(click.ClickException):
 
 class BadSettings(CliError):
     """Settings that cannot be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class BadUsage(CliError):
+    """What was said on the command line does not go together."""
 
     exit_code = ExitCode.USAGE
 
@@ -148,6 +157,8 @@ _TRANSPORT_ADVICE = {
     "leave CONSUL_HTTP_SSL unset), or name the HTTPS port (8501 unless changed)",
     "CERTIFICATE_VERIFY_FAILED": "its certificate cannot be verified; name the authority that "
     "signed it in CONSUL_CACERT, and the host as the certificate has it in CONSUL_HTTP_ADDR",
+    "asking for a client certificate": "it hangs up; it may ask for a client certificate: name "
+    "one in CONSUL_CLIENT_CERT and its key in CONSUL_CLIENT_KEY; else see that it runs",
     "illegal status line": "what answers there does not speak HTTP; name the agent's HTTP port "
     "(8500 unless changed)",
 }

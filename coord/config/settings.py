@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -50,6 +51,7 @@ from coord.config.sources import (
     Problem,
     SettingsError,
     Source,
+    SourceKind,
     UnknownVariable,
     read_layers,
 )
@@ -71,6 +73,17 @@ NO_FLAG_FIELDS = SECRET_FIELDS
 
 def _this_host() -> str:
     return socket.gethostname()
+
+
+def _everybody_may_read(path: Path) -> bool:
+    """Whether the file, and each directory on the way to it, is open to all."""
+    try:
+        where = path.resolve(strict=True)
+        return bool(where.stat().st_mode & stat.S_IROTH) and all(
+            each.stat().st_mode & stat.S_IXOTH for each in where.parents
+        )
+    except OSError:
+        return False
 
 
 _LAYERS: ContextVar[Layers] = ContextVar("_LAYERS")
@@ -318,6 +331,14 @@ class Settings(BaseSettings):
     def unknown_variables(self) -> tuple[UnknownVariable, ...]:
         """Environment variables that look like settings and are none."""
         return self._layers.unknown_variables
+
+    @property
+    def exposed_files(self) -> tuple[Path, ...]:
+        """Files with a token or a key in them that every user of this machine may read."""
+        files = [self.consul_token_file, self.consul_client_key]
+        if any(self._layers.source(name).kind is SourceKind.FILE for name in SECRET_FIELDS):
+            files.append(self.config_path)
+        return tuple(path for path in files if path is not None and _everybody_may_read(path))
 
     @property
     def found_node_type(self) -> NodeTypeFound:

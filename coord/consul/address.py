@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,12 +93,20 @@ class ConsulAddress:
 
 
 class TokenSource:
-    """The token to send, followed through changes of its file."""
+    """The token to send, followed through changes of its file.
 
-    def __init__(self, address: ConsulAddress) -> None:
+    `on_token` is told of each that is read there.
+    """
+
+    def __init__(
+        self, address: ConsulAddress, on_token: Callable[[str], None] = lambda token: None
+    ) -> None:
+        self._on_token = on_token
         self._path = address.token_file
         self._token = address.token or ""
         self._seen: tuple[int, int, int] | None = None
+        self.changes = 0
+        """How often the token has become another one."""
 
     def current(self) -> str:
         """The token, "" for none.
@@ -111,8 +120,10 @@ class TokenSource:
             stat = os.stat(self._path)
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if stamp != self._seen:
-                self._token = _read_token(self._path)
-                self._seen = stamp
+                token = _read_token(self._path)
+                self.changes += self._seen is not None and token != self._token
+                self._token, self._seen = token, stamp
+                self._on_token(token)
         except (OSError, ValueError):
             if self._seen is None:
                 raise

@@ -159,6 +159,16 @@ class ConsulApi(Protocol):
 
     # --- the local agent ---
 
+    @property
+    def token_changes(self) -> int:
+        """How often the token has become another one: a token file may rotate.
+
+        An agent tells the servers of a service and its checks with the token of its last
+        registration. Once that is gone it cannot tell that a check fails, and then no session
+        ends with it: whoever is registered does so again after a change.
+        """
+        ...
+
     async def agent_self(self, *, deadline_s: float | None = None) -> AgentInfo:
         """The agent we talk to."""
         ...
@@ -251,6 +261,13 @@ class ConsulApi(Protocol):
 
         An agent that still knows it will write it back: for what a dead agent left behind.
         """
+        ...
+
+    async def service_writable(
+        self, node: str, service: str, *, deadline_s: float | None = None
+    ) -> bool:
+        """Whether the token may register that service. Changes nothing: it asks the servers for a
+        write that cannot be, and rights are looked at first."""
         ...
 
     # --- the cluster ---

@@ -33,11 +33,12 @@ class Calls:
         *,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         http: httpx.AsyncBaseTransport | None = None,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         if request_timeout_s <= 0:
             raise ValueError("request_timeout_s: must be above 0")
         self._timeout_s = request_timeout_s
-        self._transport = Transport(address, http=http)
+        self._transport = Transport(address, http=http, on_token=on_token)
         # Any: python-consul2 has no types; whatever it is asked for here, it returns a Request.
         self._endpoints: Any = Endpoints()
         self._build = RequestBuilder()
@@ -56,6 +57,11 @@ class Calls:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
+
+    @property
+    def token_changes(self) -> int:
+        """See `ConsulApi`."""
+        return self._transport.token_changes
 
     def _put_json(self, path: str, body: object) -> Request:
         return self._build.put(None, path, data=json.dumps(body))

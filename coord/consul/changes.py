@@ -9,13 +9,16 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
-from coord.consul import ConsulApi, Reply, WatchError, watch
+from coord.consul import ConsulApi, KVEntry, Reply, WatchError, watch
 
 Query = Callable[[int | None], Awaitable[Reply[Any]]]
 """Answers at once when given None, else when the index passes the one given."""
 
 WAIT_S = 60.0
 """How long one blocking query may hang before it is asked anew, in seconds."""
+
+IDLE_S = 1.0
+"""How long a query that was woken for nothing rests before it is asked anew, in seconds."""
 
 
 def key_query(consul: ConsulApi, key: str) -> Query:
@@ -34,6 +37,37 @@ def service_query(consul: ConsulApi, name: str) -> Query:
         return consul.health_service(name, index=index, wait_s=None if index is None else WAIT_S)
 
     return query
+
+
+def prefix_query(consul: ConsulApi, prefix: str) -> PrefixQuery:
+    """Changes of the keys below a prefix, and of nothing else."""
+    return PrefixQuery(consul, prefix)
+
+
+class PrefixQuery:
+    """Answers with everything below a prefix: at once, or when something below it has changed.
+
+    A query on a prefix without any key is woken by every write of the whole store. Such an answer,
+    which tells of nothing new, is kept back, and Consul is asked again after `IDLE_S` at the
+    earliest; after one that does, at once, so that nothing can come and go unseen meanwhile.
+    """
+
+    def __init__(self, consul: ConsulApi, prefix: str) -> None:
+        self._consul = consul
+        self._prefix = prefix
+        self._last: tuple[tuple[str, int], ...] | None = None
+
+    async def __call__(self, index: int | None) -> Reply[tuple[KVEntry, ...]]:
+        """See `Query`."""
+        while True:
+            wait_s = None if index is None else WAIT_S
+            reply = await self._consul.kv_list(self._prefix, index=index, wait_s=wait_s)
+            said = tuple((entry.key, entry.modify_index) for entry in reply.value)
+            if index is None or reply.index <= index or said != self._last:
+                self._last = said
+                return reply
+            index = reply.index
+            await asyncio.sleep(IDLE_S)
 
 
 class Changes:

@@ -7,6 +7,7 @@ local agent are in `kv_calls` and `agent_calls`; the catalog and the cluster are
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from coord.consul import replies
@@ -17,6 +18,8 @@ from coord.consul.kv_calls import KeyCalls
 from coord.consul.types import Consistency, HealthCheck, NodeInfo, Reply, ServiceInstance
 
 _SNAPSHOT_TIMEOUT_S = 30.0
+_NEVER = "coord-never-registered"
+_NEVER_INDEX = 2**62
 
 
 class ClusterCalls(Calls):
@@ -70,6 +73,20 @@ class ClusterCalls(Calls):
         """See `ConsulApi`."""
         request = self._endpoints.catalog.deregister(node, service_id=service_id)
         await self._do(request, deadline_s)
+
+    async def service_writable(
+        self, node: str, service: str, *, deadline_s: float | None = None
+    ) -> bool:
+        """See `ConsulApi`."""
+        # A service of that index does not exist, and none has an id that says what it is not.
+        wanted = {"ID": _NEVER, "Service": check_key(service), "ModifyIndex": _NEVER_INDEX}
+        step = {"Service": {"Verb": "cas", "Node": node, "Service": wanted}}
+        request = self._build.put(None, "/v1/txn", data=json.dumps([step]))
+        answer = await self._send(request, deadline_s)
+        if answer.status != 409:
+            raise replies.refusal(request, answer)
+        _, errors = parse(request, answer, replies.txn_parts)
+        return not any(text in e.what for e in errors for text in replies.NOT_PERMITTED)
 
     # --- the cluster ---
 

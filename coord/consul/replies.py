@@ -329,4 +329,15 @@ def agent_info(value: object) -> AgentInfo:
         datacenter=_text(config, "Datacenter"),
         version=_text(config, "Version"),
         server=config.get("Server") is True,
+        raft_election_s=_raft_election_s(obj),
     )
+
+
+def _raft_election_s(obj: Mapping[str, object]) -> float | None:
+    """Out of a part of the reply whose shape Consul does not promise."""
+    debug = obj.get("DebugConfig")
+    told = debug.get("ConsulRaftElectionTimeout") if isinstance(debug, dict) else None
+    try:
+        return _seconds(told) if isinstance(told, str) else None
+    except ShapeError:
+        return None

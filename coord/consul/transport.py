@@ -9,8 +9,9 @@ python-consul2 drop, is kept, and no connection outlives the cancellation of its
 from __future__ import annotations
 
 import asyncio
+import ssl
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote, urlencode
@@ -33,6 +34,9 @@ Params = Sequence[tuple[str, object]]
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 _SHORT_CONNECTIONS = 64
 _TOKEN_HEADER = "X-Consul-Token"
+
+ASKS_FOR_CERTIFICATE = "it may be asking for a client certificate"
+"""In the detail of errors where somebody hangs up on who has none to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +164,31 @@ class Endpoints(Consul):  # type: ignore[misc]  # the package has no types
 
 
 class Transport:
-    """Carries requests to one agent; the connections are made when first needed."""
+    """Carries requests to one agent; the connections are made when first needed.
+
+    `on_token` is told of each token that is read from the token file.
+    """
 
     def __init__(
-        self, address: ConsulAddress, *, http: httpx.AsyncBaseTransport | None = None
+        self,
+        address: ConsulAddress,
+        *,
+        http: httpx.AsyncBaseTransport | None = None,
+        on_token: Callable[[str], None] = lambda token: None,
     ) -> None:
         self._address = address
-        self._tokens = TokenSource(address)
+        self._tokens = TokenSource(address, on_token)
         self._http = http
         self._verify = address.ssl_context()
         self._short: httpx.AsyncClient | None = None
         self._blocking: httpx.AsyncClient | None = None
         self._closed = False
+        self._answered = False
+
+    @property
+    def token_changes(self) -> int:
+        """How often another token than before was sent."""
+        return self._tokens.changes
 
     async def send(self, request: Request, *, deadline_s: float) -> Answer:
         """Carry it out within `deadline_s` seconds in all.
@@ -196,7 +213,7 @@ class Transport:
             detail, unknown = f"cannot connect: {_reason(e)}", False
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, UnicodeError, OSError) as e:
             # UnicodeError: a host's name that the resolver or the client cannot encode.
-            detail, unknown = _reason(e), not request.read
+            detail, unknown = self._why_cut_off(e), not request.read
         if token:
             detail = detail.replace(token, "(token)")
         raise ConsulUnavailable(request.operation, detail, outcome_unknown=unknown)
@@ -226,7 +243,19 @@ class Transport:
                 body += chunk
                 if len(body) > _MAX_BODY_BYTES:
                     raise httpx.ReadError(f"the reply is longer than {_MAX_BODY_BYTES} bytes")
+            self._answered = True
             return Answer(response.status_code, response.headers, bytes(body), token)
+
+    def _why_cut_off(self, error: Exception) -> str:
+        """What went wrong with a connection that there was; with TLS, the first thing that may.
+
+        Who asks for a certificate lets the handshake end and then hangs up: what is noticed of
+        that is the alert, or only a broken pipe.
+        """
+        bare = self._verify is not False and self._address.client_cert is None
+        if bare and not self._answered and isinstance(error, httpx.NetworkError | ssl.SSLError):
+            return f"{_reason(error)} ({ASKS_FOR_CERTIFICATE})"
+        return _reason(error)
 
     def _url(self, request: Request) -> str:
         params = list(request.params)

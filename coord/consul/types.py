@@ -255,13 +255,18 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """The agent that we talk to."""
+    """The agent that we talk to.
+
+    raft_election_s: how long its server goes without hearing of a leader before it elects one;
+        None where it does not tell.
+    """
 
     node_name: str
     address: str
     datacenter: str
     version: str
     server: bool
+    raft_election_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

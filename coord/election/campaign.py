@@ -142,11 +142,12 @@ class Campaign:
 
     @property
     def cooled_at(self) -> float:
-        """When we need not stay back any longer: nobody else could lead, or nobody did."""
+        """When we need not stay back any longer: nobody else could lead, or nobody did; or it is
+        us whom an operator wants, and the others leave the vacancy to us."""
         since = self.lookout.vacant_since
         if since is None:
             return self.cool_until
-        if self.followers == ():
+        if self.followers == () or self.lookout.transferred_to(self.node):
             return self._cool_least_until
         return min(self.cool_until, self.last_resort_at)
 

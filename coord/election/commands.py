@@ -196,10 +196,11 @@ class LeaderSeen(Notice):
 
 @dataclass(frozen=True, slots=True)
 class LeaderGone(Notice):
-    """The leader key became vacant."""
+    """The leader key became vacant; `term` is the one that ended, if the record said it."""
 
     former: str
     cause: Cause
+    term: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,11 +113,14 @@ class Lookout:
         self.vacancy = self.vacant_since = None
         said = [x for x in (view.record_fenced_within, view.term_fenced_within) if x is not None]
         self._holder_fenced_within = max(said, default=self._holder_fenced_within)
-        same = view.session == self._holder and (self.leader or not view.record_node)
+        # Somebody may have put back the record of the leader before.
+        of_before = view.record_term is not None and view.record_term < (view.term or 0)
+        node, term = ("", None) if of_before else (view.record_node, view.record_term)
+        same = view.session == self._holder and (self.leader or not node)
         self._holder = view.session
         if same:
             return []
-        self.leader, self.leader_term = view.record_node, view.record_term
+        self.leader, self.leader_term = node, term
         seen = LeaderSeen(self._last_leader, self.leader, self.leader_term, self._last_cause)
         self._last_leader, self._last_cause = self.leader, Cause.UNKNOWN
         return [seen]
@@ -139,13 +142,14 @@ class Lookout:
             cause=cause,
             former=view.record_node or self._last_leader,
         )
-        former, self.leader, self.leader_term = self.leader, "", None
+        former, term = self.leader, self.leader_term
+        self.leader, self.leader_term = "", None
         self._holder = None
         if self._last_cause is Cause.UNKNOWN or former:
             self._last_cause = cause
         if not self._last_leader:
             self._last_leader = view.record_node
-        return [LeaderGone(former, cause)] if former else []
+        return [LeaderGone(former, cause, term)] if former else []
 
     def _cause(self, view: KeyView, handed_over: bool, first: bool) -> Cause:
         if view.missing:
@@ -209,6 +213,12 @@ class Lookout:
         said = (view.term, view.record_term) if view is not None else ()
         sound = next((term for term in said if term is not None and term < MAX_TERM), 0)
         return max(sound, self._highest_leader_index) + 1
+
+    def transferred_to(self, node: str) -> bool:
+        """Whether the last leader left for that node, because an operator wanted it."""
+        vacancy, view = self.vacancy, self.view
+        wanted = vacancy is not None and vacancy.cause is Cause.TRANSFERRED
+        return wanted and view is not None and node in view.successors[:1]
 
     def due_at(self, me: str, jitter: float, alone: bool) -> float:
         """When the vacancy may be taken by `me`: after its quarantine, in turn.

@@ -102,10 +102,13 @@ class PollerService:
 
     async def _keep_registered(self) -> None:
         consul = self._context.consul
-        registered = False
+        registered, token = False, 0
         while True:
             try:
+                if token != consul.token_changes:
+                    registered = False
                 if not registered:
+                    token = consul.token_changes
                     await consul.service_register(self.registration())
                     registered = True
                 # An agent that was restarted without its data has forgotten us.

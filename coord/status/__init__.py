@@ -7,10 +7,15 @@ from coord.members import (
     Role,
     Seen,
 )
+from coord.status.as_json import (
+    to_dict,
+    to_json,
+)
 from coord.status.model import (
     ClusterStatus,
     Condition,
     ConsulStatus,
+    ControlStatus,
     HealthStatus,
     LeaderStatus,
     Oddity,
@@ -25,8 +30,6 @@ from coord.status.node import (
 )
 from coord.status.read import (
     read_status,
-    to_dict,
-    to_json,
     watch_status,
 )
 
@@ -34,6 +37,7 @@ __all__ = [
     "ClusterStatus",
     "Condition",
     "ConsulStatus",
+    "ControlStatus",
     "HealthStatus",
     "LeaderInstance",
     "LeaderStatus",

@@ -5,12 +5,13 @@ Texts are as they stand in Consul, only shortened: whoever prints them uses `coo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from coord.cluster_health import ClusterHealthRecord
 from coord.consul import ConsulError, KVEntry
+from coord.controls import Controls
 from coord.members import LeaderInstance, Listing, Member, Seen, cut
 from coord.records import MAX_DELAY_MS, LeaderRecord, LeaderState, RecordError, decode_term
 
@@ -110,6 +111,14 @@ class HealthStatus:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ControlStatus:
+    """What operators ask; unless `seen` is KNOWN, more may be asked than is said here."""
+
+    seen: Seen
+    asked: Controls = field(default_factory=Controls)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterStatus:
     """One snapshot.
@@ -131,6 +140,7 @@ class ClusterStatus:
     leader_service: Listing[LeaderInstance]
     consul: ConsulStatus
     health: HealthStatus
+    controls: ControlStatus = field(default_factory=lambda: ControlStatus(Seen.UNKNOWN))
 
     @property
     def leader_node(self) -> str | None:
@@ -141,6 +151,11 @@ class ClusterStatus:
     def members(self) -> tuple[Member, ...]:
         """Candidates, observers and pollers."""
         return (*self.candidates.items, *self.observers.items, *self.pollers.items)
+
+    @property
+    def now_ms(self) -> int:
+        """Now, by the wall clock of who read it, in milliseconds since 1970."""
+        return self.at_ms + self.age_ms
 
     def same_as(self, other: ClusterStatus | None) -> bool:
         """Whether both say the same, whenever they were read."""

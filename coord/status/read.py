@@ -1,4 +1,4 @@
-"""The cluster as Consul shows it: reading `ClusterStatus`, watching it, JSON.
+"""The cluster as Consul shows it: reading `ClusterStatus`, and watching it.
 
 The leader key and the term key are read in one consistent transaction: what they say is true of
 one moment. The lists of members are each true of a moment just after. Where the token does not
@@ -9,15 +9,9 @@ allow to see something, the snapshot says so and never "there are none"; where t
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import fields, is_dataclass, replace
-from datetime import datetime
-from enum import Enum
-from typing import Any
-
-from pydantic import BaseModel
+from dataclasses import dataclass, replace
 
 from coord.clock import Clock
 from coord.cluster_health import ClusterHealthRecord
@@ -34,7 +28,8 @@ from coord.consul import (
     TxnOp,
     TxnResult,
 )
-from coord.consul.changes import Changes, key_query, service_query
+from coord.consul.changes import Changes, Query, key_query, prefix_query, service_query
+from coord.controls import controls_of
 from coord.members import (
     Listing,
     Role,
@@ -46,17 +41,20 @@ from coord.members import (
     role_services,
 )
 from coord.records import Paths, RecordError
+from coord.status.below import read_below
 from coord.status.model import (
     ClusterStatus,
     ConsulStatus,
+    ControlStatus,
     HealthStatus,
     KeyRead,
+    LeaderStatus,
+    TermStatus,
     Unavailable,
     leader_status,
     term_status,
 )
-from coord.status.node import NodeStatus
-from coord.status.rows import namesakes
+from coord.status.rows import in_the_light_of
 
 REFRESH_S = 5.0
 """How often `watch_status` reads even if no watched thing changed, in seconds."""
@@ -84,36 +82,74 @@ async def read_status(consul: ConsulApi, paths: Paths, *, clock: Clock) -> Clust
             there but has no leader, the snapshot is `stale` instead.
     """
     at_ms = clock.wall_ms()
-    consistency = Consistency.DEFAULT
-    try:
-        leader_key, term_key = await _read_keys(consul, paths, Consistency.CONSISTENT)
-    except ConsulUnavailable as error:
-        if not await _leaderless(consul, error):
-            raise
-        consistency = Consistency.STALE
-        leader_key, term_key = await _read_keys(consul, paths, consistency)
-    term = term_status(term_key)
+    keys = await read_keys(consul, paths)
+    consistency = keys.consistency
     services = (*role_services(paths).values(), paths.leader_service)
-    listed, complete, about, health = await asyncio.gather(
+    listed, complete, about, health, controls = await asyncio.gather(
         asyncio.gather(*(read_instances(consul, name, consistency) for name in services)),
         _lists_are_complete(consul),
-        _read_consul(consul, sure=leader_key.entry is not None),
+        _read_consul(consul, sure=keys.leader.modify_index > 0),
         _read_health(consul, paths, consistency),
+        read_control_status(consul, paths, consistency),
     )
     candidates, observers, pollers, leaders = (_settled(found, complete) for found in listed)
     return ClusterStatus(
         election=paths.election,
         at_ms=at_ms,
-        stale=consistency is Consistency.STALE,
-        leader=leader_status(leader_key, term),
-        term=term,
-        candidates=members(Role.CANDIDATE, candidates, paths.election),
+        stale=keys.stale,
+        leader=keys.leader,
+        term=keys.term,
+        candidates=in_the_light_of(
+            keys.leader, members(Role.CANDIDATE, candidates, paths.election)
+        ),
         observers=members(Role.OBSERVER, observers, paths.election),
         pollers=members(Role.POLLER, pollers, paths.election),
         leader_service=leader_instances(leaders),
         consul=about,
         health=health,
+        controls=controls,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the leader key and the term key say; stale: Consul has no leader, it may be old."""
+
+    leader: LeaderStatus
+    term: TermStatus
+    stale: bool
+
+    @property
+    def consistency(self) -> Consistency:
+        """How whatever else is of interest can be read just now."""
+        return Consistency.STALE if self.stale else Consistency.DEFAULT
+
+
+async def read_keys(consul: ConsulApi, paths: Paths) -> Keys:
+    """Who leads, of the best that Consul can tell. Raises as `read_status`."""
+    stale = False
+    try:
+        leader_key, term_key = await _read_keys(consul, paths, Consistency.CONSISTENT)
+    except ConsulUnavailable as error:
+        if not await _leaderless(consul, error):
+            raise
+        stale = True
+        leader_key, term_key = await _read_keys(consul, paths, Consistency.STALE)
+    term = term_status(term_key)
+    return Keys(leader_status(leader_key, term), term, stale)
+
+
+async def read_control_status(
+    consul: ConsulApi, paths: Paths, consistency: Consistency = Consistency.DEFAULT
+) -> ControlStatus:
+    """What operators ask. Raises nothing of Consul's: errors are said by `seen`."""
+    try:
+        below = await read_below(
+            consul, paths.control, paths.pause, proof=(paths.keep,), consistency=consistency
+        )
+    except ConsulError:
+        return ControlStatus(Seen.UNAVAILABLE)
+    return ControlStatus(below.seen, controls_of(below.entries, paths))
 
 
 async def _read_keys(
@@ -224,7 +260,7 @@ async def watch_status(
     refresh_s: float = REFRESH_S,
     every: bool = False,
 ) -> AsyncGenerator[ClusterStatus | Unavailable, None]:
-    """A snapshot at once, then another whenever the leader key, the term or the members changed.
+    """A snapshot at once, then another whenever the keys, the members or what is asked changed.
 
     It also reads every `refresh_s` seconds, and yields that only if it differs, or if `every`
     reading is asked for. While Consul cannot be read there is one `Unavailable`, then a snapshot
@@ -233,8 +269,9 @@ async def watch_status(
     Close it (``contextlib.aclosing``) to end its queries.
     """
     services = (*role_services(paths).values(), paths.leader_service)
-    queries = [key_query(consul, key) for key in (paths.leader, paths.term)]
+    queries: list[Query] = [key_query(consul, key) for key in (paths.leader, paths.term)]
     queries += [service_query(consul, name) for name in services]
+    queries.append(prefix_query(consul, paths.control))
     last: ClusterStatus | None = None
     failing = False
     async with Changes(queries) as changes:
@@ -254,49 +291,3 @@ async def watch_status(
                     yield replace(status, age_ms=round((clock.now() - began) * 1000))
             if await changes.wait(RETRY_S if failing else refresh_s):
                 await changes.settle(SETTLE_S)
-
-
-# --- JSON ----------------------------------------------------------------------------------------
-
-
-def to_dict(status: ClusterStatus | NodeStatus) -> dict[str, Any]:
-    """As JSON has it: fields by name, enums by value, times as ISO 8601.
-
-    A cluster's begins with who leads, whether anybody does, and which names several passing nodes
-    have (name -> addresses); a list's `seen` says whether it can
-    be relied on.
-    """
-    data: dict[str, Any] = {}
-    if isinstance(status, ClusterStatus):
-        data = {
-            "leader_node": status.leader_node,
-            "election_state": status.leader.condition.value,
-            "namesakes": _plain(namesakes(status)),
-        }
-    return data | dict(_fields(status))
-
-
-def to_json(status: ClusterStatus | NodeStatus, *, indent: int | None = 2) -> str:
-    """The same as text: plain ASCII, so that no name in it can reach a terminal's controls."""
-    return json.dumps(to_dict(status), indent=indent, ensure_ascii=True)
-
-
-def _fields(value: Any) -> Iterator[tuple[str, Any]]:
-    for field in fields(value):
-        yield field.name, _plain(getattr(value, field.name))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if is_dataclass(value):
-        return dict(_fields(value))
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coord.consul import CheckStatus
-from coord.members import Member, Role
+from coord.election.reasons import WhyNot
+from coord.election.states import State
+from coord.members import Listing, Member, Role
 from coord.status.model import ClusterStatus, LeaderStatus
+from coord.status.words import ms_of
+
+_PASSED = (State.LEADING, State.SUSPENDED, State.WAITING, State.ACQUIRING)
+"""What nobody is while another holds the leader key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,30 @@ def leading_member(candidates: Iterable[Member], leader: LeaderStatus) -> Member
     # After a quick restart the boot before may still pass for a moment, at the same address.
     said = (item for item in fitting if item.state == "leading")
     return next(said, fitting[0] if fitting else None)
+
+
+def in_the_light_of(leader: LeaderStatus, found: Listing[Member]) -> Listing[Member]:
+    """The candidates, where the leader key says better what they are.
+
+    A candidate tells what it is only once that has lasted some seconds, so it may still tell that
+    it leads, or waits for a vacancy, while another holds the key.
+    """
+    if not leader.locked or not leader.node:
+        return found
+    since = None if leader.since is None else ms_of(leader.since)
+    items = (
+        replace(
+            item,
+            state=State.STANDBY.value,
+            why_not=WhyNot.HELD_BY_OTHER.value,
+            since_ms=since,
+            until_ms=None,
+        )
+        if item.state in _PASSED and item.node != leader.node and not item.gone
+        else item
+        for item in found.items
+    )
+    return Listing(found.seen, tuple(items))
 
 
 def namesakes(status: ClusterStatus) -> Mapping[str, tuple[str, ...]]:

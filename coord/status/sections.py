@@ -10,10 +10,10 @@ from rich.text import Text
 from coord.consul import CheckStatus
 from coord.members import GONE, LeaderInstance, Listing, Member, Seen
 from coord.status.model import ClusterStatus
-from coord.status.node import state_of
+from coord.status.node import since_ms, state_of, until_ms
 from coord.status.rows import Folded, Process, fold
 from coord.status.tables import Column, table
-from coord.status.words import OLD, SEEN, STYLES, foreign, plain
+from coord.status.words import OLD, SEEN, STYLES, duration, foreign, ms_of, plain
 
 _NAME, _STATE, _TYPE = 28, 20, 10
 """Wider cells of these columns are folded."""
@@ -24,9 +24,10 @@ def _title(text: str, old: bool) -> Text:
 
 
 def candidates(
-    listing: Listing[Member], leading: Member | None, width: int, old: bool
+    status: ClusterStatus, leading: Member | None, width: int, old: bool
 ) -> Iterable[RenderableType]:
-    """The candidates, and who of them leads."""
+    """The candidates, who of them leads, and why the others do not."""
+    listing = status.candidates
     yield _title("Candidates", old)
     if not listing.items:
         yield _none(listing.seen)
@@ -39,6 +40,8 @@ def candidates(
         _names(folded.shown, leading),
         Column("State", tuple(foreign(state_of(m, leading)) for m in shown), limit=_STATE),
         Column("Why not leader", why, missed=6, limit=_STATE),
+        Column("Since", tuple(Text(_since(m, leading, status)) for m in shown), missed=2),
+        Column("Left", tuple(Text(_left(m, leading, status)) for m in shown), missed=2),
         _checks(folded.shown),
         Column("Type", tuple(foreign(m.node_type) for m in shown), missed=3, limit=_TYPE),
         Column("Eligible", tuple(Text(eligible[m.eligible]) for m in shown), missed=2),
@@ -101,6 +104,20 @@ def _state_of_all(process: Process) -> str:
 
 def _why_not(item: Member) -> str:
     return item.reason.value if item.reason else item.why_not
+
+
+def _since(item: Member, leading: Member | None, status: ClusterStatus) -> str:
+    """For how long it leads, or does not for the reason it gives, by its clock and ours."""
+    began = status.leader.since
+    since = since_ms(item) if item != leading else None if began is None else ms_of(began)
+    return "-" if since is None else duration((status.now_ms - since) / 1000)
+
+
+def _left(item: Member, leading: Member | None, status: ClusterStatus) -> str:
+    until = None if item == leading else until_ms(item, status.controls)
+    if until is None or until < status.now_ms:
+        return "-"
+    return duration((until - status.now_ms) / 1000)
 
 
 def _earlier_of(folded: Folded) -> Iterable[Text]:

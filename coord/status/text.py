@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coord.members import Member, Role, Seen
+from coord.status.asked import UNSEEN, asked, drained, paused, requested
 from coord.status.model import (
     ClusterStatus,
     Condition,
@@ -15,9 +16,10 @@ from coord.status.model import (
     TermCondition,
 )
 from coord.status.node import NodeStatus
+from coord.status.reasons import STATES
 from coord.status.rows import fold, leading_member, namesakes
 from coord.status.sections import candidates, earlier, instance, leader_service, others
-from coord.status.words import OLD, SEEN, ago, at, duration, foreign, plain, when
+from coord.status.words import OLD, SEEN, ago, at, duration, foreign, left, plain, span, when
 
 __all__ = ["plain", "render_node", "render_notice", "render_status"]
 
@@ -35,11 +37,11 @@ def render_status(status: ClusterStatus, *, width: int = 100, old: bool = False)
     """The whole cluster; `width` is the terminal's, in columns; `old`: read long ago, says so."""
     old = old or status.stale
     leading = leading_member(status.candidates.items, status.leader)
-    parts: list[RenderableType] = [_head(status, old)]
+    parts: list[RenderableType] = [*asked(status), _head(status, old)]
     parts += [_warning(_ODDITIES[oddity]) for oddity in status.leader.oddities]
     for name, addresses in namesakes(status).items():
         parts.append(_namesakes(name, addresses, status.leader_node, leading))
-    parts += ["", *candidates(status.candidates, leading, width, old)]
+    parts += ["", *candidates(status, leading, width, old)]
     parts += ["", *others(status, width, old)]
     parts += ["", *leader_service(status.leader_service, width, old)]
     return Group(*parts)
@@ -56,11 +58,13 @@ def render_node(view: NodeStatus, *, old: bool = False) -> RenderableType:
     grid = _grid()
     grid.add_row("Node", foreign(view.node, "bold").append(OLD if old else ""))
     grid.add_row("Takes part as", Text(", ".join(view.roles) or "-"))
-    grid.add_row("State", foreign(view.state))
+    grid.add_row("State", _state(view))
     grid.add_row("Leads", _leads(view))
-    if not view.leads:
-        grid.add_row("Why not", foreign(view.why_not.value if view.why_not else view.told))
-        grid.add_row("Leader", _held_by(view))
+    if view.leads:
+        _leadership(grid, view)
+    else:
+        _why_not(grid, view)
+    _asked(grid, view)
     folded = fold(view.instances)
     for item in (part for process in folded.shown for part in process.parts):
         grid.add_row("Instance", instance(item, leading))
@@ -69,6 +73,60 @@ def render_node(view: NodeStatus, *, old: bool = False) -> RenderableType:
     if len(view.addresses) < 2:
         return grid
     return Group(grid, _namesakes(view.node, view.addresses, view.held_by or view.node, leading))
+
+
+def _state(view: NodeStatus) -> Text:
+    meaning = next((text for state, text in STATES.items() if state == view.state), "")
+    text = foreign(view.state)
+    return text.append(f": {meaning}", "dim") if meaning else text
+
+
+def _leadership(grid: Table, view: NodeStatus) -> None:
+    """What is to be known of a leader: since when, which term, what it promises, what it does."""
+    leader, main = view.leadership, view.main
+    assert leader is not None
+    grid.add_row("Term", Text("-" if leader.term is None else str(leader.term)))
+    since = Text(when(leader.since))
+    if view.since_ms is not None:
+        since.append(f", {ago((view.now_ms - view.since_ms) / 1000)}")
+    grid.add_row("Since", since)
+    grid.add_row("Successors", Text(", ".join(map(plain, leader.successors)) or "-"))
+    told = dict(main.timing_ms) if main is not None else {}
+    lease = f"{span(told['lease'])}, then work stops" if "lease" in told else "-"
+    if leader.fenced_within_ms is not None:
+        lease += f"; stopped for certain within {span(leader.fenced_within_ms)}"
+    grid.add_row("Lease", Text(lease))
+    work = main.workloads if main is not None else ()
+    grid.add_row("Work", Text(", ".join(map(plain, work)) or "-"))
+
+
+def _why_not(grid: Table, view: NodeStatus) -> None:
+    """Why it does not lead: since when, what it waits for and for how long, what to do."""
+    grid.add_row("Why not", foreign(view.why_not.value if view.why_not else view.told, "bold"))
+    if view.why is not None:
+        grid.add_row("", Text(view.why.meaning))
+        if view.since_ms is not None:
+            age = ago((view.now_ms - view.since_ms) / 1000)
+            grid.add_row("Since", Text(f"{at(view.since_ms)}, {age}"))
+        waits = Text(view.why.waits_for)
+        if view.left_ms is not None:
+            waits.append(f", {left(view.left_ms)}", "bold")
+        grid.add_row("Waits for", waits)
+        grid.add_row("To do", Text(view.why.advice))
+    grid.add_row("Leader", _held_by(view))
+
+
+def _asked(grid: Table, view: NodeStatus) -> None:
+    """What operators ask that concerns this node."""
+    if view.pause is not None:
+        grid.add_row("Asked", paused(view.pause, view.now_ms))
+    if view.drain is not None:
+        grid.add_row("Asked", drained(view.drain, view.now_ms))
+    if view.request is not None:
+        term = view.leadership.term if view.leadership is not None else None
+        grid.add_row("Asked", requested(view.request, term, view.now_ms))
+    if view.controls is not Seen.KNOWN:
+        grid.add_row("Asked", Text(UNSEEN[view.controls], "dim"))
 
 
 def _at_leader(item: Member, view: NodeStatus) -> bool:

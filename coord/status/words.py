@@ -14,9 +14,11 @@ from rich.text import Text
 
 from coord.consul import CheckStatus
 from coord.members import Seen
+from coord.records import PauseRecord
 
 SHOWN = 64
 OLD = " (old)"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STYLES = {
     CheckStatus.PASSING: "green",
     CheckStatus.WARNING: "yellow",
@@ -81,3 +83,47 @@ def when(moment: datetime | None) -> str:
 def at(wall_ms: int) -> str:
     """Wall-clock milliseconds since 1970 as a moment in UTC."""
     return when(datetime.fromtimestamp(wall_ms / 1000, tz=UTC))
+
+
+def exactly(wall_ms: int | None) -> str:
+    """Wall-clock milliseconds since 1970 as a moment in UTC, to the millisecond; a dash for none.
+
+    Beyond what a date can say: the number itself.
+    """
+    if wall_ms is None:
+        return "-"
+    try:
+        moment = datetime.fromtimestamp(wall_ms // 1000, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{wall_ms} ms"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{wall_ms % 1000:03d}"
+
+
+def ms_of(moment: datetime) -> int:
+    """A moment in wall-clock milliseconds since 1970; one without a zone is taken as UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round((aware - _EPOCH).total_seconds() * 1000)
+
+
+def span(milliseconds: int) -> str:
+    """A short time as it was measured: ``14 ms``, ``31.7 s``, ``3 min 20 s``."""
+    if abs(milliseconds) < 1000:
+        return f"{milliseconds} ms"
+    seconds = milliseconds / 1000
+    return f"{seconds:.1f} s" if abs(seconds) < 120 else duration(seconds)
+
+
+def pause_left_ms(pause: PauseRecord, now_ms: int) -> int:
+    """About how long it lasts, in milliseconds; below zero: it was to be over by now.
+
+    Each node counts by its own clock from when it saw it. This goes by the clock of whoever asked
+    for it and that of whoever looks, which may differ.
+    """
+    return ms_of(pause.at) + pause.for_ms - now_ms
+
+
+def left(milliseconds: int) -> str:
+    """About how long something goes on, in words."""
+    if milliseconds < 0:
+        return f"was to end {ago(-milliseconds / 1000)}"
+    return f"about {duration(milliseconds / 1000)} left"

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
 from enum import Enum
 from typing import Any, ParamSpec, Protocol, overload
 
@@ -22,6 +22,7 @@ from coord.clock import Clock
 from coord.telemetry.events import (
     Event,
 )
+from coord.telemetry.secrecy import Secrets
 
 RECENT_EVENTS = 200
 """How many events `Telemetry.recent` keeps."""
@@ -50,13 +51,16 @@ P = ParamSpec("P")
 class Telemetry:
     """Hands each event to every handler, in the order of attaching, at once.
 
+    What an event says in words may come from anywhere, the errors of a user's own work among it:
+    `secrets` are masked in it before anybody sees it.
+
     To be used on the event loop's thread. Handlers must not block: one that has to wait for
     something keeps a bounded queue of its own. `recent` holds the last events that are not
     periodic, oldest first; `handler_failures` counts the calls of handlers that raised, and
     `events_dropped` the events lost to handlers that emit without end.
     """
 
-    def __init__(self, identity: TellsWho, clock: Clock) -> None:
+    def __init__(self, identity: TellsWho, clock: Clock, *, secrets: Secrets | None = None) -> None:
         node_type = identity.node_type
         self._common: Mapping[str, str] = {
             "node": identity.node,
@@ -64,6 +68,7 @@ class Telemetry:
             "election": identity.election,
         }
         self._clock = clock
+        self._secrets = secrets or Secrets()
         self._handlers: tuple[tuple[object, Handler], ...] = ()
         self._waiting: deque[Event] = deque()
         self._emitting = False
@@ -112,7 +117,16 @@ class Telemetry:
         missing: dict[str, Any] = {k: v for k, v in self._common.items() if not getattr(event, k)}
         if not event.at_ms:
             missing["at_ms"] = self._clock.wall_ms()
-        return replace(event, **missing) if missing else event
+        complete = replace(event, **missing) if missing else event
+        masked: dict[str, Any] = dict(self._masked(complete))
+        return replace(complete, **masked) if masked else complete
+
+    def _masked(self, event: Event) -> Iterator[tuple[str, str]]:
+        """The fields that say something else without the secrets, by name."""
+        for each in fields(event):
+            value = getattr(event, each.name)
+            if type(value) is str and (masked := self._secrets.masked(value)) != value:
+                yield each.name, masked
 
     def _hand_out(self) -> None:
         self._emitting = True

@@ -1,8 +1,7 @@
 """The events: what the telemetry says, as frozen dataclasses.
 
 A workload may bring further classes of `Event`. `CATALOGUE` names every class of this module; the
-documentation is generated from it. Use them through `coord.telemetry`, which has all of these
-names too.
+documentation is generated from it. Use them through `coord.telemetry`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -257,8 +257,13 @@ async def read(
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     reply = await consul.kv_list(paths.journal, consistency=consistency)
-    entries = sorted(reply.value, key=lambda entry: _sort_key(paths, entry.key))
-    return tuple(_decoded(paths, entry) for entry in entries[-limit:])
+    return decoded(paths, reply.value)[-limit:]
+
+
+def decoded(paths: Paths, entries: Iterable[KVEntry]) -> tuple[JournalEntry, ...]:
+    """Make sense of the keys of the journal, oldest first; see `read`."""
+    ordered = sorted(entries, key=lambda entry: _sort_key(paths, entry.key))
+    return tuple(decode_entry(paths, entry) for entry in ordered)
 
 
 def _may_be_named(key: str) -> bool:
@@ -274,7 +279,8 @@ def _sort_key(paths: Paths, key: str) -> tuple[int, str]:
     return (int(match["ms"]) if match else -1, key)
 
 
-def _decoded(paths: Paths, entry: KVEntry) -> JournalEntry:
+def decode_entry(paths: Paths, entry: KVEntry) -> JournalEntry:
+    """Make sense of one key below `paths.journal`. Never fails: what is wrong it says."""
     match = _KEY.fullmatch(entry.key.removeprefix(paths.journal))
     key = _clean_text(entry.key)
     at_ms = int(match["ms"]) if match else None

@@ -21,17 +21,12 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from coord.telemetry import Event, to_dict, words
 from coord.telemetry.lasting_fault import FaultNotice, FaultPhase
+from coord.telemetry.secrecy import MASK, Secrets
 
 FORMATS = ("auto", "json", "console")
 """What `configure_logging` knows; auto is console on a terminal, else json."""
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
-
-MASK = "***"
-"""What stands in a secret's place."""
-
-_SHORTEST_SECRET = 4
-"""A known secret shorter than this is masked by its field's name only: it would hit anything."""
 
 _SECRET_KEY = re.compile(r"token|secret|authorization|password|passwd|credential|api_?key", re.I)
 _NOT_SECRET_KEY = re.compile(r"_(file|path|source)$", re.I)
@@ -69,14 +64,15 @@ def configure_logging(
     log_format: str = "auto",
     level: str = "info",
     *,
-    secrets: Iterable[str] = (),
+    secrets: Iterable[str] | Secrets = (),
     stream: TextIO | None = None,
 ) -> None:
     """Set up logging for the whole process; calling it again replaces the set-up.
 
     log_format: auto, json or console.
     level: the lowest level that is shown.
-    secrets: strings that must never be shown, such as the configured tokens.
+    secrets: strings that must never be shown, such as the configured tokens; where they are
+        `Secrets`, more may be added later.
     stream: where to write; stderr unless given.
 
     Raises:
@@ -171,19 +167,15 @@ def _install(handler: logging.Handler, level: str) -> None:
 class Masker:
     """A structlog processor that masks secrets: by field name, by shape and by known value."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: one may be a part of another.
-        known = sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+    def __init__(self, secrets: Iterable[str] | Secrets = ()) -> None:
+        self._secrets = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
 
     def __call__(self, logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
         return {key: self._field(key, value) for key, value in event_dict.items()}
 
     def text(self, text: str) -> str:
         """The text without the secrets."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
-        return _SECRET_TEXT.sub(rf"\g<1>{MASK}", text)
+        return _SECRET_TEXT.sub(rf"\g<1>{MASK}", self._secrets.masked(text))
 
     def _field(self, key: object, value: Any) -> Any:
         named = str(key)

@@ -86,6 +86,10 @@ class Metrics:
         for state in STATES:
             self._state.labels(state)
         self._eligible = self._gauge("eligible", "1 if this node may lead.")
+        self._paused = self._gauge(
+            "paused", "1 while an operator's pause keeps candidates from campaigning."
+        )
+        self._drained = self._gauge("drained", "1 while this node is drained.")
         self._lease_remaining = self._gauge(
             "lease_remaining_seconds", "What is left of the lease; 0 when there is none."
         )
@@ -209,6 +213,14 @@ class Metrics:
     def eligible(self, eligible: bool) -> None:
         """Whether this node may lead."""
         self._eligible.set(int(eligible))
+
+    def paused(self, paused: bool) -> None:
+        """Whether the election is paused, as this node knows and counts it."""
+        self._paused.set(int(paused))
+
+    def drained(self, drained: bool) -> None:
+        """Whether this node is drained."""
+        self._drained.set(int(drained))
 
     def working(self, working: bool) -> None:
         """Whether the coordination work runs on this node."""

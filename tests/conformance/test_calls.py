@@ -272,6 +272,15 @@ async def test_the_catalog_and_the_cluster(consul: ConsulApi, bench: Bench) -> N
     assert "serfHealth" in [c.check_id for c in checks]
 
 
+async def test_whether_a_service_may_be_registered_is_asked_without_registering_it(
+    consul: ConsulApi, name: str
+) -> None:
+    node = (await consul.agent_self()).node_name
+    assert await consul.service_writable(node, name)
+    assert (await consul.health_service(name)).value == ()
+    assert name not in await consul.catalog_services()
+
+
 async def test_what_a_dead_agent_left_can_be_removed(consul: ConsulApi, name: str) -> None:
     # The agent writes back what it knows within its next sync, minutes away for one it forgot.
     await session_with_check(consul, name)

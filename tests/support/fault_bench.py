@@ -16,6 +16,7 @@ from typing import Any
 from acceptance import PULSE, hand_over_once
 from consul_agents import ConsulAgent, client_of, eventually
 from discovery import Discovery, Look
+from rights_bench import Rights, denials
 
 from coord.consul import ConsulClient, ConsulError, TxnOp, TxnResult
 from coord.records import Paths
@@ -157,9 +158,17 @@ async def bench_on(
     env: Mapping[str, str] | None = None,
     token: str | None = None,
     workloads: str = PULSE,
+    rights: Rights | None = None,
 ) -> AsyncIterator[Bench]:
-    """A bench for an election of its own on that agent, which the test leaves alone."""
-    election = f"t-{uuid.uuid4().hex[:10]}"
+    """A bench for an election of its own on that agent, which the test leaves alone.
+
+    rights: for that election on that agent: each node has those of its role, and it is seen to it
+    that they are enough.
+    """
+    election = rights.election if rights else f"t-{uuid.uuid4().hex[:10]}"
+    more = None
+    if rights is not None and rights.on:
+        token, more = rights.token, rights.of_node
     ports: dict[int, str] = {}
     async with contextlib.AsyncExitStack() as stack:
         consul = await stack.enter_async_context(client_of(agent, token=token))
@@ -171,6 +180,8 @@ async def bench_on(
             env=dict(QUICK) | dict(env or {}),
             workloads=workloads,
             election=election,
+            token=token if more else None,
+            more=more,
         )
         paths = fleet.paths
         discovery = Discovery(
@@ -186,6 +197,8 @@ async def bench_on(
         await stack.enter_async_context(fleet)
         stack.callback(_show_logs, fleet)
         yield Bench(consul, paths, fleet, witness, discovery, ports)
+        denied = denials(fleet) if more else []
+    assert not denied, "a right is missing"
 
 
 def _show_logs(fleet: Fleet) -> None:

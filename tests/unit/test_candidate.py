@@ -41,6 +41,8 @@ TTL_S = 15.0
 class Spoken:
     """A Consul in which another node leads, for ever. It does nothing but what is asked here."""
 
+    token_changes = 0
+
     def __init__(self) -> None:
         record = LeaderRecord(state=LeaderState.HELD, term=3, node="core-9")
         self._keys = {

@@ -160,11 +160,39 @@ def test_one_line_for_each_problem() -> None:
     assert all(line.startswith("coord: ") for line in lines)
 
 
-@pytest.mark.parametrize("command", ["node", "status", "config"])
+@pytest.mark.parametrize("command", ["node", "status", "history", "events", "config"])
 def test_each_command_has_help(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == ExitCode.OK
     assert "--config" in result.stdout
+
+
+def test_help_groups_the_commands_by_what_they_are_for() -> None:
+    sections: dict[str, list[str]] = {}
+    for line in run("--help").stdout.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            sections[line[:-1]] = []
+        elif line.startswith("  ") and sections:
+            sections[list(sections)[-1]].append(line.split()[0])
+    order = [name for name in sections if name in ("Run", "Look", "Act")]
+    assert order == sorted(order, key=("Run", "Look", "Act").index)
+    assert sections["Run"] == ["node"]
+    assert {"status", "history", "events", "config"} <= set(sections["Look"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("history", "--limit", "0"),
+        ("history", "--limit", "many"),
+        ("events", "--limit", "-1"),
+        ("events", "surplus"),
+        ("history", "--election", "../x"),
+    ],
+)
+def test_numbers_and_words_that_make_no_sense_are_wrong_usage(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
 
 
 def test_version_and_help_do_not_wait_for_heavy_modules() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -435,6 +436,24 @@ def test_an_encoded_name_of_a_host_is_taken() -> None:
     assert (
         load(consul_addr="xn--bcher-kva.example:1").consul_url == "http://xn--bcher-kva.example:1"
     )
+
+
+def test_a_file_with_a_secret_that_everybody_may_read_is_told_of() -> None:
+    # Not in what pytest gives: that is closed to others.
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        token, toml = Path(directory) / "token", Path(directory) / "node.toml"
+        token.write_text("some-token")
+        toml.write_text(f'[consul]\ntoken_file = "{token}"\n')
+        token.chmod(0o644)
+        assert load(config=toml).exposed_files == (token,)
+        token.chmod(0o640)
+        assert load(config=toml).exposed_files == ()
+        toml.write_text('poller_token = "some-token"\n')
+        toml.chmod(0o644)
+        assert load(config=toml).exposed_files == (toml,)
+        Path(directory).chmod(0o750)
+        assert load(config=toml).exposed_files == ()
 
 
 def test_secrets_have_no_flag() -> None:

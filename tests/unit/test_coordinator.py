@@ -43,6 +43,8 @@ TIMING = Timing()
 class Giving:
     """A Consul whose lock is free, with an agent that notes what it is told."""
 
+    token_changes = 0
+
     def __init__(self) -> None:
         record = LeaderRecord(state=LeaderState.VACANT, term=3, node="core-9", why="handed_over")
         self._keys = {

@@ -32,7 +32,8 @@ from coord.telemetry import (
     words,
 )
 from coord.telemetry.lasting_fault import FaultNotice, FaultPhase
-from coord.telemetry.logs import MASK, Masker, configure_logging, log_event, log_fault
+from coord.telemetry.logs import Masker, configure_logging, log_event, log_fault
+from coord.telemetry.secrecy import MASK
 
 SECRET = "6f1c2d34-aaaa-bbbb-cccc-000011112222"
 NAMES = ("", "httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access")

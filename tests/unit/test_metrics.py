@@ -66,7 +66,10 @@ def test_everything_countable_is_there_at_zero(metrics: Metrics) -> None:
         assert [seen.value(name, **{label: value}) for value in values] == [0.0] * len(values)
     for phase in ("detect", "quarantine", "acquire", "start", "total"):
         assert seen.value("coordinator_leadership_gap_seconds_count", phase=phase) == 0
-    for name in ("is_leader", "working", "term", "eligible", "lease_remaining_seconds"):
+    for name in (
+        *("is_leader", "working", "term", "eligible", "paused", "drained"),
+        "lease_remaining_seconds",
+    ):
         assert seen.value(f"coordinator_{name}") == 0
     assert seen.value("coordinator_suspended_seconds_total") == 0
     assert seen.content_type.startswith("text/plain")
@@ -121,6 +124,17 @@ def test_leading_working_and_term_follow_the_events(metrics: Metrics) -> None:
     assert now() == (0, 0, 5)
     metrics.handle(LeaderChanged(node="core-1", new_leader="core-2", term=None))
     assert now() == (0, 0, 5)
+
+
+@pytest.mark.parametrize("name", ["paused", "drained"])
+def test_what_operators_ask_is_set_and_taken_back(metrics: Metrics, name: str) -> None:
+    set_it = {"paused": metrics.paused, "drained": metrics.drained}[name]
+    others = {"paused", "drained"} - {name}
+    for asked in (True, True, False):
+        set_it(asked)
+        seen = Rendered(metrics)
+        assert seen.value(f"coordinator_{name}") == int(asked)
+        assert [seen.value(f"coordinator_{other}") for other in others] == [0]
 
 
 def test_exactly_one_state_is_set(metrics: Metrics) -> None:

@@ -29,7 +29,7 @@ from coord.status import (
     node_status,
     to_dict,
 )
-from coord.status.rows import fold, leading_member, namesakes
+from coord.status.rows import fold, in_the_light_of, leading_member, namesakes
 from coord.status.tables import Column, fitting
 from coord.status.text import render_node, render_status
 from coord.status.words import ago, duration
@@ -131,6 +131,26 @@ def test_without_an_address_in_the_record_the_name_decides_for_one_alone() -> No
 
 def test_a_leader_whose_candidate_is_not_to_be_seen_still_leads() -> None:
     assert node_status(cluster(), "core-1").leads
+
+
+@pytest.mark.parametrize("told", ["leading", "suspended", "waiting", "acquiring"])
+def test_who_does_not_lead_is_not_shown_as_what_only_a_leader_or_a_vacancy_makes_it(
+    told: str,
+) -> None:
+    """It tells of itself only after some seconds; the key knows at once."""
+    stale = instance("core-2", 8702, state=told, why_not="lock_delay", until_ms="5")
+    cooling = instance("core-3", 8703, state="cooling", why_not="cooling_down")
+    leading = instance("core-1", 8701, state="waiting")
+    found = members(Role.CANDIDATE, Listing(Seen.KNOWN, (leading, stale, cooling)), "x")
+    seen = in_the_light_of(HELD, found)
+    assert [(m.node, m.state, m.why_not) for m in seen.items] == [
+        ("core-1", "waiting", ""),
+        ("core-2", "standby", "held_by_other"),
+        ("core-3", "cooling", "cooling_down"),
+    ]
+    assert seen.items[1].until_ms is None
+    vacant = replace(HELD, condition=Condition.VACANT, locked=False)
+    assert in_the_light_of(vacant, found) == found
 
 
 def test_a_node_can_be_asked_for_by_its_address() -> None:

@@ -178,6 +178,11 @@ class Calls:
     ) -> None:
         await self.aclose()
 
+    @property
+    def token_changes(self) -> int:
+        """A simulated Consul asks for no token."""
+        return 0
+
     async def aclose(self) -> None:
         """Close every connection; calls afterwards fail."""
         self.close()

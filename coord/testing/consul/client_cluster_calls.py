@@ -80,6 +80,14 @@ class ClusterCalls(Calls):
         command = Deregister(node, service_id=service_id)
         await self._write("PUT", "/v1/catalog/deregister", command, deadline_s)
 
+    async def service_writable(
+        self, node: str, service: str, *, deadline_s: float | None = None
+    ) -> bool:
+        """See `ConsulApi`. There are no tokens here: whoever reaches a server may."""
+        checked_key(service)
+        await self._any("/v1/txn", _leader_address, deadline_s)
+        return True
+
     # --- the cluster ---
 
     async def status_leader(self, *, deadline_s: float | None = None) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from acceptance import PULSE, Bench, MakeBench, hand_over_once
 from consul_agents import ConsulAgent, client_of
+from rights_bench import Rights, denials
 
 from demo import REPO
 from demo.fleet import Fleet
@@ -34,34 +35,39 @@ WORK_PATH = os.pathsep.join((str(REPO), str(REPO / "tests" / "support")))
 
 
 @pytest.fixture
-async def make_bench(
-    consul_agent: ConsulAgent, name: str, tmp_path: Path
-) -> AsyncIterator[MakeBench]:
-    """Makes a `Bench`; at most one in each test, as the election is named after the test."""
+async def make_bench(rights: Rights, name: str, tmp_path: Path) -> AsyncIterator[MakeBench]:
+    """Makes a `Bench`; at most one in each test, as the election is named after the test.
+
+    On an agent of the test's own everybody may do everything.
+    """
     made: list[Bench] = []
 
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(
             *,
-            agent: ConsulAgent = consul_agent,
+            agent: ConsulAgent | None = None,
             env: Mapping[str, str] | None = None,
             workloads: str = PULSE,
             led_before: bool = True,
         ) -> Bench:
             witness = await stack.enter_async_context(Witness())
-            consul = await stack.enter_async_context(client_of(agent))
+            asked = rights if agent is None else Rights(agent, name)
+            client = client_of(asked.agent, token=asked.token)
+            consul = await stack.enter_async_context(client)
             fleet = Fleet(
-                agent.http_addr,
+                asked.agent.http_addr,
                 tmp_path / "fleet",
                 witness=witness,
                 env={"PYTHONPATH": WORK_PATH, **(env or {})},
                 workloads=workloads,
                 election=name,
+                token=asked.token,
+                more=asked.of_node if asked.on else None,
             )
             stack.callback(_close, fleet)
             stack.push_async_callback(fleet.stop, grace_s=0.0)
-            bench = Bench(fleet, witness, consul, agent.ports.dns)
+            bench = Bench(fleet, witness, consul, asked.agent.ports.dns)
             made.append(bench)
             if led_before:
                 await hand_over_once(consul, bench.paths)
@@ -69,9 +75,11 @@ async def make_bench(
 
         yield make
         reports = [await bench.report() for bench in made]
+        denied = [line for bench in made for line in denials(bench.fleet)]
     for report in reports:
         assert not report.overlapped, (report.stale, report.doubles)
         assert report.unreadable == 0
+    assert not denied, "a right is missing"
 
 
 def _close(fleet: Fleet) -> None:

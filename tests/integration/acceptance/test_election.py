@@ -6,10 +6,13 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from acceptance import FAST, FORMER, Bench, MakeBench
 from consul_agents import eventually
 
 from demo.fleet import Node
+
+pytestmark = pytest.mark.also_with_acls
 
 DEBUG = {"COORDINATOR_LOG_LEVEL": "debug"}
 

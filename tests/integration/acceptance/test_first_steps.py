@@ -7,6 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from acceptance import MakeBench
 from consul_agents import ConsulAgent, eventually
 
@@ -33,6 +34,7 @@ def test_the_settings_file_is_accepted_whole(tmp_path: Path) -> None:
     assert settings.consul_addr == written["consul"]["addr"]
 
 
+@pytest.mark.also_with_acls(candidate='key_prefix "reports/" { policy = "write" }')
 async def test_the_work_and_the_schedule_of_the_page_run(
     make_bench: MakeBench, consul_agent: ConsulAgent, tmp_path: Path
 ) -> None:

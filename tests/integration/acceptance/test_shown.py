@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+import pytest
 from acceptance import FAST, PULSE, Bench, MakeBench
 from acceptance_work import CLOSING_S
 from consul_agents import ConsulAgent, eventually
@@ -55,6 +56,7 @@ async def noticed(looks: list[set[str]], node: Node) -> None:
     await eventually(lambda: asyncio.sleep(0, looks[-1:]), until=lambda last: last == [{node.name}])
 
 
+@pytest.mark.also_with_acls
 async def test_the_passing_coordinator_and_its_dns_name_are_the_working_leader_and_only_it(
     make_bench: MakeBench,
 ) -> None:
@@ -119,6 +121,7 @@ async def answers(node: Node) -> tuple[int, ...]:
     return tuple([(await node.get(path)).status_code for path in PROBES])
 
 
+@pytest.mark.also_with_acls
 async def test_the_health_endpoints_answer_by_state(make_bench: MakeBench) -> None:
     env = {CLOSING_S: "2"}
     bench = await make_bench(
@@ -179,6 +182,7 @@ async def test_a_leader_that_cannot_confirm_its_lease_answers_as_suspended(
     await bench.event(node, "suspended", term=term, reason="consul_unreachable")
 
 
+@pytest.mark.also_with_acls
 async def test_metrics_tell_who_leads_and_what_it_took(bench: Bench) -> None:
     await bench.fleet.start("core-1", "core-2")
     leader, term = await bench.working_leader()
@@ -213,6 +217,7 @@ def _sample_name(name: str, labels: dict[str, str]) -> str:
 # -- logs and old settings ------------------------------------------------------------------------
 
 
+@pytest.mark.also_with_acls
 async def test_logs_name_the_leader_on_each_change_on_every_node(bench: Bench) -> None:
     nodes = await bench.fleet.start("core-1", "core-2", "poller-1")
     first, term = await bench.working_leader()

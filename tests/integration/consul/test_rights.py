@@ -57,6 +57,7 @@ async def test_without_rights(locked_down: ConsulAgent, name: str) -> None:
             await consul.service_register(ServiceRegistration(name, name))
         with pytest.raises(ConsulNotPermitted):
             await consul.check_pass(name)
+        assert not await consul.service_writable("nobody", name)
         with pytest.raises(ConsulNotPermitted):
             await consul.agent_self()
 

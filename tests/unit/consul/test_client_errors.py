@@ -80,6 +80,7 @@ WRITES: dict[str, Call] = {
     "session_create": lambda c: c.session_create(name="a", checks=["b"], lock_delay_s=1),
     "session_destroy": lambda c: c.session_destroy("a"),
     "session_renew": lambda c: c.session_renew("a"),
+    "service_writable": lambda c: c.service_writable("a", "a"),
 }
 # Their answers have no content to be read.
 SILENT_WRITES: dict[str, Call] = {
@@ -499,6 +500,19 @@ async def test_a_token_file_is_followed(tmp_path: Path) -> None:
     path.unlink()
     await consul.kv_get("a")
     assert [r.headers["X-Consul-Token"] for r in sent] == ["first", "the second", "the second"]
+
+
+async def test_another_token_is_counted_and_the_same_one_written_anew_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "token"
+    consul = client(404, address=ConsulAddress(token_file=path))
+    counts = []
+    for text in ("first", "first ", "second", "second\n", "first"):
+        path.write_text(text)
+        await consul.kv_get("a")
+        counts.append(consul.token_changes)
+    assert counts == [0, 0, 1, 1, 2]
 
 
 async def test_an_empty_token_file_is_an_error(tmp_path: Path) -> None:

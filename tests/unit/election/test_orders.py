@@ -9,6 +9,7 @@ from election_bench import ME, OTHER, Bench, handed_over, held, vacant
 
 from coord.election import commands as cmd
 from coord.election import events as ev
+from coord.election.campaign import COOL_LEAST_S
 from coord.election.lookout import HEIR_TURN_S
 from coord.election.orders import MAX_PAUSE_S
 from coord.election.reasons import Cause, LostReason, StepDownReason, WhyNot
@@ -258,6 +259,21 @@ def test_the_others_leave_a_transferred_vacancy_to_the_heir_for_a_while() -> Non
     heir = Bench().standby()
     heir.tell(ev.Watched(replace(left, successors=(ME, OTHER))))
     assert heir.state is State.ACQUIRING
+
+
+def test_the_heir_of_a_transfer_does_not_stay_back_for_having_led_before() -> None:
+    """An operator wants it, and the last leader stays back itself: nobody would lead meanwhile."""
+    bench = Bench().cooling()
+    bench.tell(ev.OthersSeen((OTHER,)))
+    later = {"record_term": bench.term + 2, "term": bench.term + 2, "term_index": 400}
+    bench.observe(held(400, **later))
+    bench.wait(COOL_LEAST_S)
+    left = replace(handed_over(500, **later), record_why="transferred", successors=(ME, OTHER))
+    assert bench.state is State.COOLING
+    bench.tell(ev.Watched(replace(left, successors=(OTHER, ME))))
+    assert bench.state is State.COOLING
+    bench.tell(ev.Watched(replace(left, leader_index=501)))
+    assert bench.state is State.ACQUIRING
 
 
 # -- before they are known -----------------------------------------------------------------

@@ -132,6 +132,15 @@ def test_a_held_key_whose_record_names_nobody_is_told_of_once() -> None:
     assert bench.one(cmd.LeaderSeen).leader == OTHER
 
 
+def test_a_record_of_the_term_before_names_nobody() -> None:
+    """An operator put it back just when another had won (found by the simulation)."""
+    bench = seen_at_start(held(50, record_term=4, term=5))
+    seen = bench.one(cmd.LeaderSeen)
+    assert (seen.leader, seen.term) == ("", None)
+    bench.look(held(51, record_term=5, term=5))
+    assert bench.one(cmd.LeaderSeen).leader == OTHER
+
+
 def test_any_change_of_the_vacancy_starts_the_wait_anew() -> None:
     bench = Bench().waiting(vacant(60))
     bench.observe(vacant(60), bench.now)
@@ -355,7 +364,7 @@ def test_a_vacancy_of_which_the_watch_shows_too_little_is_looked_at_at_once() ->
 def test_why_there_is_no_leader_is_told(view: ev.KeyView, cause: Cause) -> None:
     bench = Bench().standby()
     bench.look(view)
-    assert bench.one(cmd.LeaderGone) == cmd.LeaderGone(OTHER, cause)
+    assert bench.one(cmd.LeaderGone) == cmd.LeaderGone(OTHER, cause, TERM)
     assert bench.get(cmd.ElectionBegun)
     bench.look(held(99, session="third", record_node="third"))
     seen = bench.one(cmd.LeaderSeen)

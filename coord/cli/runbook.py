@@ -1,0 +1,38 @@
+"""`coord runbook`."""
+
+from __future__ import annotations
+
+import click
+from rich.markdown import Markdown
+
+from coord.cli.errors import EPILOG
+from coord.cli.screen import console_here, lines_of
+from coord.runbooks import RunbookError, find, read_runbook, runbook_names
+
+
+@click.command(name="runbook", epilog=EPILOG)
+@click.argument("name", metavar="[NAME[#SECTION]]", required=False)
+@click.option("--raw", is_flag=True, help="Print the Markdown as it stands.")
+def command(name: str | None, raw: bool) -> None:
+    """Show a runbook, one section of it, or which there are.
+
+    Nothing is asked of Consul: this works when everything else is down. The runbooks are part of
+    the installation.
+    """
+    if name is None:
+        for book in map(read_runbook, runbook_names()):
+            click.echo(f"{book.name}: {book.title}")
+            for each in book.sections:
+                click.echo(f"  {book.name}#{each.anchor}")
+        return
+    try:
+        book, section = find(name)
+    except RunbookError as error:
+        raise click.UsageError(str(error)) from None
+    text = section.text if section else book.text
+    if raw:
+        click.echo(text, nl=False)
+    else:
+        console = console_here()
+        for line in lines_of(console, Markdown(text)):
+            console.print(line)

@@ -1,0 +1,24 @@
+"""Who led when, how it ended and who asked; what operators did; the events of the journal."""
+
+from coord.history.assemble import tenures
+from coord.history.model import (
+    Asked,
+    Gap,
+    History,
+    Note,
+    Tenure,
+    Until,
+)
+from coord.history.read import read_audit, read_history
+
+__all__ = [
+    "Asked",
+    "Gap",
+    "History",
+    "Note",
+    "Tenure",
+    "Until",
+    "read_audit",
+    "read_history",
+    "tenures",
+]

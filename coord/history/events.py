@@ -1,0 +1,106 @@
+"""Entries of the journal as people, and programs, read them: one line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from rich.text import Text
+
+from coord.status.words import exactly, foreign, plain
+from coord.telemetry import CATALOGUE, Event
+from coord.telemetry.journal import JournalEntry
+from coord.telemetry.words import of_event
+
+LONG = 400
+"""How much of what an entry says is shown, in characters."""
+
+_NODE, _KIND = 16, 20
+_COMMON = ("node_type", "election")
+KINDS = tuple(sorted(kind.NAME for kind in CATALOGUE if kind.JOURNALED))
+"""What the journal keeps, by short name."""
+
+
+def kind_of(entry: JournalEntry) -> str:
+    """The short name of its event; "" if it cannot be read."""
+    return entry.event.rpartition(".")[2]
+
+
+def is_wanted(entry: JournalEntry, kinds: Collection[str], nodes: Collection[str]) -> bool:
+    """Whether it is of one of the kinds (by short or full name) and was told by one of the nodes;
+    none named: any will do."""
+    of_kind = not kinds or kind_of(entry) in kinds or entry.event in kinds
+    return of_kind and (not nodes or entry.node in nodes)
+
+
+def line(entry: JournalEntry) -> Text:
+    """When, who, what, in a line of text."""
+    kind = kind_of(entry) or "unreadable"
+    text = Text.assemble(
+        (exactly(entry.at_ms), "dim"),
+        "  ",
+        _padded(foreign(entry.node), _NODE),
+        "  ",
+        _padded(foreign(kind, "bold" if entry.event else "yellow"), _KIND),
+        "  ",
+    )
+    said = f"cannot be read: {entry.problem}" if entry.problem else sentence(entry)
+    text.append(plain(said, LONG))
+    lost = entry.details.get("lost_before")
+    if lost:
+        text.append(f"  ({plain(str(lost))} entries before it were never written)", "yellow")
+    text.overflow, text.no_wrap = "ignore", True
+    return text
+
+
+def _padded(text: Text, width: int) -> Text:
+    text.pad_right(max(0, width - text.cell_len))
+    return text
+
+
+def sentence(entry: JournalEntry) -> str:
+    """What it says, as the log would: in a sentence if this version knows the event, else by the
+    names of its details."""
+    event = event_of(entry)
+    if event is not None:
+        return of_event(event)
+    said = {} if entry.term is None else {"term": entry.term}
+    said |= {k: v for k, v in entry.details.items() if k not in (*_COMMON, "lost_before")}
+    return " ".join(f"{name}={value}" for name, value in said.items())
+
+
+def event_of(entry: JournalEntry) -> Event | None:
+    """The event that it tells of; None if this version does not know it, or not what it says."""
+    adapter = _adapters().get(entry.event)
+    if adapter is None:
+        return None
+    told = {**entry.details, "node": entry.node, "term": entry.term, "at_ms": entry.at_ms or 0}
+    try:
+        made = adapter.validate_python(told)
+    except ValidationError:
+        return None
+    return made if isinstance(made, Event) else None
+
+
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    return {kind.EVENT: TypeAdapter(kind) for kind in CATALOGUE}
+
+
+def as_json(entry: JournalEntry) -> str:
+    """The same as one line of JSON, in plain ASCII."""
+    told = {
+        "at_ms": entry.at_ms,
+        "at": None if entry.at_ms is None else exactly(entry.at_ms).replace(" ", "T") + "Z",
+        "node": entry.node,
+        "kind": kind_of(entry),
+        "event": entry.event,
+        "term": entry.term,
+        "details": dict(entry.details),
+        "problem": entry.problem,
+        "key": entry.key,
+    }
+    return json.dumps(told, ensure_ascii=True)

@@ -1,0 +1,549 @@
+"""Each finding, caused on a real Consul."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+
+import pytest
+from consul_agents import ConsulAgent, Mode, client_of, eventually
+from doctor_bench import TERM, Rewriting, Ward, ago, codes
+from hand_made import record
+
+from coord.clock import SystemClock
+from coord.consul import ConsulAddress, ConsulClient, Session, TxnOp
+from coord.doctor import Code, Here, Severity, Subject, gather
+from coord.doctor.examine import MOST_S, takeover_s
+from coord.election.timing import Timing
+from coord.records import LeaderState, Paths
+from coord.telemetry import LeaderChanged
+from coord.telemetry.journal import KEPT_ENTRIES
+
+
+@pytest.fixture
+async def ward(consul: ConsulClient, name: str) -> Ward:
+    return Ward(consul, Paths(name))
+
+
+@pytest.fixture
+async def sound(ward: Ward) -> Ward:
+    await ward.sound()
+    return ward
+
+
+async def test_nothing_is_wrong(sound: Ward) -> None:
+    report = await sound.examine(read_only=False)
+    assert codes(report) == set()
+    assert set(report.fine) == set(Subject)
+    assert report.skipped == ()
+
+
+async def test_an_election_that_never_was_has_no_candidates(ward: Ward) -> None:
+    assert await ward.found() == {Code.NO_CANDIDATES}
+
+
+# --- Consul ---
+
+
+async def test_consul_unreachable(make_agent: Callable[..., ConsulAgent], name: str) -> None:
+    agent = make_agent(start=False)
+    async with client_of(agent) as consul:
+        report = await Ward(consul, Paths(name)).examine()
+    assert codes(report) == {Code.CONSUL_UNREACHABLE}
+    assert report.fine == ()
+
+
+async def test_consul_without_a_leader(make_agent: Callable[..., ConsulAgent], name: str) -> None:
+    """One of two servers is gone: the other answers, and nothing it shows is judged."""
+    asked = {"mode": Mode.SERVER, "bootstrap_expect": 2, "start": False}
+    one = make_agent(**asked)
+    two = make_agent(retry_join=(one.serf_addr,), **asked)
+    for agent in (one, two):
+        agent.start()
+    for agent in (one, two):
+        await asyncio.to_thread(agent.wait_ready)
+    await asyncio.to_thread(two.stop, signal.SIGKILL)
+    async with client_of(one, request_timeout_s=3.0) as consul:
+        ward = Ward(consul, Paths(name))
+
+        async def found() -> set[Code]:
+            return await ward.found()
+
+        assert await eventually(found, until=lambda seen: Code.CONSUL_NO_LEADER in seen) == {
+            Code.CONSUL_NO_LEADER
+        }
+
+
+async def test_consul_of_a_version_that_was_not_tried(
+    consul_agent: ConsulAgent, sound: Ward
+) -> None:
+    for new, severity in ((b"1.22.1", Severity.INFO), (b"1.6.2", Severity.CRITICAL)):
+        transport = Rewriting("/v1/agent/self", b'"1.8.7"', b'"' + new + b'"')
+        address = ConsulAddress(consul_agent.http_url)
+        async with ConsulClient(address, request_timeout_s=10.0, http=transport) as consul:
+            report = await Ward(consul, sound.paths).examine()
+        assert codes(report) == {Code.CONSUL_VERSION}
+        assert report.severity is severity
+
+
+async def test_consul_slow(sound: Ward) -> None:
+    """No read is as fast as such a lease would need."""
+    hasty = Timing(lease=0.002, confirm_interval=0.001)
+    assert await sound.found(timing=hasty) == {Code.CONSUL_SLOW}
+
+
+async def test_consul_elects_slowly(make_agent: Callable[..., ConsulAgent], name: str) -> None:
+    agent = await asyncio.to_thread(make_agent, mode=Mode.SERVER, raft_multiplier=5)
+    async with client_of(agent) as consul:
+        ward = Ward(consul, Paths(name))
+        await ward.sound()
+        assert await ward.found() == {Code.CONSUL_ELECTS_SLOWLY}
+
+
+async def test_a_candidate_beside_a_server(sound: Ward) -> None:
+    report = await sound.examine()
+    assert report.has(Code.AGENT_IS_SERVER)
+    assert Subject.CONSUL in report.fine
+
+
+# --- timing ---
+
+
+async def test_timing_that_differs(sound: Ward) -> None:
+    await sound.candidate("core-3", timing=Timing(check_ttl=3.0))
+    assert await sound.found() == {Code.TIMING_DIFFERS}
+
+
+async def test_timing_here_counts_where_it_was_set(sound: Ward) -> None:
+    other = Timing(takeover_delay=2.0)
+    assert await sound.found(timing=other) == set()
+    assert await sound.found(timing=other, takes_part=True) == {Code.TIMING_DIFFERS}
+
+
+async def test_timing_unsafe_in_itself(sound: Ward) -> None:
+    """No such node starts; another program may say that it is one."""
+    await sound.candidate("core-3", lease_ms="9000")
+    report = await sound.examine()
+    assert Code.TIMING_UNSAFE in codes(report)
+    assert report.severity is Severity.CRITICAL
+
+
+async def test_timing_unsafe_between_two_nodes(sound: Ward) -> None:
+    """core-3 stops late and relies on its long takeover_delay, which the others do not have."""
+    late = Timing(lease=4.0, fence_grace=1.0, lock_delay=2.0, takeover_delay=4.0)
+    await sound.candidate("core-3", timing=late)
+    report = await sound.examine()
+    (unsafe,) = [f for f in report.findings if f.code is Code.TIMING_UNSAFE]
+    assert unsafe.severity is Severity.WARNING
+    assert {"core-1", "core-2"} < set(unsafe.about)
+
+
+async def test_timing_unsafe_and_the_leader_does_not_tell(ward: Ward) -> None:
+    late = Timing(lease=4.0, fence_grace=1.0, lock_delay=2.0, takeover_delay=4.0)
+    await ward.candidate("core-1", timing=late, state="leading", why_not="")
+    await ward.candidate("core-2")
+    await ward.leads("core-1", fenced_within_ms=None)
+    await ward.consul.kv_put(ward.paths.term, str(TERM).encode())
+    report = await ward.examine()
+    unsafe = [f for f in report.findings if f.code is Code.TIMING_UNSAFE]
+    assert [f.severity for f in unsafe] == [Severity.CRITICAL]
+
+
+# --- the keys ---
+
+
+async def test_leader_key_deleted(sound: Ward) -> None:
+    await sound.consul.kv_delete(sound.paths.leader)
+    found = await sound.found()
+    assert {Code.LEADER_KEY_MISSING, Code.NOBODY_LEADS} <= found
+
+
+async def test_leader_record_unreadable(sound: Ward) -> None:
+    await sound.consul.kv_put(sound.paths.leader, b"\xff\x00 no record")
+    found = await sound.found()
+    assert Code.LEADER_RECORD_UNREADABLE in found
+    assert Code.LEADER_KEY_EDITED not in found
+
+
+async def test_leader_key_edited(sound: Ward) -> None:
+    entry = (await sound.consul.kv_get(sound.paths.leader)).value
+    assert entry is not None
+    await sound.consul.kv_put(sound.paths.leader, entry.value)
+    assert await sound.found() == {Code.LEADER_KEY_EDITED}
+
+
+async def test_leader_key_says_vacant_though_it_is_held(sound: Ward) -> None:
+    """By a transaction of its own session, so that it is not a plain edit."""
+    value = record(LeaderState.VACANT, "core-1", TERM, fenced_within_ms=2500)
+    done = await sound.consul.txn(
+        [TxnOp.kv_lock(sound.paths.leader, value, sound.sessions["core-1"])]
+    )
+    assert done.ok
+    assert await sound.found() == {Code.LEADER_KEY_EDITED}
+
+
+async def test_term_key_missing(sound: Ward) -> None:
+    await sound.consul.kv_delete(sound.paths.term)
+    assert await sound.found() == {Code.TERM_KEY_MISSING}
+
+
+async def test_term_key_unreadable(sound: Ward) -> None:
+    await sound.consul.kv_put(sound.paths.term, b"seven", flags=2500)
+    assert await sound.found() == {Code.TERM_KEY_UNREADABLE}
+
+
+async def test_term_below_the_record(sound: Ward) -> None:
+    await sound.consul.kv_put(sound.paths.term, b"6", flags=2500)
+    assert await sound.found() == {Code.TERM_WENT_BACK}
+
+
+async def test_term_below_the_journal(sound: Ward) -> None:
+    event = "serviceradar.coordinator.became_leader"
+    await sound.journal(1, "core-2", at=ago(60), event=event, term=TERM + 1)
+    assert await sound.found() == {Code.TERM_WENT_BACK}
+
+
+async def test_term_below_the_audit(sound: Ward) -> None:
+    key = f"{sound.paths.audit}0000000000001-0123456789abcdef"
+    await sound.control(key, operation="step_down", outcome="done", new_term=TERM + 1)
+    assert await sound.found() == {Code.TERM_WENT_BACK}
+
+
+async def test_term_beyond_the_record(sound: Ward) -> None:
+    await sound.consul.kv_put(sound.paths.term, b"8", flags=2500)
+    assert await sound.found() == {Code.TERM_MISMATCH}
+
+
+# --- who leads ---
+
+
+async def test_nobody_leads_and_the_candidates_say_why(ward: Ward) -> None:
+    await ward.candidate("core-1", state="waiting", why_not="lock_delay")
+    await ward.candidate("core-2", state="standby", why_not="paused")
+    await ward.consul.kv_put(ward.paths.leader, record(LeaderState.VACANT, "", 0), cas=0)
+    report = await ward.examine()
+    assert codes(report) == {Code.NOBODY_LEADS}
+    (finding,) = [f for f in report.findings if f.code is Code.NOBODY_LEADS]
+    assert all(word in finding.said for word in ("core-1", "lock_delay", "core-2", "paused"))
+    assert Subject.LEADER not in report.fine
+
+
+async def test_two_leaders(sound: Ward) -> None:
+    await sound.discovered("core-2", TERM - 1)
+    assert await sound.found() == {Code.TWO_LEADERS}
+
+
+class _Coming(ConsulClient):
+    """Has something happen as soon as the first look is over, of which sessions are the last."""
+
+    happen: Callable[[], Awaitable[object]]
+
+    async def session_list(self, *, deadline_s: float | None = None) -> tuple[Session, ...]:
+        found = await super().session_list(deadline_s=deadline_s)
+        await self.happen()
+        return found
+
+
+async def test_the_second_look_waits_for_the_slowest(sound: Ward) -> None:
+    here = Here(node="here", timing=Timing())
+    asked = (sound.consul, sound.paths, here)
+    assert takeover_s(await gather(*asked, clock=SystemClock())) == 3.0
+    await sound.candidate("core-3", timing=Timing(lock_delay=9.0, takeover_delay=2.0))
+    assert takeover_s(await gather(*asked, clock=SystemClock())) == 11.0
+    await sound.candidate("core-4", fenced_within_ms="3600000")
+    assert takeover_s(await gather(*asked, clock=SystemClock())) == MOST_S
+
+
+async def test_what_lasts_but_a_moment_is_not_told(consul_agent: ConsulAgent, sound: Ward) -> None:
+    """As at a change of leader, where discovery may name both."""
+    other = await sound.discovered("core-2", TERM - 1)
+    async with _Coming(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
+        consul.happen = lambda: sound.consul.service_deregister(other)
+        assert await Ward(consul, sound.paths).found(again_s=3.0) == set()
+
+
+async def test_what_only_the_second_look_sees_is_not_told(
+    consul_agent: ConsulAgent, sound: Ward
+) -> None:
+    """It may last but a moment as well. What both saw is told."""
+    await sound.new_session("core-9", ["serfHealth"])
+    async with _Coming(ConsulAddress(consul_agent.http_url), request_timeout_s=10.0) as consul:
+        consul.happen = lambda: sound.discovered("core-2", TERM - 1)
+        found = await Ward(consul, sound.paths).found(again_s=0.0)
+    assert found == {Code.ORPHANED_SESSION}
+    assert await sound.found() == {Code.ORPHANED_SESSION, Code.TWO_LEADERS}
+
+
+async def test_discovery_names_another(ward: Ward) -> None:
+    await ward.sound()
+    await ward.consul.service_deregister(f"{ward.paths.leader_service}-core-1-b0-{TERM}")
+    await ward.discovered("core-2")
+    assert await ward.found() == {Code.LEADER_SERVICE_MISMATCH}
+
+
+async def test_discovery_names_none(sound: Ward) -> None:
+    await sound.consul.service_deregister(f"{sound.paths.leader_service}-core-1-b0-{TERM}")
+    assert await sound.found() == {Code.LEADER_SERVICE_MISSING}
+
+
+async def test_the_leader_is_no_candidate(sound: Ward) -> None:
+    value = record(LeaderState.HELD, "core-9", TERM, fenced_within_ms=2500)
+    done = await sound.consul.txn(
+        [TxnOp.kv_lock(sound.paths.leader, value, sound.sessions["core-1"])]
+    )
+    assert done.ok
+    found = await sound.found()
+    assert {Code.LEADER_NOT_REGISTERED, Code.LEADER_SERVICE_MISMATCH} == found
+
+
+async def test_leader_flaps(sound: Ward) -> None:
+    for number in range(3):
+        for cause in ("session_invalidated", "handed_over"):
+            at = ago(30 - number)
+            more = {"cause": cause, "new_leader": "core-1", "term": number + 1}
+            event = LeaderChanged.EVENT
+            await sound.journal(number, f"core-{cause[0]}", at=at, event=event, **more)
+        told = Code.LEADER_FLAPS in await sound.found()
+        assert told is (number == 2)
+
+
+# --- sessions ---
+
+
+async def _leads_with(ward: Ward, checks: list[str], **asked: object) -> None:
+    """core-1 leads by a session that the test makes."""
+    await ward.candidate("core-1", state="leading", why_not="")
+    await ward.candidate("core-2")
+    session = await ward.new_session("core-1", checks, **asked)  # type: ignore[arg-type]
+    await ward.leads("core-1", session=session)
+
+
+def _check(ward: Ward, node: str = "core-1") -> str:
+    return f"{ward.paths.candidate_service}-{node}-b0-alive"
+
+
+async def test_session_without_serf_health(ward: Ward) -> None:
+    await ward.candidate("core-1", session=False)
+    await _leads_with(ward, [_check(ward)])
+    assert await ward.found() == {Code.SESSION_WITHOUT_SERF_HEALTH}
+
+
+async def test_session_without_the_check(ward: Ward) -> None:
+    await _leads_with(ward, ["serfHealth"])
+    assert await ward.found() == {Code.SESSION_WITHOUT_CHECK}
+
+
+async def test_session_with_anothers_check(ward: Ward) -> None:
+    await ward.candidate("core-2")
+    await _leads_with(ward, ["serfHealth", _check(ward, "core-2")])
+    assert await ward.found() == {Code.SESSION_WITHOUT_CHECK}
+
+
+@pytest.mark.parametrize("wrong", [{"lock_delay_s": 1.0}, {"behavior": "delete"}])
+async def test_session_with_wrong_settings(ward: Ward, wrong: dict[str, object]) -> None:
+    await ward.candidate("core-1", session=False)
+    await _leads_with(ward, ["serfHealth", _check(ward)], **wrong)
+    report = await ward.examine()
+    settings = [f for f in report.findings if f.code is Code.SESSION_SETTINGS_WRONG]
+    assert [f.severity for f in settings] == [Severity.CRITICAL]
+
+
+async def test_session_without_a_ttl(ward: Ward) -> None:
+    await ward.candidate("core-1", session=False)
+    await _leads_with(ward, ["serfHealth", _check(ward)], ttl_s=None)
+    report = await ward.examine()
+    assert codes(report) == {Code.SESSION_SETTINGS_WRONG}
+    assert report.severity is Severity.WARNING
+
+
+async def test_orphaned_session(sound: Ward) -> None:
+    orphan = await sound.new_session("core-9", ["serfHealth"])
+    report = await sound.examine()
+    assert codes(report) == {Code.ORPHANED_SESSION}
+    (finding,) = [f for f in report.findings if f.code is Code.ORPHANED_SESSION]
+    assert finding.about == (orphan,)
+    assert [fix.target for fix in finding.fixes] == [orphan]
+
+
+async def test_others_sessions_are_not_ours(sound: Ward) -> None:
+    """One of another election, whose name begins with ours; one of some other program."""
+    other = Ward(sound.consul, Paths(f"{sound.paths.election}-2"))
+    await other.new_session("core-9", ["serfHealth"])
+    create = sound.consul.session_create
+    await create(name=f"{sound.paths.election}", checks=["serfHealth"], lock_delay_s=1.0)
+    assert await sound.found() == set()
+
+
+# --- candidates and what is left of them ---
+
+
+async def test_the_only_candidate(ward: Ward) -> None:
+    await ward.candidate("core-1", state="leading", why_not="")
+    await ward.leads("core-1")
+    assert await ward.found() == {Code.SINGLE_CANDIDATE}
+
+
+async def test_no_candidates_although_the_key_is_held(ward: Ward) -> None:
+    session = await ward.new_session("core-1", ["serfHealth"])
+    await ward.leads("core-1", session=session)
+    found = await ward.found()
+    assert {Code.NO_CANDIDATES, Code.LEADER_NOT_REGISTERED} <= found
+
+
+async def test_a_candidate_whose_check_fails(sound: Ward) -> None:
+    id_ = await sound.candidate("core-3")
+    await sound.fails(sound.paths.candidate_service, id_)
+    assert await sound.found() == {Code.CANDIDATE_CRITICAL}
+
+
+async def test_a_candidate_without_a_session(sound: Ward) -> None:
+    await sound.candidate("core-3", session=False, why_not="no_session")
+    assert await sound.found() == {Code.CANDIDATE_WITHOUT_SESSION}
+
+
+async def test_a_candidate_that_joins_has_none_yet(sound: Ward) -> None:
+    await sound.candidate("core-3", session=False, state="joining", why_not="")
+    assert await sound.found() == set()
+
+
+async def test_two_nodes_of_one_name(sound: Ward) -> None:
+    await sound.candidate("core-2", boot="b1")
+    assert await sound.found() == {Code.DUPLICATE_NODE_NAME}
+
+
+async def test_an_earlier_process_is_still_registered(sound: Ward) -> None:
+    id_ = await sound.candidate("core-2", boot="b9", session=False)
+    await sound.fails(sound.paths.candidate_service, id_)
+    report = await sound.examine()
+    assert codes(report) == {Code.STALE_SERVICE}
+    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICE]
+    assert [fix.target for fix in finding.fixes] == [id_]
+
+
+async def test_a_former_leader_is_still_registered(sound: Ward) -> None:
+    id_ = await sound.discovered("core-2", TERM - 1)
+    await sound.fails(sound.paths.leader_service, id_, "working")
+    assert await sound.found() == {Code.STALE_SERVICE}
+
+
+async def test_an_earlier_process_is_kept_while_it_alone_tells_how_long_to_wait(
+    ward: Ward,
+) -> None:
+    await ward.candidate("core-1")
+    id_ = await ward.candidate("core-1", boot="b9", session=False, fenced_within_ms="9000")
+    await ward.fails(ward.paths.candidate_service, id_)
+    report = await ward.examine()
+    (finding,) = [f for f in report.findings if f.code is Code.STALE_SERVICE]
+    assert finding.fixes == ()
+
+
+# --- what operators ask ---
+
+
+async def test_paused(sound: Ward) -> None:
+    await sound.control(sound.paths.pause, for_ms=7_200_000)
+    report = await sound.examine()
+    assert (codes(report), report.severity) == ({Code.PAUSED}, Severity.INFO)
+    await sound.control(sound.paths.pause, for_ms=7_200_000, at=ago(4000).isoformat())
+    report = await sound.examine()
+    assert (codes(report), report.severity) == ({Code.PAUSED}, Severity.WARNING)
+
+
+async def test_pause_expired(sound: Ward) -> None:
+    await sound.control(sound.paths.pause, for_ms=60_000, at=ago(300).isoformat())
+    assert await sound.found() == {Code.PAUSE_EXPIRED}
+
+
+async def test_all_drained(sound: Ward) -> None:
+    await sound.control(sound.paths.drain("core-2"))
+    assert await sound.found() == set()
+    await sound.control(sound.paths.drain("core-1"))
+    assert await sound.found() == {Code.ALL_DRAINED}
+
+
+async def test_the_leader_is_drained(sound: Ward) -> None:
+    await sound.control(sound.paths.drain("core-1"))
+    assert await sound.found() == {Code.DRAINED_LEADER}
+
+
+async def test_request_unanswered(sound: Ward) -> None:
+    await sound.control(sound.paths.request, kind="step_down", expected_term=TERM)
+    assert await sound.found() == {Code.REQUEST_UNANSWERED}
+
+
+async def test_a_leader_whose_work_takes_long_to_stop_obeys(ward: Ward) -> None:
+    await ward.candidate("core-1", state="stepping_down", why_not="")
+    await ward.candidate("core-2")
+    await ward.leads("core-1")
+    await ward.control(ward.paths.request, kind="step_down", expected_term=TERM)
+    await ward.control(ward.paths.drain("core-1"))
+    assert await ward.found() == set()
+
+
+async def test_request_left_over(sound: Ward) -> None:
+    await sound.control(sound.paths.request, kind="step_down", expected_term=TERM - 1)
+    assert await sound.found() == {Code.REQUEST_LEFT_OVER}
+
+
+@pytest.mark.parametrize("what", ["pause", "request", "drain/core-1"])
+async def test_control_unreadable(sound: Ward, what: str) -> None:
+    await sound.consul.kv_put(sound.paths.control + what, b"{}")
+    assert await sound.found() == {Code.CONTROL_UNREADABLE}
+
+
+async def test_audit_unfinished(sound: Ward) -> None:
+    key = f"{sound.paths.audit}0000000000001-0123456789abcdef"
+    await sound.control(key, operation="step_down")
+    assert await sound.found() == set()
+    await sound.control(key, operation="step_down", at=ago(3600).isoformat())
+    assert await sound.found() == {Code.AUDIT_UNFINISHED}
+
+
+async def test_audit_unreadable(sound: Ward) -> None:
+    await sound.consul.kv_put(f"{sound.paths.audit}x", b"{")
+    assert await sound.found() == {Code.AUDIT_UNREADABLE}
+
+
+# --- the journal, and clocks ---
+
+
+async def test_journal_too_full(sound: Ward) -> None:
+    event = "serviceradar.coordinator.suspended"
+    body = json.dumps({"v": 1, "event": event, "node": "core-1"}).encode()
+    at_ms = round(ago(60).timestamp() * 1000)
+    keys = [
+        f"{sound.paths.journal}{at_ms}-core-1-00000000-{number:08d}"
+        for number in range(2 * KEPT_ENTRIES + 1)
+    ]
+    for start in range(0, len(keys), 60):
+        await sound.consul.txn([TxnOp.kv_set(key, body) for key in keys[start : start + 60]])
+    assert await sound.found() == {Code.JOURNAL_TOO_FULL}
+
+
+async def test_journal_unreadable(sound: Ward) -> None:
+    await sound.consul.kv_put(f"{sound.paths.journal}x", b"{")
+    assert await sound.found() == {Code.JOURNAL_UNREADABLE}
+
+
+async def test_a_clock_that_is_ahead(sound: Ward) -> None:
+    event = "serviceradar.coordinator.suspended"
+    await sound.journal(1, "core-2", at=ago(-30), event=event)
+    assert await sound.found() == {Code.CLOCK_SKEW}
+
+
+async def test_a_leader_since_tomorrow(ward: Ward) -> None:
+    await ward.candidate("core-1", state="leading", why_not="")
+    await ward.candidate("core-2")
+    await ward.leads("core-1", since=ago(-86_400))
+    assert await ward.found() == {Code.CLOCK_SKEW}
+
+
+async def test_a_clock_that_is_behind_anothers(sound: Ward) -> None:
+    event = "serviceradar.coordinator.suspended"
+    await sound.journal(1, "core-1", at=ago(60), event=event)
+    await sound.journal(2, "core-2", at=ago(64), event=event)
+    assert await sound.found() == set()
+    await sound.journal(3, "core-2", at=ago(90), event=event)
+    assert await sound.found() == {Code.CLOCK_SKEW}
