@@ -79,8 +79,8 @@ def searches(depth: int = DEPTH, candidates: Collection[int] = (2, 3)) -> list[S
     is about to lead: there it is one of a few, or none. For three it is one of a few where nothing
     has happened yet, and none elsewhere. The interleavings are all there, always. The first attempt
     ever is left to two, and with a fault goes two events less deep: three come to eleven million
-    states from there, and two with a fault to nearly five. Where there is a fault at most, there are also
-    all histories without one.
+    states from there, and two with a fault to nearly five. Where there is a fault at most, there
+    are also all histories without one.
     """
     made = [
         Search("first attempt", 2, max(1, depth - 2), 1, ("delete",)),
