@@ -158,8 +158,8 @@ def totals(results: Sequence[Result]) -> list[str]:
         of = [result.found for result in results if result.search.candidates == number]
         lines.append(
             f"{number} candidates: {sum(each.visits for each in of):,} states visited, "
-            f"{sum(each.states for each in of):,} distinct, to a depth of "
-            f"{min(each.depth for each in of)} events from {len(of)} moments; "
+            f"{sum(each.states for each in of):,} distinct, to a depth of at least "
+            f"{min(each.depth for each in of)} events in {len(of)} searches; "
             f"{sum(each.broken is not None for each in of)} broken promises"
         )
     return lines
@@ -192,12 +192,11 @@ def document(results: Sequence[Result], depth: int) -> str:
                 "none" if found.broken is None else found.broken,
             )
         )
-    seconds = sum(result.seconds for result in results)
     command = "make exhaustive ARGS=--write-docs"
     if depth != DEPTH:
         command = f'make exhaustive ARGS="--depth {depth} --write-docs"'
     return "\n\n".join(
-        (table(rows), *(f"{line}." for line in totals(results)), f"`{command}`, {seconds:.0f} s.")
+        (table(rows), *(f"{line}." for line in totals(results)), f"Written by `{command}`.")
     )
 
 
