@@ -42,15 +42,24 @@ def keep(found: Mapping[str, Finding]) -> None:
 
 
 def find(name: str, seeds: Iterable[int]) -> Finding | None:
-    """The first of these seeds that shows that fault; None: none does."""
+    """The first of these seeds that shows that fault; None: none does.
+
+    A seed that breaks such a rule without the fault shows nothing of it.
+    """
     be_quiet()
-    with MUTANTS[name]():
-        for seed in seeds:
-            outcome, _ = run(seed)
-            for violation in outcome.violations:
-                if violation.rule in FOUND_BY[name]:
-                    return Finding(seed, violation.rule)
+    for seed in seeds:
+        with MUTANTS[name]():
+            rule = _broken(seed, name)
+        if rule is not None and _broken(seed, name) is None:
+            return Finding(seed, rule)
     return None
+
+
+def _broken(seed: int, name: str) -> str | None:
+    """The first rule that tells of that fault and is broken in that seed's world."""
+    outcome, _ = run(seed)
+    rules = (violation.rule for violation in outcome.violations)
+    return next((rule for rule in rules if rule in FOUND_BY[name]), None)
 
 
 def find_all(seeds: range, workers: int | None = None) -> Iterator[tuple[str, Finding | None]]:
