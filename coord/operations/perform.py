@@ -16,7 +16,7 @@ from coord.operations.model import Preview, Refused
 from coord.operations.outcomes import Outcome, OutcomeWord, Step, StepKind
 from coord.operations.scene import read_scene, scene_queries
 from coord.operations.standing import Standing
-from coord.operations.verdict import Course, Verdict
+from coord.operations.verdict import Course, Verdict, superseded
 from coord.operations.writing import Begun, NotBegun, Writing, not_permitted
 
 RETRY_S = 1.0
@@ -72,7 +72,7 @@ class _Run:
         self._clock = clock
         self._stop = stop
         self._writing = Writing(consul, plan, clock)
-        self._forces = plan.ask.operation is Operation.FORCE_RELEASE
+        self._to_destroy = plan.ask.operation is Operation.FORCE_RELEASE
         self._course: Course = (
             Change(plan, total_ms=total_ms)
             if plan.interrupts and (wait or plan.ask.operation.of_leader)
@@ -124,17 +124,16 @@ class _Run:
 
     async def _follow(self, began: Begun) -> AsyncGenerator[Step | Verdict, None]:
         queries = scene_queries(self._consul, self._writing.paths, self._writing.key)
-        destroyed = not self._forces
         async with Changes(queries) as changes:
             while True:
-                if not destroyed:
+                if self._to_destroy and not self._withdrawn:
                     ended = await self._destroy()
                     if isinstance(ended, Verdict):
                         yield ended
                         return
-                    destroyed = ended
-                    if destroyed:
-                        yield self._step(StepKind.SESSION_DESTROYED)
+                    if ended is not None:
+                        self._to_destroy = False
+                        yield ended
                 for step in await self._see():
                     yield step
                 verdict, steps = await self._judge(began)
@@ -143,17 +142,25 @@ class _Run:
                 if verdict is not None:
                     yield verdict
                     return
-                if await self._changed(changes, hurry=not destroyed):
+                if await self._changed(changes, hurry=self._to_destroy):
                     yield self._interrupted()
                     return
 
-    async def _destroy(self) -> bool | Verdict:
+    async def _destroy(self) -> Step | Verdict | None:
+        """Destroy the leader's session, if that is asked for still, and in time: this process may
+        have been stopped for any while. None: it is not done, or not known to be."""
         try:
-            return await self._writing.destroy()
+            asked_by = await self._writing.asked_by()
+            if asked_by != self._plan.ask.request_id:
+                return None if self._course.past_recall else superseded(asked_by)
+            if self._at_ms >= self._course.until_ms():
+                return None
+            done = await self._writing.destroy()
         except ConsulNotPermitted as error:
             return not_permitted(error)
         except ConsulError:
-            return False  # it may have been: destroying it again does no harm
+            return None  # it may have been: destroying it again does no harm
+        return self._step(StepKind.SESSION_DESTROYED) if done else None
 
     async def _see(self) -> list[Step]:
         try:

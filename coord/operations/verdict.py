@@ -34,6 +34,17 @@ class Verdict:
     waiting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+def superseded(asked_by: str | None) -> Verdict:
+    """A request that stands no longer; `asked_by`: of what stands there now, as in `Scene`."""
+    return Verdict(
+        word=OutcomeWord.SUPERSEDED,
+        detail="somebody took it away"
+        if asked_by == ""
+        else "another operator's request took its place",
+        hint="`coord history --audit` says who",
+    )
+
+
 class Course(Protocol):
     """One operation on its way."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from consul_agents import ConsulAgent, client_of, eventually
@@ -15,14 +16,18 @@ from operator_bench import Operator
 from rights_bench import tokens_for
 from tcp_proxy import Mode, TcpProxy
 
+from coord.clock import SystemClock
 from coord.consul import Consistency, ConsulAddress, ConsulApi, ConsulClient
 from coord.controls import read_controls
 from coord.operations import (
     Operation,
+    Outcome,
     OutcomeWord,
     RefusalCode,
     Refused,
+    Step,
     StepKind,
+    perform,
     read_audit,
 )
 from coord.operations.audit import BEGUN, prune_audit
@@ -306,6 +311,67 @@ async def test_force_release_of_a_record_that_cannot_be_read(
     assert isinstance(await operator.plan(STEP_DOWN), Refused)
     await operator.act(FORCE)
     assert await operator.consul.session_info(tenure.session) is None
+
+
+class StoppableClock(SystemClock):
+    """Goes on while the process stands still."""
+
+    def __init__(self) -> None:
+        self.stopped_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.stopped_s
+
+
+async def test_force_release_is_not_done_late(operator: Operator, paths: Paths) -> None:
+    """Who was stopped as they had asked, and goes on when all has long been well again."""
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    clock = StoppableClock()
+    async with aclosing(
+        perform(operator.consul, await operator.planned(FORCE), clock=clock)
+    ) as items:
+        asked = await anext(items)
+        assert isinstance(asked, Step)
+        clock.stopped_s = 3600.0
+        *steps, outcome = [item async for item in items]
+    assert steps == []
+    assert isinstance(outcome, Outcome)
+    assert (outcome.word, outcome.stands) == (OutcomeWord.NOT_ANSWERED, False)
+    assert await operator.consul.session_info(tenure.session) is not None
+    assert await operator.value(paths.request) is None
+
+
+@pytest.mark.parametrize("instead", [b"", b"another's"])
+async def test_force_release_is_not_done_once_it_is_asked_no_longer(
+    operator: Operator, paths: Paths, instead: bytes
+) -> None:
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    plan = await operator.planned(FORCE)
+    async with aclosing(perform(operator.consul, plan, clock=SystemClock())) as items:
+        await anext(items)
+        if instead:
+            await operator.consul.kv_put(paths.request, instead)
+        else:
+            await operator.consul.kv_delete(paths.request)
+        *steps, outcome = [item async for item in items]
+    assert steps == []
+    assert isinstance(outcome, Outcome)
+    assert outcome.word is OutcomeWord.SUPERSEDED
+    assert await operator.consul.session_info(tenure.session) is not None
+
+
+async def test_force_release_of_which_the_first_try_is_lost(
+    operator: Operator, far: Operator, between: TcpProxy, paths: Paths
+) -> None:
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    plan = await far.planned(FORCE)
+    lost = between.hold(b"/v1/session/destroy")
+    doing = far.start(plan)
+    await lost.caught()
+    await doing.seen(StepKind.SESSION_DESTROYED)
+    assert await operator.consul.session_info(tenure.session) is None
+    doing.stop.set()
+    await doing.outcome()
 
 
 # -- what lasts ------------------------------------------------------------------------------
