@@ -48,6 +48,11 @@ class Change:
         self._went_back = False
 
     @property
+    def answered(self) -> bool:
+        """The leader said so, or has gone."""
+        return self._answered_ms is not None or self.past_recall
+
+    @property
     def past_recall(self) -> bool:
         """The lock was given back, or taken away."""
         return self._released_ms is not None
@@ -222,7 +227,7 @@ class Change:
         return Verdict(
             word=OutcomeWord.NOT_ANSWERED,
             detail=f"{self._former or 'the leader'} did nothing in time",
-            hint=f"{_FORCE}; if it hangs and has read the request, it may answer as it wakes",
+            hint=f"{_FORCE}; if it hangs and had taken up the request, it goes on as it wakes",
             late=True,
         )
 

@@ -24,6 +24,10 @@ RETRY_S = 1.0
 
 Item = Step | Outcome
 
+AFTERWARDS_S = 1.0
+"""How long it is looked whether a request was answered just before it was taken back, in seconds:
+a leader answers within milliseconds, and writes that down."""
+
 _UNANSWERED = (OutcomeWord.NOT_ANSWERED, OutcomeWord.STILL_STOPPING, OutcomeWord.INTERRUPTED)
 
 
@@ -44,8 +48,8 @@ async def perform(
     stop: once it is set, nothing more is waited for; a request that was not answered is withdrawn.
 
     Raises no ConsulError: what Consul says or does not say is in the outcome. Cancelled, or closed
-    before its end, it withdraws a request that was not answered and notes so in the audit; that
-    takes a few seconds at most.
+    before its end, it withdraws a request that was not answered and notes in the audit what it saw
+    of it; that takes a few seconds at most.
     """
     run = _Run(consul, plan, clock, wait=wait, timeout_s=timeout_s, stop=stop or asyncio.Event())
     async with aclosing(run.items()) as items:
@@ -230,11 +234,34 @@ class _Run:
         stands = operation in (Operation.PAUSE, Operation.DRAIN)
         if operation.of_leader and not self._withdrawn:
             stands = not await self._writing.withdraw(began)
+            if verdict.word is OutcomeWord.INTERRUPTED:
+                await self._look_again()
+                verdict = self._interrupted()
         if operation.of_leader and verdict.word in _UNANSWERED and not self._course.past_recall:
-            what = "could not be taken back: it stands" if stands else "is taken back"
-            verdict = replace(verdict, detail=f"{verdict.detail}; the request {what}")
+            verdict = replace(verdict, detail=f"{verdict.detail}; {self._request_now(stands)}")
         outcome = self._outcome(verdict, stands=stands)
         return await self._writing.record(began, outcome)
+
+    async def _look_again(self) -> None:
+        """Whether it was answered just before it was taken back: until that is seen, for a
+        moment."""
+        queries = scene_queries(self._consul, self._writing.paths, self._writing.key)
+        try:
+            async with asyncio.timeout(AFTERWARDS_S), Changes(queries) as changes:
+                while True:
+                    await self._see()
+                    if self._course.answered:
+                        return
+                    await changes.wait(AFTERWARDS_S)
+        except TimeoutError:
+            pass
+
+    def _request_now(self, stands: bool) -> str:
+        if stands:
+            return "the request could not be taken back: it stands"
+        if self._course.answered:
+            return "the request is taken back, which changes nothing any more"
+        return "the request is taken back; only who had taken it up before may still do it"
 
     def _outcome(
         self,

@@ -41,6 +41,11 @@ class Standing:
         self._leader = ""
 
     @property
+    def answered(self) -> bool:
+        """What lasts is not taken back, answered or not."""
+        return True
+
+    @property
     def past_recall(self) -> bool:
         """It stands until somebody ends it; taking it away is another operation."""
         return True

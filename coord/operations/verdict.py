@@ -49,6 +49,11 @@ class Course(Protocol):
     """One operation on its way."""
 
     @property
+    def answered(self) -> bool:
+        """Whether who was asked has taken it up."""
+        ...
+
+    @property
     def past_recall(self) -> bool:
         """Whether taking away what was asked would change nothing any more."""
         ...
