@@ -217,6 +217,18 @@ class Change:
                 hint=f"it may still come to it; {_FORCE}",
                 late=True,
             )
+        return self._not_answered()
+
+    def _not_answered(self) -> Verdict:
+        if not self._requests:
+            return Verdict(
+                word=OutcomeWord.NOT_ANSWERED,
+                detail=f"it stands, but {self._former} leads on: nobody is there to follow, or it "
+                "has not seen it",
+                hint="it makes way as soon as it has, and another is there; `coord status` shows "
+                "who is",
+                late=True,
+            )
         if self._ask.operation is Operation.FORCE_RELEASE:
             return Verdict(
                 word=OutcomeWord.NOT_ANSWERED,

@@ -47,7 +47,8 @@ def preview(
     heir = ask.node if ask.operation is Operation.TRANSFER else ""
     leads = leader.node if leader else ""
     following = successors(status.candidates.items, controls, leads, heir)
-    interrupts = leader is not None and _interrupts(ask, leader, following)
+    members_seen = status.candidates.seen is Seen.KNOWN
+    interrupts = leader is not None and _interrupts(ask, leader, following, members_seen)
     told = Told(
         leader=member,
         successor=_likely(status, following, ask),
@@ -63,7 +64,7 @@ def preview(
         workloads=member.workloads if interrupts and member is not None else (),
         polls_running=polls_running if interrupts else None,
         successors=tuple(following),
-        members_seen=status.candidates.seen is Seen.KNOWN,
+        members_seen=members_seen,
         gap=_gap(ask, told, timing, following, _pause_left_ms(status, controls))
         if interrupts
         else None,
@@ -107,12 +108,13 @@ def control_key(paths: Paths, ask: Ask) -> str:
     return paths.drain(ask.node)
 
 
-def _interrupts(ask: Ask, leader: Leading, following: list[Successor]) -> bool:
+def _interrupts(ask: Ask, leader: Leading, following: list[Successor], members_seen: bool) -> bool:
     if ask.operation.of_leader:
         return True
-    # One that is drained leads on while nobody else is there to follow.
+    # One that is drained leads on while nobody else is there to follow: where that cannot be
+    # seen, somebody may be.
     drains_it = ask.operation is Operation.DRAIN and ask.node == leader.node
-    return drains_it and bool(followers(following))
+    return drains_it and (bool(followers(following)) or not members_seen)
 
 
 def _likely(status: ClusterStatus, following: list[Successor], ask: Ask) -> Member | None:

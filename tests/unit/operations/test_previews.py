@@ -140,6 +140,15 @@ def test_a_leader_that_nobody_could_follow_is_drained_and_leads_on() -> None:
         assert plan.gap is None
 
 
+@pytest.mark.parametrize("seen", [Seen.UNKNOWN, Seen.NOT_PERMITTED, Seen.UNAVAILABLE])
+def test_where_nobody_can_be_seen_somebody_may_follow(seen: Seen) -> None:
+    status = replace(cluster(), candidates=replace(ALONE.candidates, seen=seen, items=()))
+    plan = planned(DRAIN, "core-1", status=status)
+    assert plan.interrupts
+    assert plan.gap is not None
+    assert WarningCode.MEMBERS_UNSEEN in warnings(plan, serious=True)
+
+
 # -- who follows -----------------------------------------------------------------------------
 
 
