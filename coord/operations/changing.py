@@ -221,10 +221,11 @@ class Change:
 
     def _not_answered(self) -> Verdict:
         if not self._requests:
+            now = "drained" if self._ask.operation is Operation.DRAIN else "no longer drained"
             return Verdict(
                 word=OutcomeWord.NOT_ANSWERED,
-                detail=f"it stands, but {self._former} leads on: nobody is there to follow, or it "
-                "has not seen it",
+                detail=f"{self._ask.node} is {now}, but {self._former} leads on: nobody is there "
+                "to follow, or it has not seen it",
                 hint="it makes way as soon as it has, and another is there; `coord status` shows "
                 "who is",
                 late=True,

@@ -137,12 +137,14 @@ def test_a_gap_that_makes_no_sense_is_not_believed(nonsense: object) -> None:
         (FORCE, "", "core-1", OutcomeWord.CAME_BACK),
         (Operation.DRAIN, "core-1", "core-2", OutcomeWord.DONE),
         (Operation.DRAIN, "core-1", "core-1", OutcomeWord.CAME_BACK),
+        (Operation.UNDRAIN, "core-3", "core-3", OutcomeWord.DONE),
     ],
 )
 def test_who_took_over_is_what_counts(
     operation: Operation, node: str, who: str, word: OutcomeWord
 ) -> None:
-    course = Change(planned(operation, node))
+    said = controls(drained=("core-1", "core-3")) if operation is Operation.UNDRAIN else None
+    course = Change(planned(operation, node, said=said))
     course.see(taken(who, **MEASURED), 100)
     verdict = course.verdict(100)
     assert verdict is not None
