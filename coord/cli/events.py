@@ -22,7 +22,7 @@ from coord.members import Seen
 from coord.records import Paths
 from coord.status import Unavailable
 from coord.status.words import plain
-from coord.telemetry.journal import JournalEntry
+from coord.telemetry.journal import JournalEntry, newest
 
 DEFAULT_LIMIT = 50
 
@@ -92,9 +92,9 @@ class _Printer:
 
     def show(self, entries: Iterable[JournalEntry], *, all_: bool) -> None:
         """Print those that are wanted; unless all of them, the latest only."""
-        wanted = [entry for entry in entries if is_wanted(entry, self.kinds, self.nodes)]
+        wanted = tuple(entry for entry in entries if is_wanted(entry, self.kinds, self.nodes))
         console = console_here()
-        for entry in wanted if all_ else wanted[max(0, len(wanted) - self.limit) :]:
+        for entry in wanted if all_ else newest(wanted, self.limit):
             if self.as_json:
                 click.echo(as_json(entry))
             else:

@@ -1,8 +1,10 @@
 """The journal in Consul: the transitions of the election, told by every node, the last 200 kept.
 
 Each entry is a key of its own under ``service/<election>/journal/``, named by wall-clock time,
-node, process start and number, so that names sort by time and never collide. The journal is for
-people; nothing is decided by it.
+node, process start and number, so that names sort by time and never collide. Entries are shown in
+the order of their times; which of them are the newest, to be kept or to be read, Consul's index
+says: by the nodes' clocks, one that is ahead would push out what all the others tell. The journal
+is for people; nothing is decided by it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -65,6 +67,7 @@ class JournalEntry:
     details: the event's other fields, and `lost_before`: how many entries that node could not
         write before this one. Text is bounded and free of control characters.
     problem: why the entry cannot be read; "" if it can.
+    index: when it came to be, by Consul's CreateIndex; 0 if its key is not named like an entry's.
     """
 
     key: str
@@ -74,6 +77,7 @@ class JournalEntry:
     term: int | None = None
     details: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     problem: str = ""
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,9 +203,7 @@ def _body(event: Event) -> dict[str, Any]:
 async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> int:
     """Delete all but the newest `keep` entries; returns how many were deleted. For the leader.
 
-    Which are the newest Consul's index says: by the clocks of the nodes, one that is ahead would
-    push out the entries of all others. Keys that are not named like an entry go first; those that
-    no client may name are left.
+    Keys that are not named like an entry go first; those that no client may name are left.
 
     Raises:
         ConsulError: Consul did not do it, or not all of it.
@@ -210,7 +212,7 @@ async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> in
     if keep < 0:
         raise ValueError(f"keep is {keep}; it must be zero or more")
     found = await consul.kv_list(paths.journal)
-    ordered = sorted(found.value, key=lambda entry: _age_key(paths, entry))
+    ordered = sorted(found.value, key=lambda entry: (_index(paths, entry), entry.create_index))
     keys = [entry.key for entry in ordered if _may_be_named(entry.key)]
     surplus = keys[: max(0, len(keys) - keep)]
     for start in range(0, len(surplus), _TXN_DELETES):
@@ -249,8 +251,8 @@ async def read(
     *,
     consistency: Consistency = Consistency.DEFAULT,
 ) -> tuple[JournalEntry, ...]:
-    """The newest `limit` entries by Consul's index, in the order of their times. What cannot be
-    read is there with its `problem`.
+    """The newest `limit` entries, oldest first by their times. What cannot be read is there with
+    its `problem`.
 
     Empty too when the token may not see the journal. STALE answers without a Consul leader.
 
@@ -261,14 +263,20 @@ async def read(
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     reply = await consul.kv_list(paths.journal, consistency=consistency)
-    newest = sorted(reply.value, key=lambda entry: _age_key(paths, entry))[-limit:]
-    return decoded(paths, newest)
+    return newest(decoded(paths, reply.value), limit)
 
 
 def decoded(paths: Paths, entries: Iterable[KVEntry]) -> tuple[JournalEntry, ...]:
-    """Make sense of the keys of the journal, oldest first; see `read`."""
-    ordered = sorted(entries, key=lambda entry: _sort_key(paths, entry.key))
+    """Make sense of the keys of the journal, in the order of the times that they are named by; at
+    the same time, as they came to be. First those that are not named like an entry."""
+    ordered = sorted(entries, key=lambda entry: _by_time(paths, entry))
     return tuple(decode_entry(paths, entry) for entry in ordered)
+
+
+def newest(entries: Sequence[JournalEntry], limit: int) -> tuple[JournalEntry, ...]:
+    """The `limit` that came to be last, in the order in which they are given."""
+    by_age = sorted(range(len(entries)), key=lambda i: (entries[i].index, i))
+    return tuple(entries[i] for i in sorted(by_age[max(0, len(entries) - limit) :]))
 
 
 def _may_be_named(key: str) -> bool:
@@ -279,32 +287,37 @@ def _may_be_named(key: str) -> bool:
     return True
 
 
-def _age_key(paths: Paths, entry: KVEntry) -> tuple[bool, int, tuple[int, str]]:
-    """In the order in which they came to be; what is named like no entry before all that is."""
-    by_time = _sort_key(paths, entry.key)
-    return (by_time[0] >= 0, entry.create_index, by_time)
+def _named(paths: Paths, entry: KVEntry) -> re.Match[str] | None:
+    return _KEY.fullmatch(entry.key.removeprefix(paths.journal))
 
 
-def _sort_key(paths: Paths, key: str) -> tuple[int, str]:
-    match = _KEY.fullmatch(key.removeprefix(paths.journal))
-    return (int(match["ms"]) if match else -1, key)
+def _index(paths: Paths, entry: KVEntry) -> int:
+    """As in `JournalEntry`."""
+    return entry.create_index if _named(paths, entry) else 0
+
+
+def _by_time(paths: Paths, entry: KVEntry) -> tuple[int, int, str]:
+    match = _named(paths, entry)
+    return (int(match["ms"]) if match else -1, entry.create_index, entry.key)
 
 
 def decode_entry(paths: Paths, entry: KVEntry) -> JournalEntry:
     """Make sense of one key below `paths.journal`. Never fails: what is wrong it says."""
-    match = _KEY.fullmatch(entry.key.removeprefix(paths.journal))
-    key = _clean_text(entry.key)
+    match = _named(paths, entry)
+    key, index = _clean_text(entry.key), _index(paths, entry)
     at_ms = int(match["ms"]) if match else None
     node = match["node"] if match else ""
     try:
         body = json.loads(entry.value)
     except (ValueError, RecursionError):
-        return JournalEntry(key, at_ms, node, "", problem="it is not JSON")
+        return JournalEntry(key, at_ms, node, "", problem="it is not JSON", index=index)
     if not isinstance(body, dict):
-        return JournalEntry(key, at_ms, node, "", problem="it is not a JSON object")
+        problem = "it is not a JSON object"
+        return JournalEntry(key, at_ms, node, "", problem=problem, index=index)
     event = body.pop("event", None)
     if not isinstance(event, str) or not event:
-        return JournalEntry(key, at_ms, node, "", problem="its event is not named")
+        problem = "its event is not named"
+        return JournalEntry(key, at_ms, node, "", problem=problem, index=index)
     term, told_ms, told_node = (body.pop(name, None) for name in ("term", "at_ms", "node"))
     body.pop("v", None)
     told = _whole(told_ms, _MAX_MS)
@@ -317,6 +330,7 @@ def decode_entry(paths: Paths, entry: KVEntry) -> JournalEntry:
         details=MappingProxyType(
             {_clean_text(k): _cleaned(v) for k, v in list(body.items())[:_MAX_FIELDS]}
         ),
+        index=index,
     )
 
 

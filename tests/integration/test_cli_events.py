@@ -79,6 +79,29 @@ async def test_what_is_there_is_shown_filtered_and_cut(
     assert all("became_leader" in line for line in out.splitlines())
 
 
+async def test_the_latest_are_those_that_came_last_whatever_the_clocks_say(
+    consul_agent: ConsulAgent, consul: ConsulClient, paths: Paths
+) -> None:
+    async with journal(consul, paths, "core-2") as tell:
+        for term in range(1, 6):
+            await tell(term, at_ms=1_900_000_000_000)
+    async with journal(consul, paths, "core-1") as tell:
+        for term in (6, 7):
+            await tell(term, at_ms=1_800_000_000_000)
+    where = (consul_agent.http_addr, "events", "--json", "--election", paths.election)
+    assert terms((await coord(*where, "--limit", "2"))[1]) == [6, 7]
+    assert terms((await coord(*where, "--limit", "3"))[1]) == [6, 7, 5]
+    async with running(*where, "--follow", "--limit", "3") as events:
+        shown = [await events.line() for _ in range(3)]
+        await prune(consul, paths, keep=1)
+        async with journal(consul, paths, "core-3") as tell:
+            await tell(8, at_ms=1_700_000_000_000)
+        shown.append(await events.line())
+        code, rest = await events.interrupt()
+    assert (code, rest) == (ExitCode.OK, "")
+    assert terms("".join(shown)) == [6, 7, 5, 8]
+
+
 async def test_hostile_entries_are_a_line_each(
     consul_agent: ConsulAgent, consul: ConsulClient, paths: Paths
 ) -> None:
