@@ -58,7 +58,7 @@ async def examine(
     facts, findings = await _lasting(consul, paths, facts, clock=clock, again_s=again_s)
     if not fix or not any(finding.fixes for finding in findings):
         return _report(facts, findings)
-    fixed = await apply(consul, paths, findings)
+    fixed = await apply(consul, paths, findings, clock=clock)
     facts = replace(await gather(consul, paths, here, clock=clock), rights=rights)
     facts, findings = await _lasting(consul, paths, facts, clock=clock, again_s=again_s)
     return replace(_report(facts, findings), fixed=fixed)

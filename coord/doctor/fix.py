@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
+from coord.clock import Clock
 from coord.consul import CheckStatus, Consistency, ConsulApi, ConsulError, TxnOp
 from coord.doctor.findings import Finding, Fix, Fixed, FixKind
 from coord.operations import new_request_id, whoami
-from coord.records import AuditRecord, Paths
+from coord.records import MAX_REASON, AuditRecord, Paths, utc
 
 
-async def apply(consul: ConsulApi, paths: Paths, findings: Iterable[Finding]) -> tuple[Fixed, ...]:
+async def apply(
+    consul: ConsulApi, paths: Paths, findings: Iterable[Finding], *, clock: Clock
+) -> tuple[Fixed, ...]:
     """Do all that the findings allow; what went wrong with one keeps none of the others."""
     done: list[Fixed] = []
-    for fix in (fix for finding in findings for fix in finding.fixes):
+    for found, fix in [(each, fix) for each in findings for fix in each.fixes]:
         try:
-            why_not = await _do(consul, paths, fix)
+            why_not = await _do(consul, paths, found, fix, clock.wall_ms())
         except (ConsulError, ValueError) as error:  # ValueError: an id that no path can hold
             why_not = str(error)
         done.append(Fixed(fix, not why_not, why_not))
     return tuple(done)
 
 
-async def _do(consul: ConsulApi, paths: Paths, fix: Fix) -> str:
+async def _do(consul: ConsulApi, paths: Paths, found: Finding, fix: Fix, wall_ms: int) -> str:
     """Why it was not done; "" if it was."""
     match fix.kind:
         case FixKind.DESTROY_SESSION:
@@ -31,16 +33,19 @@ async def _do(consul: ConsulApi, paths: Paths, fix: Fix) -> str:
         case FixKind.DEREGISTER_SERVICE:
             return await _deregister(consul, fix)
         case FixKind.DELETE_RECORD:
-            return await _delete_record(consul, paths, fix)
+            return await _delete_record(consul, paths, found, fix, wall_ms)
 
 
-async def _delete_record(consul: ConsulApi, paths: Paths, fix: Fix) -> str:
-    """What somebody had asked for is taken away only together with an audit entry that says so."""
-    now = datetime.now(tz=UTC)
+async def _delete_record(
+    consul: ConsulApi, paths: Paths, found: Finding, fix: Fix, wall_ms: int
+) -> str:
+    """What somebody had asked for is taken away only together with an audit entry that says what
+    it was; who may not write that takes nothing away."""
+    now = utc(wall_ms)
     entry = AuditRecord(
         operation="doctor_fix",
         actor=whoami(),
-        reason=f"coord doctor --fix deletes {fix.target}",
+        reason=f"deletes {fix.target}: {found.said}"[:MAX_REASON],
         request_id=new_request_id(),
         at=now,
         finished_at=now,

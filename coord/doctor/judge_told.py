@@ -12,7 +12,7 @@ from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.election.reasons import Cause, WhyNot
 from coord.election.states import State
-from coord.members import cut
+from coord.members import Seen, cut
 from coord.records import Paths, PauseRecord, RequestRecord
 from coord.status.rows import leading_member
 from coord.telemetry import LeaderChanged
@@ -87,7 +87,8 @@ def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:
         said = f"The pause {who} was over {over_s:.0f} s ago and still stands."
         key = Paths(facts.election).pause
         fix = Fix(kind=FixKind.DELETE_RECORD, target=key, index=index)
-        return found(Code.PAUSE_EXPIRED, said, pause.request_id, fixes=(fix,))
+        fixes = (fix,) if _all_candidates_seen(facts) else ()
+        return found(Code.PAUSE_EXPIRED, said, pause.request_id, fixes=fixes)
     long = age_s > LONG_PAUSE_S
     left = f"it has {-over_s:.0f} s to go"
     if over_s > 0:
@@ -100,7 +101,12 @@ def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:
 def _anybody_paused(facts: Facts) -> bool:
     """Whether a candidate says that it keeps to a pause."""
     listed = facts.status.candidates.items if facts.status is not None else ()
-    return any(item.passing and item.reason is WhyNot.PAUSED for item in listed)
+    return any(item.reason is WhyNot.PAUSED for item in listed)
+
+
+def _all_candidates_seen(facts: Facts) -> bool:
+    """Whether what no candidate says, none does."""
+    return facts.status is not None and facts.status.candidates.seen is Seen.KNOWN
 
 
 def _request(facts: Facts, request: RequestRecord, index: int) -> Iterator[Finding]:

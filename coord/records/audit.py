@@ -15,7 +15,8 @@ from coord.records.paths import Paths
 class AuditRecord(Record):
     """One operation.
 
-    operation: step_down, transfer, force_release, pause, resume, drain, undrain, purge.
+    operation: step_down, transfer, force_release, pause, resume, drain, undrain, purge; doctor_fix
+        for what `coord doctor --fix` took away.
     node: whom it concerns: who led, who is drained; "" for pause and resume.
     to: whom a transfer names.
     expected_term: the term that it was decided on; 0 where it concerns none.

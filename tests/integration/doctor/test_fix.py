@@ -14,7 +14,7 @@ from coord.consul import ConsulClient, TxnOp
 from coord.doctor import Code, Finding, Fix, FixKind, Here, Report, Severity, examine
 from coord.doctor.fix import apply
 from coord.election.timing import Timing
-from coord.operations import read_audit
+from coord.operations import read_audit, whoami
 from coord.records import LeaderState, Paths
 
 
@@ -60,7 +60,9 @@ async def test_a_session_that_leads_by_now_is_left(consul: ConsulClient, name: s
     session = await ward.new_session("core-9", ["serfHealth"])
     await ward.leads("core-9", session=session)
     fix = Fix(kind=FixKind.DESTROY_SESSION, target=session, name=f"{name} candidate core-9")
-    (fixed,) = await apply(consul, ward.paths, [finding(Code.ORPHANED_SESSION, fix)])
+    (fixed,) = await apply(
+        consul, ward.paths, [finding(Code.ORPHANED_SESSION, fix)], clock=SystemClock()
+    )
     assert not fixed.done
     assert await consul.session_info(session) is not None
 
@@ -68,7 +70,9 @@ async def test_a_session_that_leads_by_now_is_left(consul: ConsulClient, name: s
 async def test_a_session_of_another_name_is_left(sound: Ward) -> None:
     session = await sound.new_session("core-9", ["serfHealth"])
     fix = Fix(kind=FixKind.DESTROY_SESSION, target=session, name="something else")
-    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.ORPHANED_SESSION, fix)])
+    (fixed,) = await apply(
+        sound.consul, sound.paths, [finding(Code.ORPHANED_SESSION, fix)], clock=SystemClock()
+    )
     assert not fixed.done
     assert await sound.consul.session_info(session) is not None
 
@@ -97,7 +101,9 @@ async def test_a_service_that_passes_again_is_left(sound: Ward) -> None:
         name=sound.paths.candidate_service,
         node=(await sound.consul.agent_self()).node_name,
     )
-    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.STALE_SERVICE, fix)])
+    (fixed,) = await apply(
+        sound.consul, sound.paths, [finding(Code.STALE_SERVICE, fix)], clock=SystemClock()
+    )
     assert not fixed.done
     assert candidate in await sound.consul.agent_services()
 
@@ -149,7 +155,27 @@ async def test_an_expired_pause_is_taken_away(sound: Ward) -> None:
     (entry,) = await read_audit(sound.consul, sound.paths)
     assert entry.record is not None
     assert (entry.record.operation, entry.record.outcome) == ("doctor_fix", "done")
-    assert sound.paths.pause in entry.record.reason
+    assert all(word in entry.record.reason for word in (sound.paths.pause, "by ann: a test"))
+    assert entry.record.actor == whoami()
+
+
+async def test_the_audit_says_of_a_long_reason_what_there_is_room_for(sound: Ward) -> None:
+    at = ago(4000).isoformat()
+    await sound.control(sound.paths.pause, for_ms=60_000, at=at, reason="x" * 500, actor="y" * 128)
+    assert done(await sound.examine(fix=True)) == {sound.paths.pause}
+    (entry,) = await read_audit(sound.consul, sound.paths)
+    assert entry.record is not None, entry.problem
+
+
+async def test_a_pause_that_a_candidate_keeps_to_is_left_whatever_the_clocks_say(
+    sound: Ward,
+) -> None:
+    await sound.control(sound.paths.pause, for_ms=60_000, at=ago(9000).isoformat())
+    await sound.candidate("core-3", why_not="paused")
+    report = await sound.examine(fix=True)
+    assert (codes(report), report.fixed) == ({Code.PAUSED}, ())
+    assert await read_audit(sound.consul, sound.paths) == ()
+    assert (await sound.consul.kv_get(sound.paths.pause)).value is not None
 
 
 async def test_a_pause_that_goes_on_is_left(sound: Ward) -> None:
@@ -176,7 +202,9 @@ async def test_a_record_that_was_written_anew_is_left(sound: Ward) -> None:
     assert entry is not None
     await sound.control(sound.paths.request, kind="step_down", expected_term=TERM)
     fix = Fix(kind=FixKind.DELETE_RECORD, target=sound.paths.request, index=entry.modify_index)
-    (fixed,) = await apply(sound.consul, sound.paths, [finding(Code.REQUEST_LEFT_OVER, fix)])
+    (fixed,) = await apply(
+        sound.consul, sound.paths, [finding(Code.REQUEST_LEFT_OVER, fix)], clock=SystemClock()
+    )
     assert not fixed.done
     assert (await sound.consul.kv_get(sound.paths.request)).value is not None
 
@@ -210,7 +238,7 @@ async def test_one_failing_keeps_none_of_the_others(
         name=f"{sound.paths.election} candidate core-9",
     )
     found = [finding(Code.PAUSE_EXPIRED, never), finding(Code.ORPHANED_SESSION, real)]
-    fixed = await apply(sound.consul, sound.paths, found)
+    fixed = await apply(sound.consul, sound.paths, found, clock=SystemClock())
     assert [each.done for each in fixed][1]
     assert await sound.consul.session_info(orphan) is None
 

@@ -17,12 +17,13 @@ from consul_agents import (
     client_of,
     eventually,
 )
-from doctor_bench import Ward, codes, raft_index
+from doctor_bench import Ward, ago, codes, raft_index
 from hand_made import make_token
 
 from coord.consul import ConsulAddress, ConsulClient, TxnOp, TxnResult
 from coord.consul.types import Consistency
 from coord.doctor import Code, Report, Severity, Subject
+from coord.operations import read_audit
 from coord.records import Paths
 from coord.rights import Role, Rule, rules
 
@@ -170,6 +171,33 @@ async def test_without_a_sight_of_candidates_their_sessions_are_no_orphans(
     assert report.fixed == ()
     of_ours = [s for s in await root.session_list() if s.name.startswith(paths.election)]
     assert len(of_ours) == 2
+
+
+async def test_without_a_sight_of_candidates_no_pause_is_taken_away(
+    locked_down: ConsulAgent, root: ConsulClient, paths: Paths
+) -> None:
+    """One of them may keep to it."""
+    await Ward(root, paths).control(paths.pause, for_ms=60_000, at=ago(9000).isoformat())
+    kept = tuple(r for r in rules(Role.OPERATOR, paths) if r.name != paths.candidate_service)
+    report = await examined(locked_down, paths, *kept, fix=True)
+    assert report.has(Code.PAUSE_EXPIRED)
+    assert report.fixed == ()
+    assert (await root.kv_get(paths.pause)).value is not None
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.CANDIDATE])
+async def test_who_may_not_write_it_down_takes_away_nothing_that_was_asked(
+    locked_down: ConsulAgent, root: ConsulClient, paths: Paths, role: Role
+) -> None:
+    """A node's token may delete a request, and not write the audit."""
+    await Ward(root, paths).control(paths.request, kind="step_down", expected_term=1)
+    report = await examined(locked_down, paths, *rules(role, paths), fix=True)
+    (fixed,) = report.fixed
+    gone = (await root.kv_get(paths.request)).value is None
+    written = len(await read_audit(root, paths))
+    assert (fixed.done, gone, written) == (
+        (True, True, 1) if role is Role.OPERATOR else (False, False, 0)
+    )
 
 
 async def test_without_a_sight_of_controls_nothing_is_said_of_them(
