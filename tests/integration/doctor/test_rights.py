@@ -189,11 +189,11 @@ async def test_without_a_sight_of_candidates_no_pause_is_taken_away(
 async def test_who_may_not_write_it_down_takes_away_nothing_that_was_asked(
     locked_down: ConsulAgent, root: ConsulClient, paths: Paths, role: Role
 ) -> None:
-    """A node's token may delete a request, and not write the audit."""
-    await Ward(root, paths).control(paths.request, kind="step_down", expected_term=1)
+    """A node's token may delete a pause, and not write the audit."""
+    await Ward(root, paths).control(paths.pause, for_ms=60_000, at=ago(9000).isoformat())
     report = await examined(locked_down, paths, *rules(role, paths), fix=True)
     (fixed,) = report.fixed
-    gone = (await root.kv_get(paths.request)).value is None
+    gone = (await root.kv_get(paths.pause)).value is None
     written = len(await read_audit(root, paths))
     assert (fixed.done, gone, written) == (
         (True, True, 1) if role is Role.OPERATOR else (False, False, 0)
