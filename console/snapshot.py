@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coord.consul import ConsulError
 from coord.history import Past
@@ -58,6 +58,12 @@ class Snapshot:
     def age_s(self, now: float) -> float:
         """How old `status` is at monotonic time `now`, in seconds."""
         return max(0.0, now - self.read_at)
+
+    def status_at(self, now: float) -> ClusterStatus | None:
+        """The status with the age that it has at monotonic time `now`."""
+        if self.status is None:
+            return None
+        return replace(self.status, age_ms=round(self.age_s(now) * 1000))
 
     def wall_ms(self, now: float) -> int:
         """The wall clock at monotonic time `now`, in milliseconds since 1970, as this machine had

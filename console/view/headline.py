@@ -90,7 +90,7 @@ def failure_words(error: ConsulError) -> str:
 
 def headline(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
     """Three lines: who leads, how it fares, what it does."""
-    status = snapshot.status
+    status = snapshot.status_at(now)
     if status is None:
         where = foreign(snapshot.address)
         return (line(Span("… nothing is known yet ", Tone.STRONG)), line("asking ", where), ())

@@ -137,7 +137,7 @@ def _bar(found: Sequence[Stretch], begin_ms: int, end_ms: int, width: int) -> Li
         end = at
         while end < width and cells[end] is cells[at]:
             end += 1
-        spans.append(_run(cells[at], end - at, tones))
+        spans.append(_run(cells[at], end - at, tones, "┫" if end < width else LED))
         at = end
     return tuple(spans)
 
@@ -155,7 +155,8 @@ def _main(
     return best
 
 
-def _run(stretch: Stretch | None, width: int, tones: dict[str, Tone]) -> Span:
+def _run(stretch: Stretch | None, width: int, tones: dict[str, Tone], last: str) -> Span:
+    """Its cells; `last` is the last of them, where somebody led."""
     if stretch is None:
         return Span(UNKNOWN * width, Tone.DIM)
     if not stretch.node:
@@ -163,8 +164,8 @@ def _run(stretch: Stretch | None, width: int, tones: dict[str, Tone]) -> Span:
     name = plain(stretch.node, 20)
     # Only plain letters are one cell wide for certain.
     if not name.isascii() or len(name) + 3 > width:
-        return Span(LED * (width - 1) + "┫" if width > 1 else LED, tones[stretch.node])
-    return Span(f"{LED}{name}{LED * (width - len(name) - 2)}┫", tones[stretch.node])
+        return Span(LED * (width - 1) + last if width > 1 else LED, tones[stretch.node])
+    return Span(f"{LED}{name}{LED * (width - len(name) - 2)}{last}", tones[stretch.node])
 
 
 def _tones(found: Sequence[Stretch]) -> dict[str, Tone]:

@@ -19,9 +19,9 @@ _BY_STYLE = {"bold red": Tone.BAD, "yellow": Tone.WARN, "dim": Tone.DIM}
 _ORDER = (Tone.SHOUT, Tone.BAD, Tone.WARN, Tone.DIM)
 
 
-def warnings(snapshot: Snapshot) -> tuple[Line, ...]:
+def warnings(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
     """A line each, beginning with its symbol; none while all is well."""
-    status = snapshot.status
+    status = snapshot.status_at(now)
     if status is None:
         return ()
     found = [*_of_keys(status), *_of_leader(status), *_asked(status), *_names(status)]

@@ -246,7 +246,7 @@ def vacancy(status: ClusterStatus) -> str:
     said = "nobody: vacant"
     # The record of a leader that vanished has its beginning, not its end.
     if leader.since is not None and not leader.vanished:
-        said += f" for {duration(status.at_ms / 1000 - leader.since.timestamp())}"
+        said += f" for {duration(status.now_ms / 1000 - leader.since.timestamp())}"
     if leader.handed_over:
         said += ", handed over"
     return said + (", its leader vanished" if leader.vanished else "")
