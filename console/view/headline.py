@@ -11,7 +11,7 @@ from coord.history import Tenure
 from coord.status import ClusterStatus, Condition, LeaderStatus, Member, Seen
 from coord.status.rows import leading_member
 from coord.status.text import health_words, vacancy, why_vacant
-from coord.status.words import ago, duration, ms_of, plain, span
+from coord.status.words import OLD, ago, duration, ms_of, plain, span
 
 CHECKS = {
     CheckStatus.PASSING: Span("● passing", Tone.GOOD),
@@ -28,7 +28,7 @@ def header(snapshot: Snapshot, now: float, read_only: str = "") -> tuple[Line, L
     """What is looked at, and how: to the left the election, to the right Consul and the age."""
     mode = Span(f"  {read_only}", Tone.DIM)
     left = line(Span("coord ", Tone.DIM), foreign(snapshot.election, Tone.STRONG), mode)
-    return left, joined((*_consul(snapshot), _age(snapshot, now)))
+    return left, joined((_age(snapshot, now), *_consul(snapshot)))
 
 
 def _consul(snapshot: Snapshot) -> Iterator[Line]:
@@ -37,15 +37,15 @@ def _consul(snapshot: Snapshot) -> Iterator[Line]:
         yield line("Consul ", foreign(snapshot.address))
         return
     about = status.consul
+    if contact.latency_ms is not None:
+        yield line(f"{contact.latency_ms:.0f} ms")
+    if contact.servers:
+        count = len(contact.servers)
+        yield line(f"{count} server{'s' if count > 1 else ''}")
     if about.leader:
         yield line("Consul led by ", foreign(about.leader))
     else:
         yield line(Span("✖ Consul has no leader", Tone.BAD))
-    if contact.servers:
-        count = len(contact.servers)
-        yield line(f"{count} server{'s' if count > 1 else ''}")
-    if contact.latency_ms is not None:
-        yield line(f"{contact.latency_ms:.0f} ms")
 
 
 def _age(snapshot: Snapshot, now: float) -> Line:
@@ -95,15 +95,16 @@ def headline(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
         where = foreign(snapshot.address)
         return (line(Span("… nothing is known yet ", Tone.STRONG)), line("asking ", where), ())
     leader = status.leader
+    old = line(Span(OLD, Tone.WARN)) if is_old(snapshot, now) else ()
     if leader.condition is Condition.HELD:
         member = leading_member(status.candidates.items, leader)
         return (
-            _leads(snapshot, leader, now),
+            _leads(snapshot, leader, now) + old,
             joined(_fares(leader, member)),
             joined(_does(snapshot, status, member)),
         )
     health = line("cluster ", Span(health_words(status).plain))
-    return (_nobody(status), _aftermath(status), health)
+    return (_nobody(status) + old, _aftermath(status), health)
 
 
 def _leads(snapshot: Snapshot, leader: LeaderStatus, now: float) -> Line:
@@ -124,11 +125,13 @@ def _fares(leader: LeaderStatus, member: Member | None) -> Iterator[Line]:
         yield line("check ", CHECKS[member.status])
         if "lease" in member.timing_ms:
             yield line(f"lease {span(member.timing_ms['lease'])}")
-    if leader.fenced_within_ms is not None:
-        yield line(f"stopped for certain within {span(leader.fenced_within_ms)}")
     if leader.successors:
         yield line(f"next {', '.join(plain(name) for name in leader.successors)}")
-    yield line(foreign(leader.address), f" {plain(leader.node_type)}" if leader.node_type else "")
+    yield line("at ", foreign(leader.address))
+    if leader.node_type:
+        yield line(plain(leader.node_type))
+    if leader.fenced_within_ms is not None:
+        yield line(f"stopped for certain within {span(leader.fenced_within_ms)}")
 
 
 def _does(snapshot: Snapshot, status: ClusterStatus, member: Member | None) -> Iterator[Line]:

@@ -207,7 +207,7 @@ def legend() -> Line:
             line(Span(HANDED, Tone.GOOD), Span(" handed over", Tone.DIM)),
             line(Span(LOST, Tone.BAD), Span(" lost", Tone.DIM)),
             line(Span(HAND, Tone.WARN), Span(" by hand", Tone.DIM)),
-            line(Span(f"{BEGUN} first, or cause not told", Tone.DIM)),
+            line(Span(f"{BEGUN} first or unknown", Tone.DIM)),
             line(Span(NOBODY, Tone.BAD), Span(" nobody", Tone.DIM)),
         ),
         "  ",

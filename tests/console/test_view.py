@@ -128,7 +128,7 @@ def test_nothing_is_claimed_before_the_first_reading() -> None:
 def test_the_header_tells_consul_and_the_age() -> None:
     left, right = headline.header(leading(), NOW)
     assert text_of(left).startswith("coord x")
-    assert text_of(right) == "Consul led by 10.0.0.1:8300 · 3 servers · 2 ms · read 1 s ago"
+    assert text_of(right) == "read 1 s ago · 2 ms · 3 servers · Consul led by 10.0.0.1:8300"
     assert headline.banner(leading(), NOW) == ()
 
 
@@ -137,6 +137,12 @@ def test_the_banner_counts_while_consul_is_away() -> None:
         banner = text_of(headline.banner(disconnected_(), NOW + later_s))
         assert banner.startswith(f"✖ Consul cannot be reached for {lasting}; all below is OLD")
         assert "connection refused" in banner
+
+
+@pytest.mark.parametrize("scene", ["disconnected", "stale"])
+def test_who_leads_is_marked_as_old(scene: str) -> None:
+    assert text_of(headline.headline(SCENES[scene](), NOW)[0]).endswith("(old)")
+    assert "(old)" not in said(headline.headline(leading(), NOW))
 
 
 def test_the_banner_without_any_picture() -> None:
@@ -170,7 +176,7 @@ def test_what_operators_ask_is_warned_of_the_pause_first() -> None:
 
 def test_oddities_of_the_keys_are_warned_of() -> None:
     odd = replace(LEADER, oddities=(Oddity.EDITED, Oddity.TERM_MISMATCH))
-    assert len(warnings(of(snapshot(*fleet(), leader=odd)))) == 2
+    assert len(warnings(of(snapshot(*fleet(), leader=odd)), NOW)) == 2
 
 
 def test_namesakes_are_warned_of() -> None:
