@@ -31,7 +31,8 @@ class ConsoleApp(App[None]):
     """
 
     CSS_PATH: ClassVar[str] = str(Path(__file__).with_name("console.tcss"))
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    # Textual means it to be a class variable, and says so in a way that is none.
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [  # type: ignore[misc]
         (0, "-narrow"),
         (WIDE, "-wide"),
     ]

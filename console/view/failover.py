@@ -95,8 +95,12 @@ def gaps(snapshot: Snapshot, most: int = 24) -> Line:
     ][:most]
     if not told:
         return ()
-    numbers = f" last {span(told[0])}, median {span(round(median(told)))}, worst {span(max(told))}"
-    return line(Span(f"gaps of {len(told)} ", Tone.DIM), Span(bars(told[::-1]), Tone.ONE), numbers)
+    numbers = (
+        line(Span("gaps ", Tone.DIM), Span(bars(told[::-1]), Tone.ONE), f" {span(told[0])}"),
+        line(f"median {span(round(median(told)))}"),
+        line(f"worst {span(max(told))}"),
+    )
+    return joined(numbers)
 
 
 def bars(values: Sequence[int]) -> str:

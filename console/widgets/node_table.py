@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
@@ -16,6 +18,10 @@ from console.widgets.paint import Palette, painted, palette_of
 
 _FEW = 30
 """So many rows are taken out one by one; more than that, and all are put in anew."""
+
+
+_CAN_DO_WITH = (("waits_for", 16), ("address", 14), ("roles", 9), ("node", 12), ("why", 12))
+"""What is cut, in that order, where the columns would be wider than the table; how far."""
 
 
 class _Cell(Text):
@@ -42,11 +48,13 @@ class Sorting:
 class NodeTable(DataTable[_Cell]):
     """Shows rows in the order in which they are given."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Details")]
+
     class Resized(Message):
         """Another number of columns may have room now."""
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
+        super().__init__(id=id, cursor_type="row", cursor_foreground_priority="renderable")
         self._columns: tuple[Column, ...] = ()
         self._rows: tuple[NodeRow, ...] = ()
         self._cells: dict[str, tuple[Line, ...]] = {}
@@ -75,7 +83,7 @@ class NodeTable(DataTable[_Cell]):
         current, offset = self.current, at - round(self.scroll_y)
         columns = columns_for(self.size.width)
         cells = {row.key: tuple(c.cell(row, now_ms) for c in columns) for row in rows}
-        widths = _widths(columns, cells.values())
+        widths = _fitted(columns, _widths(columns, cells.values()), self.size.width)
         self._rows, self._cells, old = tuple(rows), cells, self._cells
         if columns != self._columns or self._too_narrow(widths) or sorting != self._sorting:
             self._columns, self._widths, self._sorting = columns, widths, sorting
@@ -180,3 +188,16 @@ def _widths(columns: Sequence[Column], rows: Iterable[tuple[Line, ...]]) -> tupl
         for i, line in enumerate(lines):
             widths[i] = max(widths[i], cell_len(text_of(line)))
     return tuple(widths)
+
+
+def _fitted(columns: Sequence[Column], widths: tuple[int, ...], room: int) -> tuple[int, ...]:
+    """The same, with less for the columns that can do with less, if there is not room for all."""
+    excess = sum(widths) + 2 * len(widths) - room
+    fitted = list(widths)
+    for name, least in _CAN_DO_WITH:
+        for i, column in enumerate(columns):
+            if column.name == name and excess > 0 and fitted[i] > least:
+                taken = min(excess, fitted[i] - least)
+                fitted[i] -= taken
+                excess -= taken
+    return tuple(fitted)
