@@ -15,7 +15,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.view import nodes, timeline
-from console.widgets.paint import painted, palette_of
+from console.view.paint import painted
+from console.widgets.paint import palette_of
 from coord.status.reasons import WHY_NOT
 
 KEYS = (

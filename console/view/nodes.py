@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from console.snapshot import Snapshot
 from console.view.headline import CHECKS
-from console.view.line import Line, Span, Tone, foreign, line
+from console.view.line import Line, Span, Tone, foreign, line, text_of
 from coord.consul import CheckStatus
 from coord.status import ClusterStatus, ControlStatus, Member, Role, state_of
 from coord.status.node import since_ms, until_ms, why_not_of
@@ -17,6 +19,9 @@ from coord.status.words import duration, ms_of, plain
 
 LEADER, WAITING, GONE, OBSERVES, READY, TROUBLED = "★", "◔", "✖", "○", "●", "!"
 """What is before a name; the state beside it says the same in a word."""
+
+_CAN_DO_WITH = (("waits_for", 16), ("address", 14), ("roles", 9), ("node", 12), ("why", 12))
+"""What is cut, in that order, where the columns would be wider than the table; how far."""
 
 _FULL_SECONDS_MS = 120_000
 """Up to that long ago the seconds are told; beyond, minutes do."""
@@ -186,6 +191,27 @@ def columns_for(width: int) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if column.least <= width)
 
 
+def widths_for(
+    columns: Sequence[Column], rows: Iterable[tuple[Line, ...]], room: int
+) -> tuple[int, ...]:
+    """How wide each column is: as its head, with the mark of the sorting, and its cells need it.
+
+    Where that is more than `room`, with a space on either side of each, some have less.
+    """
+    widths = [max(column.width, cell_len(column.title) + 2) for column in columns]
+    for cells in rows:
+        for i, cell in enumerate(cells):
+            widths[i] = max(widths[i], cell_len(text_of(cell)))
+    excess = sum(widths) + 2 * len(widths) - room
+    for name, least in _CAN_DO_WITH:
+        for i, column in enumerate(columns):
+            if column.name == name and excess > 0 and widths[i] > least:
+                taken = min(excess, widths[i] - least)
+                widths[i] -= taken
+                excess -= taken
+    return tuple(widths)
+
+
 # --- cells ---------------------------------------------------------------------------------------
 
 
@@ -253,8 +279,8 @@ COLUMNS: Sequence[Column] = (
     Column("state", "State", 0, _state, _by("state")),
     Column("why", "Why not leader", 0, _why, _by("why"), width=14),
     Column("left", "Left", 0, _left, _by_time("until_ms"), width=4),
-    Column("since", "Since", 0, _since, _by_time("since_ms"), width=8),
-    Column("check", "Check", 0, _check, lambda row: (-row.check.severity,)),
+    Column("since", "Since", 54, _since, _by_time("since_ms"), width=8),
+    Column("check", "Check", 66, _check, lambda row: (-row.check.severity,)),
     Column("waits_for", "Waits for", 118, _waits, _by("waits_for")),
     Column("roles", "As", 136, _text("roles", 28), _by("roles")),
     Column("node_type", "Type", 150, _text("node_type", 12), _by("node_type")),

@@ -8,7 +8,8 @@ from rich.text import Text
 from textual.widgets import Static
 
 from console.view.line import Line
-from console.widgets.paint import painted, palette_of, stacked
+from console.view.paint import painted, stacked
+from console.widgets.paint import palette_of
 
 
 class Lines(Static):

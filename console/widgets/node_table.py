@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from console.view.line import Line, text_of
-from console.view.nodes import Column, NodeRow, columns_for
-from console.widgets.paint import Palette, painted, palette_of
+from console.view.line import Line
+from console.view.nodes import Column, NodeRow, columns_for, widths_for
+from console.view.paint import Palette, painted
+from console.widgets.paint import palette_of
 
 _FEW = 30
 """So many rows are taken out one by one; more than that, and all are put in anew."""
-
-
-_CAN_DO_WITH = (("waits_for", 16), ("address", 14), ("roles", 9), ("node", 12), ("why", 12))
-"""What is cut, in that order, where the columns would be wider than the table; how far."""
 
 
 class _Cell(Text):
@@ -54,7 +50,7 @@ class NodeTable(DataTable[_Cell]):
         """Another number of columns may have room now."""
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, cursor_type="row", cursor_foreground_priority="renderable")
+        super().__init__(id=id, cursor_type="row")
         self._columns: tuple[Column, ...] = ()
         self._rows: tuple[NodeRow, ...] = ()
         self._cells: dict[str, tuple[Line, ...]] = {}
@@ -64,7 +60,7 @@ class NodeTable(DataTable[_Cell]):
 
     def on_mount(self) -> None:
         """Follow the theme: the colours stand in the cells."""
-        self._palette = palette_of(self.app)
+        self._follow_theme()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
     def on_resize(self) -> None:
@@ -83,7 +79,7 @@ class NodeTable(DataTable[_Cell]):
         current, offset = self.current, at - round(self.scroll_y)
         columns = columns_for(self.size.width)
         cells = {row.key: tuple(c.cell(row, now_ms) for c in columns) for row in rows}
-        widths = _fitted(columns, _widths(columns, cells.values()), self.size.width)
+        widths = widths_for(columns, cells.values(), self.size.width)
         self._rows, self._cells, old = tuple(rows), cells, self._cells
         if columns != self._columns or self._too_narrow(widths) or sorting != self._sorting:
             self._columns, self._widths, self._sorting = columns, widths, sorting
@@ -156,8 +152,14 @@ class NodeTable(DataTable[_Cell]):
                 if i >= len(there) or there[i] != line:
                     self.update_cell(key, self._columns[i].name, self._cell(key, line))
 
-    def _repaint(self) -> None:
+    def _follow_theme(self) -> None:
         self._palette = palette_of(self.app)
+        # A terminal's own colours are not to be relied on to stand out from one another.
+        ansi = self.app.current_theme.ansi
+        self.cursor_foreground_priority = "css" if ansi else "renderable"
+
+    def _repaint(self) -> None:
+        self._follow_theme()
         if self._columns:
             current, at = self.current, self.cursor_row
             offset = at - round(self.scroll_y)
@@ -179,25 +181,3 @@ class NodeTable(DataTable[_Cell]):
             self.scroll_to(y=top, animate=False, force=True)
 
         self.call_after_refresh(scroll)
-
-
-def _widths(columns: Sequence[Column], rows: Iterable[tuple[Line, ...]]) -> tuple[int, ...]:
-    """How wide each column must be for its head, with the mark of the sorting, and its cells."""
-    widths = [max(column.width, cell_len(column.title) + 2) for column in columns]
-    for lines in rows:
-        for i, line in enumerate(lines):
-            widths[i] = max(widths[i], cell_len(text_of(line)))
-    return tuple(widths)
-
-
-def _fitted(columns: Sequence[Column], widths: tuple[int, ...], room: int) -> tuple[int, ...]:
-    """The same, with less for the columns that can do with less, if there is not room for all."""
-    excess = sum(widths) + 2 * len(widths) - room
-    fitted = list(widths)
-    for name, least in _CAN_DO_WITH:
-        for i, column in enumerate(columns):
-            if column.name == name and excess > 0 and fitted[i] > least:
-                taken = min(excess, fitted[i] - least)
-                fitted[i] -= taken
-                excess -= taken
-    return tuple(fitted)
