@@ -53,6 +53,7 @@ class Dashboard(Screen[None]):
         self._rows: tuple[nodes.NodeRow, ...] = ()
         self._sorting = Sorting()
         self._window_s = 0
+        self._there = False
 
     def compose(self) -> ComposeResult:
         """From the top: what matters most."""
@@ -72,8 +73,14 @@ class Dashboard(Screen[None]):
 
     def on_mount(self) -> None:
         """The table has the keys from the first."""
+        self._there = True
         self.query_one(NodeTable).focus()
-        self.call_after_refresh(self.show, self._snapshot)
+        # Only then it is known how much room there is.
+        self.call_after_refresh(lambda: self.show(self._snapshot))
+
+    def on_unmount(self) -> None:
+        """There is nothing to draw on any more."""
+        self._there = False
 
     # --- drawing ---
 
@@ -81,11 +88,14 @@ class Dashboard(Screen[None]):
         """Draw this from now on."""
         self._snapshot = snapshot
         self._rows = nodes.node_rows(snapshot)
-        self._draw_nodes()
-        self.tick()
+        if self._there:
+            self._draw_nodes()
+            self.tick()
 
     def tick(self) -> None:
         """Draw what changes as time passes: ages, what is left, the banner."""
+        if not self._there:
+            return
         snapshot, now = self._snapshot, self._now()
         banner, said = headline.banner(snapshot, now), warnings(snapshot, now)
         self.set_class(bool(banner), "-banner")
