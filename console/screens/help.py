@@ -25,7 +25,7 @@ KEYS = (
     ("s, S", "sort by the next column; turn the order around. Or click on a head"),
     ("w", "how far back the leadership line goes"),
     ("y", "copy the node's name, or what is shown of it in full"),
-    ("↑ ↓ PgUp PgDn Home End", "move"),
+    ("↑ ↓ j k", "up and down; likewise PgUp, PgDn, Home and End"),
     ("tab", "to the next pane, for its own scrolling"),
     ("ctrl+p", "all commands, the themes among them"),
     ("esc", "back"),

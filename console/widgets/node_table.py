@@ -44,7 +44,14 @@ class Sorting:
 class NodeTable(DataTable[_Cell]):
     """Shows rows in the order in which they are given."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "Details")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "Details"),
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("k", "cursor_up", "Up", show=False),
+        # Textual's own move along the columns, which are all to be seen.
+        Binding("home", "scroll_top", "First", show=False),
+        Binding("end", "scroll_bottom", "Last", show=False),
+    ]
 
     class Resized(Message):
         """Another number of columns may have room now."""

@@ -201,6 +201,22 @@ async def test_rows_come_and_go_in_place() -> None:
 # --- keys ---
 
 
+async def test_the_cursor_moves_by_keys_and_by_clicks() -> None:
+    async with seated(thousand(), (80, 24)) as seat:
+        for key, row in (
+            ("down", 1), ("j", 2), ("up", 1), ("k", 0), ("end", 999), ("home", 0),
+        ):  # fmt: skip
+            await seat.press(key)
+            assert seat.table.cursor_row == row
+        await seat.press("pagedown", "pagedown")
+        down = seat.table.cursor_row
+        await seat.press("pageup")
+        assert 0 < seat.table.cursor_row < down
+        await seat.press("home")
+        await seat.pilot.click(seat.table, offset=(5, 4))
+        assert seat.table.cursor_row == 3
+
+
 async def test_s_sorts_by_each_column_and_then_by_rank_again() -> None:
     async with seated(leading()) as seat:
         shown = nodes.columns_for(seat.table.size.width)
