@@ -4,12 +4,12 @@ PYTHON ?= python3
 ARGS ?=
 WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SEEDS ?= 200
-MINUTES ?= 30
+MINUTES ?=
 PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__init__.py demo/__init__.py bench/__init__.py))
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint simulate chaos bench docs runbooks requirements consul consul-agent setup clean
+.PHONY: help demo test test-all lint simulate exhaustive storm chaos bench docs runbooks requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -48,13 +48,19 @@ test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a
 	@.ci/chaos-prerequisites
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
 
-simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one of them again
+simulate: $(READY) ## simulated worlds; SEEDS=1000 as many, ARGS='--seed 7' one with its history
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
-chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=30 so long
+exhaustive: $(READY) ## every order of events of a few candidates, to a depth; ARGS=--help
+	@.venv/bin/python -m tests.simulation.pure.exhaustive $(ARGS)
+
+storm: $(READY) ## a million elections of the pure machine; ARGS='--elections 10000'
+	@.venv/bin/python -m tests.simulation.pure.storm $(ARGS)
+
+chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=5, ARGS='--scenario kill', ARGS=--help
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 	@.ci/chaos-prerequisites
-	@.venv/bin/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+	@.venv/bin/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 bench: $(READY) ## measure; ARGS go to the benchmark
 	@.venv/bin/python consul-dev/get_consul.py >/dev/null

@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from get_consul import consul_version, get_consul
-from processes import Guard, clean_environment
+from processes import Guard, clean_environment, freeze_child
 from secure import Tls, acl_settings, connection, version_of, write_secret
 
 FAST_GOSSIP: Mapping[str, object] = {
@@ -336,10 +336,20 @@ class ConsulAgent:
         )
 
     def send(self, number: signal.Signals) -> None:
-        """Send one signal (SIGSTOP, SIGCONT, …) and return at once."""
+        """Send one signal and return at once; ``freeze`` waits for what SIGSTOP does."""
         if self._process is None or not self.running:
             raise AgentError(f"{self.name} is not running")
         self._process.send_signal(number)
+
+    def freeze(self) -> None:
+        """SIGSTOP the process and wait until it stands still: it answers nothing afterwards."""
+        if self._process is None or not self.running:
+            raise AgentError(f"{self.name} is not running")
+        freeze_child(self._process.pid)
+
+    def wake(self) -> None:
+        """SIGCONT the process."""
+        self.send(signal.SIGCONT)
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
         """End the process with ``number``, with SIGKILL if that takes too long.

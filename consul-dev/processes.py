@@ -105,6 +105,24 @@ def wait_gone(pid: int, timeout_s: float) -> bool:
     return True
 
 
+def freeze_child(pid: int, timeout_s: float = 30.0) -> None:
+    """SIGSTOP ``pid``, a child of this process, and wait until all of its threads stand still.
+
+    The signal alone does not do it: until the last thread has noticed, they go on. Returns as well
+    when the child has ended. Raises ProcessLookupError when it is gone and was waited for, and
+    TimeoutError.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return
+    end = time.monotonic() + timeout_s  # macOS has it from Python 3.13 on
+    while (listed := command_of(pid)) is not None and not listed.startswith("T"):
+        if time.monotonic() > end:
+            raise TimeoutError(f"process {pid} does not stand still")
+        time.sleep(0.01)
+
+
 def end_pid(pid: int, marker: str, *, grace_s: float = 10.0) -> bool:
     """End ``pid`` if its command line still contains ``marker``: SIGTERM, then SIGKILL.
 

@@ -75,8 +75,9 @@ class CoordinatorCandidate(ElectionLoop):
         self._orders = Orders(
             self._consul,
             self._paths,
+            clock=self._clock,
             random=self._random,
-            leads=lambda: self.election.lease_until is not None,
+            leads=lambda: self.election.tenure is not None,
             on_seen=self.post,
             on_error=self._met_with_orders,
             on_unreadable=self._orders_unreadable,
@@ -370,7 +371,7 @@ class CoordinatorCandidate(ElectionLoop):
             return
         if asked.vacancy is not None:
             self._notices.work_started(asked.term, asked.vacancy)
-            await self._orders.keep()
+            await self._orders.tidy()
 
     async def _stop_work(self, run: int, deadline: float) -> None:
         await self._work.stop(deadline)

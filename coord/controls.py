@@ -24,6 +24,10 @@ from coord.records import (
 
 R = TypeVar("R", bound=Record)
 
+PAUSE_MARGIN_S = 3600.0
+"""A pause whose end is longer ago than this by the wall clock is over, whatever clocks were
+set to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:

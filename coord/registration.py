@@ -63,6 +63,7 @@ CALL_DEADLINE_S = 1.0
 
 
 _LEADS = ("leading", "suspended")
+_DRAINED = "drained"
 
 
 class TtlService:
@@ -235,15 +236,16 @@ class CandidateService(TtlService):
 
     def _worth_telling(self, now: float) -> bool:
         """Each telling is a write in Consul. An election that passes in a few seconds must not
-        cost one of every candidate, so only what lasts is told; and that a node has joined, or
-        leads no longer."""
+        cost one of every candidate, so only what lasts is told; and that a node has joined, leads
+        no longer, or is drained or no longer is: an operator waits for that."""
         lasted = now - self._said_at >= SETTLE_S
         if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
             return False
         if self.token_is_old:
             return True
         led = self._told[0] in _LEADS and self._said[0] not in _LEADS
-        return self._said != self._told and (lasted or led or self._told[0] == JOINING)
+        waited_for = led or self._told[0] == JOINING or _DRAINED in (self._said[1], self._told[1])
+        return self._said != self._told and (lasted or waited_for)
 
     async def keep_alive(
         self,

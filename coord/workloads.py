@@ -143,35 +143,45 @@ def _make(entry: EntryPoint, context: WorkContext) -> tuple[ChildSpec, ...]:
         raise WorkloadError(
             entry.name, f"{entry.value} cannot be loaded: {_tell(error)}"
         ) from error
+    return specs_of(entry.name, factory, context, called=entry.value)
+
+
+def specs_of(
+    name: str, factory: Any, context: WorkContext, *, called: str = ""
+) -> tuple[ChildSpec, ...]:
+    """The children of the workload that `factory` gives, as if an entry point had named it.
+
+    name: of the workload. called: what the factory is called in messages; else the name.
+
+    Raises:
+        WorkloadError: it cannot be made, or is no workload.
+    """
+    called = called or name
     if not callable(factory):
-        raise WorkloadError(entry.name, f"{entry.value} is not callable with a WorkContext")
+        raise WorkloadError(name, f"{called} is not callable with a WorkContext")
     try:
         made = factory(context)
     except Exception as error:
-        raise WorkloadError(entry.name, f"{entry.value} cannot be made: {_tell(error)}") from error
-    return _specs(entry, made)
-
-
-def _specs(entry: EntryPoint, made: Any) -> tuple[ChildSpec, ...]:
+        raise WorkloadError(name, f"{called} cannot be made: {_tell(error)}") from error
     if isinstance(made, ChildSpec):
         return (made,)
     if isinstance(made, Sequence) and made and all(isinstance(spec, ChildSpec) for spec in made):
         return tuple(made)
     if isinstance(made, Workload) and inspect.iscoroutinefunction(made.run):
-        return (_spec(entry, made),)
+        return (_spec(name, called, made),)
     raise WorkloadError(
-        entry.name,
-        f"{entry.value} gave a {type(made).__name__}: it must give a ChildSpec, several, or an "
+        name,
+        f"{called} gave a {type(made).__name__}: it must give a ChildSpec, several, or an "
         "object with a name and an `async def run(self, leadership)`",
     )
 
 
-def _spec(entry: EntryPoint, workload: Workload) -> ChildSpec:
-    options = {name: getattr(workload, name) for name in _OPTIONS if hasattr(workload, name)}
+def _spec(name: str, called: str, workload: Workload) -> ChildSpec:
+    options = {each: getattr(workload, each) for each in _OPTIONS if hasattr(workload, each)}
     try:
         return ChildSpec(id=workload.name, run=workload.run, **options)
     except (TypeError, ValueError) as error:
-        raise WorkloadError(entry.name, f"{entry.value}: {_tell(error)}") from error
+        raise WorkloadError(name, f"{called}: {_tell(error)}") from error
 
 
 def _tell(error: Exception) -> str:

@@ -36,7 +36,7 @@ from coord.records import LeaderRecord, LeaderState, Paths, RecordError
 from demo import REPO
 from demo.line import WITNESS_VARIABLE
 from demo.witness import Witness
-from processes import Guard, wait_gone
+from processes import Guard, freeze_child, wait_gone
 
 __all__ = ["DEFAULT_WORKLOADS", "Fleet", "Node", "NodeError", "Place"]
 
@@ -184,9 +184,10 @@ class Node:
 
     def freeze(self) -> float:
         """SIGSTOP it, and wait until it stands still. Gives the moment of the signal."""
-        at = self._send(signal.SIGSTOP)
-        if hasattr(os, "waitid"):
-            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if not self.running:
+            raise self._error("is not running and cannot be frozen")
+        at = time.monotonic()
+        freeze_child(self.pid)
         return at
 
     def wake(self) -> float:

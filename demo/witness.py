@@ -30,7 +30,7 @@ __all__ = ["TermSeen", "Witness", "WitnessError", "WitnessReport"]
 
 RECEIVE_BUFFER = 8 * 1024 * 1024
 SMALL_BUFFER = 2048
-TAKING_S = 0.004
+TAKING_S = 0.016
 """How long it is busy with each message that it answers; whoever sends more has to wait, so that
 what may happen to a sender happens in the middle of its writing."""
 LONGEST_LINE = 16 * 1024 * 1024

@@ -19,6 +19,7 @@ from coord.config import TIMING_FIELDS, Settings, env_name
 from coord.rights import Role, policy
 from docs.election_table import state_diagram, transition_table
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.planted import known
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -98,9 +99,12 @@ def _row(name: str) -> str:
 
 def mutants_table() -> str:
     """The faults that are planted in the node's code, and must be found."""
-    rows = ["| planted | the mistake |", "|---|---|"]
+    rows = ["| planted | the mistake | first seed | the rule that told |", "|---|---|---|---|"]
+    found = known()
     for name, plant in MUTANTS.items():
-        rows.append(f"| {name.replace('_', ' ')} | {(plant.__doc__ or '').strip()} |")
+        finding = found.get(name)
+        told = f"{finding.seed} | {finding.rule}" if finding else "not looked for yet |"
+        rows.append(f"| {name.replace('_', ' ')} | {(plant.__doc__ or '').strip()} | {told} |")
     return "\n".join(rows)
 
 

@@ -169,5 +169,8 @@ def drain(ctx: click.Context, /, node: str, **params: Any) -> None:
 @_no_wait
 @click.pass_context
 def undrain(ctx: click.Context, /, node: str, **params: Any) -> None:
-    """Let NODE lead again."""
+    """Let NODE lead again.
+
+    If a drained node leads, it makes way for NODE, and the outcome is who follows.
+    """
     _run(ctx, Operation.UNDRAIN, params, node=node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -154,7 +155,8 @@ async def _performed(settings: Settings, plan: Preview, wished: Act, showing: _S
                 async for item in items:
                     if isinstance(item, Outcome):
                         outcome = item
-                    showing.item(item)
+                    if not showing.item(item):
+                        stop.set()
     assert outcome is not None, "an operation ends with its outcome"
     return outcome
 
@@ -203,7 +205,8 @@ def _confirmed(plan: Preview, wished: Act) -> str | None:
 
 @contextlib.contextmanager
 def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the waiting, not the process; the second one does that, too."""
+    """Ctrl-C, SIGTERM and a terminal that is closed end the waiting, not the process; the second
+    such signal does that, too."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -213,7 +216,9 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
             task.cancel()
         stop.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, told)
     try:
@@ -228,6 +233,7 @@ class _Showing:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._unread = False
 
     def plan(self, plan: Preview | Refused, *, dry_run: bool) -> None:
         """What would be done, or why not."""
@@ -241,12 +247,19 @@ class _Showing:
             if dry_run:
                 self._lines(["dry run: nothing was changed"])
 
-    def item(self, item: Step | Outcome) -> None:
-        """A step, or the end."""
-        if self._as_json:
-            self._json(item)
-        else:
-            self._lines([step_line(item)] if isinstance(item, Step) else outcome_lines(item))
+    def item(self, item: Step | Outcome) -> bool:
+        """A step, or the end. False: nobody reads it, the terminal or the pipe being gone."""
+        if self._unread:
+            return False
+        try:
+            if self._as_json:
+                self._json(item)
+            else:
+                self._lines([step_line(item)] if isinstance(item, Step) else outcome_lines(item))
+        except OSError:
+            self._unread = True
+            _discard_stdout()
+        return not self._unread
 
     def _json(self, item: Preview | Refused | Step | Outcome) -> None:
         click.echo(json.dumps(to_dict(item), ensure_ascii=True))
@@ -254,3 +267,10 @@ class _Showing:
     def _lines(self, lines: list[str]) -> None:
         for line in lines:
             click.echo(plain(line, _MAX_LINE))
+
+
+def _discard_stdout() -> None:
+    """What is left to be written goes nowhere: else the interpreter fails over it as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

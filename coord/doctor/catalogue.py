@@ -279,7 +279,7 @@ _CONTROLS = {
     Code.PAUSE_EXPIRED: Entry(
         Subject.CONTROLS,
         _W,
-        "A pause stands for longer than it was meant to: nobody has led who would take it away.",
+        "A pause was over more than an hour ago and stands: nobody ran who would take it away.",
         "`coord resume`, or `coord doctor --fix`.",
     ),
     Code.ALL_DRAINED: Entry(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
-from coord.consul import CheckStatus, Consistency, ConsulApi, ConsulError
+from coord.consul import CheckStatus, Consistency, ConsulApi, ConsulError, TxnOp
 from coord.doctor.findings import Finding, Fix, Fixed, FixKind
-from coord.records import Paths
+from coord.operations import new_request_id, whoami
+from coord.records import AuditRecord, Paths
 
 
 async def apply(consul: ConsulApi, paths: Paths, findings: Iterable[Finding]) -> tuple[Fixed, ...]:
@@ -29,8 +31,28 @@ async def _do(consul: ConsulApi, paths: Paths, fix: Fix) -> str:
         case FixKind.DEREGISTER_SERVICE:
             return await _deregister(consul, fix)
         case FixKind.DELETE_RECORD:
-            deleted = await consul.kv_delete(fix.target, cas=fix.index)
-            return "" if deleted else "it has changed meanwhile"
+            return await _delete_record(consul, paths, fix)
+
+
+async def _delete_record(consul: ConsulApi, paths: Paths, fix: Fix) -> str:
+    """What somebody had asked for is taken away only together with an audit entry that says so."""
+    now = datetime.now(tz=UTC)
+    entry = AuditRecord(
+        operation="doctor_fix",
+        actor=whoami(),
+        reason=f"coord doctor --fix deletes {fix.target}",
+        request_id=new_request_id(),
+        at=now,
+        finished_at=now,
+        outcome="done",
+    )
+    result = await consul.txn(
+        (
+            TxnOp.kv_delete_cas(fix.target, fix.index),
+            TxnOp.kv_cas(entry.key(paths), entry.encode(), 0),
+        )
+    )
+    return "" if result.ok else "it has changed meanwhile"
 
 
 async def _destroy_session(consul: ConsulApi, paths: Paths, fix: Fix) -> str:

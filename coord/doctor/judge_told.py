@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from coord.controls import PAUSE_MARGIN_S
 from coord.doctor.codes import Code, Severity
 from coord.doctor.facts import Facts
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
-from coord.election.reasons import Cause
+from coord.election.reasons import Cause, WhyNot
 from coord.election.states import State
 from coord.members import cut
 from coord.records import Paths, PauseRecord, RequestRecord
@@ -19,9 +20,6 @@ from coord.telemetry.journal import KEPT_ENTRIES
 
 LONG_PAUSE_S = 3600.0
 """A pause that stands for longer than this is a warning, in seconds."""
-
-PAUSE_OVER_S = 60.0
-"""So long after its end, by the wall clocks, a pause counts as expired: they may differ."""
 
 UNFINISHED_S = 600.0
 """An operation that was begun so long ago, by the wall clocks, is not going on any more."""
@@ -85,15 +83,24 @@ def _pause(facts: Facts, pause: PauseRecord, index: int) -> Finding:
     age_s = -_ahead_s(facts, pause.at)
     over_s = age_s - pause.for_ms / 1000
     who = f"by {cut(pause.actor)}: {cut(pause.reason)}"
-    if over_s > PAUSE_OVER_S:
+    if over_s > PAUSE_MARGIN_S and not _anybody_paused(facts):
         said = f"The pause {who} was over {over_s:.0f} s ago and still stands."
         key = Paths(facts.election).pause
         fix = Fix(kind=FixKind.DELETE_RECORD, target=key, index=index)
         return found(Code.PAUSE_EXPIRED, said, pause.request_id, fixes=(fix,))
     long = age_s > LONG_PAUSE_S
-    said = f"The election is paused {who}; it has {max(0.0, -over_s):.0f} s to go."
+    left = f"it has {-over_s:.0f} s to go"
+    if over_s > 0:
+        left = f"by the clocks it was to end {over_s:.0f} s ago, but each node counts by its own"
+    said = f"The election is paused {who}; {left}."
     severity = Severity.WARNING if long else Severity.INFO
     return found(Code.PAUSED, said, pause.request_id, severity=severity)
+
+
+def _anybody_paused(facts: Facts) -> bool:
+    """Whether a candidate says that it keeps to a pause."""
+    listed = facts.status.candidates.items if facts.status is not None else ()
+    return any(item.passing and item.reason is WhyNot.PAUSED for item in listed)
 
 
 def _request(facts: Facts, request: RequestRecord, index: int) -> Iterator[Finding]:

@@ -99,8 +99,7 @@ class Candidacy:
             times.append(self.campaign.due_at)
         if self.state is State.COOLING:
             times.append(self.campaign.cooled_at)
-        if self.state is State.LEADING:
-            times.append(self.orders.ends_at)
+        times.append(self.orders.ends_at)
         return min((time for time in times if time is not None), default=None)
 
     def _next_run(self) -> int:

@@ -155,7 +155,8 @@ class LiftFence(Command):
 
 @dataclass(frozen=True, slots=True)
 class ForgetPause(Command):
-    """That pause is over: take its record away, so that nobody who starts later waits for it."""
+    """That pause is over: take its record away, so that nobody who starts later waits for it. Not
+    answered; others do so too."""
 
     id: str
 

@@ -389,10 +389,9 @@ class Election(Candidacy):
             self._go_on(now)
 
     def _on_tick(self, event: ev.Tick, now: float) -> None:
+        self._out += self.orders.ended(now)
         if self.tenure is not None:
             self._out += self.tenure.tick(now, self.contact)
-            if self.state is State.LEADING:
-                self._out += self.orders.ended(now)
             return
         if self.state in (State.JOINING, State.COOLING):
             self._ask_if_due(now)

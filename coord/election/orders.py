@@ -84,7 +84,7 @@ class Orders:
         return None if self._ended else self.paused_until
 
     def ended(self, now: float) -> list[Command]:
-        """What a leader has to do about a pause that is over by now, once."""
+        """What is to be done about a pause that is over by now, once."""
         if self._ended or now < self.paused_until:
             return []
         self._ended = True

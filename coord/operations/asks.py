@@ -33,7 +33,7 @@ class Operation(StrEnum):
     DRAIN = "drain"
     """`node` does not lead unless nobody else does."""
     UNDRAIN = "undrain"
-    """The drain of `node` ends."""
+    """The drain of `node` ends; a leader that is drained makes way for it."""
 
     @property
     def of_leader(self) -> bool:

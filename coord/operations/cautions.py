@@ -46,7 +46,7 @@ def _of_succession(status: ClusterStatus, controls: Controls, found: Preview) ->
             serious=True,
         )
         return
-    others = [s for s in found.successors if s.node != found.ask.node or not _drains(found)]
+    others = found.successors
     if any(s.ready for s in others):
         return
     if status.candidates.seen is not Seen.KNOWN:
@@ -86,10 +86,6 @@ def _of_succession(status: ClusterStatus, controls: Controls, found: Preview) ->
         yield Caution(
             WarningCode.NOBODY_ELSE, f"no other candidate can lead now{back}", serious=True
         )
-
-
-def _drains(found: Preview) -> bool:
-    return found.ask.operation is Operation.DRAIN
 
 
 def _of_leader(status: ClusterStatus, found: Preview, member: Member | None) -> Iterator[Caution]:

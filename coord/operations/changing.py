@@ -9,7 +9,7 @@ from coord.operations.asks import Operation
 from coord.operations.model import Preview
 from coord.operations.outcomes import GapSource, OutcomeWord, Step, StepKind
 from coord.operations.scene import Scene, why_not_by_node
-from coord.operations.verdict import Verdict
+from coord.operations.verdict import Verdict, superseded
 from coord.telemetry import LeaderChanged, StepDownRequested
 from coord.telemetry.journal import JournalEntry
 
@@ -46,6 +46,11 @@ class Change:
         self._alone = False
         self._superseded: str | None = None
         self._went_back = False
+
+    @property
+    def answered(self) -> bool:
+        """The leader said so, or has gone."""
+        return self._answered_ms is not None or self.past_recall
 
     @property
     def past_recall(self) -> bool:
@@ -140,7 +145,7 @@ class Change:
     def verdict(self, at_ms: int) -> Verdict | None:
         """See `Course`."""
         if self._superseded is not None and not self.past_recall:
-            return self._taken_over()
+            return superseded(self._superseded)
         if self._works_ms is not None:
             told = self._told is not None
             return self._done() if told or at_ms >= self.until_ms() else None
@@ -212,20 +217,31 @@ class Change:
                 hint=f"it may still come to it; {_FORCE}",
                 late=True,
             )
+        return self._not_answered()
+
+    def _not_answered(self) -> Verdict:
+        if not self._requests:
+            now = "drained" if self._ask.operation is Operation.DRAIN else "no longer drained"
+            return Verdict(
+                word=OutcomeWord.NOT_ANSWERED,
+                detail=f"{self._ask.node} is {now}, but {self._former} leads on: nobody is there "
+                "to follow, or it has not seen it",
+                hint="it makes way as soon as it has, and another is there; `coord status` shows "
+                "who is",
+                late=True,
+            )
+        if self._ask.operation is Operation.FORCE_RELEASE:
+            return Verdict(
+                word=OutcomeWord.NOT_ANSWERED,
+                detail=f"the session of {self._former or 'the leader'} was not destroyed in time",
+                hint="see that Consul answers, and ask again; what was sent may yet come there",
+                late=True,
+            )
         return Verdict(
             word=OutcomeWord.NOT_ANSWERED,
             detail=f"{self._former or 'the leader'} did nothing in time",
-            hint=f"{_FORCE}; if it hangs and has read the request, it may answer as it wakes",
+            hint=f"{_FORCE}; if it hangs and had taken up the request, it goes on as it wakes",
             late=True,
-        )
-
-    def _taken_over(self) -> Verdict:
-        other = self._superseded
-        detail = "another operator's request took its place" if other else "somebody took it away"
-        return Verdict(
-            word=OutcomeWord.SUPERSEDED,
-            detail=detail,
-            hint="`coord history --audit` says who",
         )
 
     def so_far(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from coord.operations.asks import Ask
+from coord.operations.asks import Ask, Operation
 
 
 class RefusalCode(StrEnum):
@@ -223,7 +223,8 @@ class Preview:
     leader: None if nobody leads.
     interrupts: whether the leader's work ends by it; then `workloads` and `polls_running` (None:
         not known) are what is interrupted.
-    successors: likeliest first, those that cannot lead now last; without the leader.
+    successors: likeliest first, those that cannot lead now last; without the leader, and as it is
+        once a drain, or the end of one, stands.
     members_seen: the token may see the candidates; otherwise nothing is known of them.
     gap: None where nobody's work is interrupted.
     """
@@ -244,7 +245,8 @@ class Preview:
     @property
     def successor(self) -> Successor | None:
         """Who is likely to take over at once; None: nobody can."""
-        named = [s for s in self.successors if s.ready and s.node == self.ask.node]
+        heir = self.ask.node if self.ask.operation is Operation.TRANSFER else ""
+        named = [s for s in self.successors if s.ready and s.node == heir]
         return next((s for s in (*named, *self.successors) if s.ready), None)
 
     @property

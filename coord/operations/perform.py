@@ -16,13 +16,17 @@ from coord.operations.model import Preview, Refused
 from coord.operations.outcomes import Outcome, OutcomeWord, Step, StepKind
 from coord.operations.scene import read_scene, scene_queries
 from coord.operations.standing import Standing
-from coord.operations.verdict import Course, Verdict
+from coord.operations.verdict import Course, Verdict, superseded
 from coord.operations.writing import Begun, NotBegun, Writing, not_permitted
 
 RETRY_S = 1.0
 """How soon it is looked again after Consul could not be read, in seconds."""
 
 Item = Step | Outcome
+
+AFTERWARDS_S = 1.0
+"""How long it is looked whether a request was answered just before it was taken back, in seconds:
+a leader answers within milliseconds, and writes that down."""
 
 _UNANSWERED = (OutcomeWord.NOT_ANSWERED, OutcomeWord.STILL_STOPPING, OutcomeWord.INTERRUPTED)
 
@@ -44,8 +48,8 @@ async def perform(
     stop: once it is set, nothing more is waited for; a request that was not answered is withdrawn.
 
     Raises no ConsulError: what Consul says or does not say is in the outcome. Cancelled, or closed
-    before its end, it withdraws a request that was not answered and notes so in the audit; that
-    takes a few seconds at most.
+    before its end, it withdraws a request that was not answered and notes in the audit what it saw
+    of it; that takes a few seconds at most.
     """
     run = _Run(consul, plan, clock, wait=wait, timeout_s=timeout_s, stop=stop or asyncio.Event())
     async with aclosing(run.items()) as items:
@@ -72,7 +76,7 @@ class _Run:
         self._clock = clock
         self._stop = stop
         self._writing = Writing(consul, plan, clock)
-        self._forces = plan.ask.operation is Operation.FORCE_RELEASE
+        self._to_destroy = plan.ask.operation is Operation.FORCE_RELEASE
         self._course: Course = (
             Change(plan, total_ms=total_ms)
             if plan.interrupts and (wait or plan.ask.operation.of_leader)
@@ -124,17 +128,16 @@ class _Run:
 
     async def _follow(self, began: Begun) -> AsyncGenerator[Step | Verdict, None]:
         queries = scene_queries(self._consul, self._writing.paths, self._writing.key)
-        destroyed = not self._forces
         async with Changes(queries) as changes:
             while True:
-                if not destroyed:
+                if self._to_destroy and not self._withdrawn:
                     ended = await self._destroy()
                     if isinstance(ended, Verdict):
                         yield ended
                         return
-                    destroyed = ended
-                    if destroyed:
-                        yield self._step(StepKind.SESSION_DESTROYED)
+                    if ended is not None:
+                        self._to_destroy = False
+                        yield ended
                 for step in await self._see():
                     yield step
                 verdict, steps = await self._judge(began)
@@ -143,17 +146,25 @@ class _Run:
                 if verdict is not None:
                     yield verdict
                     return
-                if await self._changed(changes, hurry=not destroyed):
+                if await self._changed(changes, hurry=self._to_destroy):
                     yield self._interrupted()
                     return
 
-    async def _destroy(self) -> bool | Verdict:
+    async def _destroy(self) -> Step | Verdict | None:
+        """Destroy the leader's session, if that is asked for still, and in time: this process may
+        have been stopped for any while. None: it is not done, or not known to be."""
         try:
-            return await self._writing.destroy()
+            asked_by = await self._writing.asked_by()
+            if asked_by != self._plan.ask.request_id:
+                return None if self._course.past_recall else superseded(asked_by)
+            if self._at_ms >= self._course.until_ms():
+                return None
+            done = await self._writing.destroy()
         except ConsulNotPermitted as error:
             return not_permitted(error)
         except ConsulError:
-            return False  # it may have been: destroying it again does no harm
+            return None  # it may have been: destroying it again does no harm
+        return self._step(StepKind.SESSION_DESTROYED) if done else None
 
     async def _see(self) -> list[Step]:
         try:
@@ -223,11 +234,34 @@ class _Run:
         stands = operation in (Operation.PAUSE, Operation.DRAIN)
         if operation.of_leader and not self._withdrawn:
             stands = not await self._writing.withdraw(began)
+            if verdict.word is OutcomeWord.INTERRUPTED:
+                await self._look_again()
+                verdict = self._interrupted()
         if operation.of_leader and verdict.word in _UNANSWERED and not self._course.past_recall:
-            what = "could not be taken back: it stands" if stands else "is taken back"
-            verdict = replace(verdict, detail=f"{verdict.detail}; the request {what}")
+            verdict = replace(verdict, detail=f"{verdict.detail}; {self._request_now(stands)}")
         outcome = self._outcome(verdict, stands=stands)
         return await self._writing.record(began, outcome)
+
+    async def _look_again(self) -> None:
+        """Whether it was answered just before it was taken back: until that is seen, for a
+        moment."""
+        queries = scene_queries(self._consul, self._writing.paths, self._writing.key)
+        try:
+            async with asyncio.timeout(AFTERWARDS_S), Changes(queries) as changes:
+                while True:
+                    await self._see()
+                    if self._course.answered:
+                        return
+                    await changes.wait(AFTERWARDS_S)
+        except TimeoutError:
+            pass
+
+    def _request_now(self, stands: bool) -> str:
+        if stands:
+            return "the request could not be taken back: it stands"
+        if self._course.answered:
+            return "the request is taken back, which changes nothing any more"
+        return "the request is taken back; only who had taken it up before may still do it"
 
     def _outcome(
         self,

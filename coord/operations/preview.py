@@ -44,8 +44,9 @@ def preview(
     if refused is not None:
         return refused
     member = leading_member(status.candidates.items, status.leader)
-    following = successors(status.candidates.items, controls, leader.node if leader else "")
-    interrupts = leader is not None and _interrupts(ask, leader, following)
+    following = _following(status, controls, ask, leader)
+    members_seen = status.candidates.seen is Seen.KNOWN
+    interrupts = leader is not None and _interrupts(ask, leader, controls, following, members_seen)
     told = Told(
         leader=member,
         successor=_likely(status, following, ask),
@@ -61,7 +62,7 @@ def preview(
         workloads=member.workloads if interrupts and member is not None else (),
         polls_running=polls_running if interrupts else None,
         successors=tuple(following),
-        members_seen=status.candidates.seen is Seen.KNOWN,
+        members_seen=members_seen,
         gap=_gap(ask, told, timing, following, _pause_left_ms(status, controls))
         if interrupts
         else None,
@@ -105,17 +106,45 @@ def control_key(paths: Paths, ask: Ask) -> str:
     return paths.drain(ask.node)
 
 
-def _interrupts(ask: Ask, leader: Leading, following: list[Successor]) -> bool:
+def _following(
+    status: ClusterStatus, controls: Controls, ask: Ask, leader: Leading | None
+) -> list[Successor]:
+    """Who may follow once it is done: whoever is drained by it may not, whoever no longer may."""
+    undrained = ask.node if ask.operation is Operation.UNDRAIN else ""
+    still = {node: drain for node, drain in controls.drained.items() if node != undrained}
+    found = successors(
+        status.candidates.items,
+        replace(controls, drained=still),
+        leader.node if leader else "",
+        ask.node if ask.operation is Operation.TRANSFER else "",
+    )
+    drained = ask.node if ask.operation is Operation.DRAIN else ""
+    return [each for each in found if each.node != drained]
+
+
+def _interrupts(
+    ask: Ask,
+    leader: Leading,
+    controls: Controls,
+    following: list[Successor],
+    members_seen: bool,
+) -> bool:
+    """Whether the leader's work ends by it. One that is drained leads on while nobody else is
+    there to follow; where that cannot be seen, somebody may be."""
     if ask.operation.of_leader:
         return True
-    # One that is drained leads on while nobody else is there to follow.
-    drains_it = ask.operation is Operation.DRAIN and ask.node == leader.node
-    return drains_it and bool(followers(following))
+    if ask.operation is Operation.DRAIN:
+        return ask.node == leader.node and (bool(followers(following)) or not members_seen)
+    if ask.operation is not Operation.UNDRAIN or leader.node not in controls.drained:
+        return False
+    comes = any(each.node == ask.node for each in followers(following))
+    return ask.node != leader.node and (comes or not members_seen)
 
 
 def _likely(status: ClusterStatus, following: list[Successor], ask: Ask) -> Member | None:
     ready = [s.node for s in following if s.ready]
-    name = ask.node if ask.node in ready else next(iter(ready), None)
+    named = ask.operation is Operation.TRANSFER and ask.node in ready
+    name = ask.node if named else next(iter(ready), None)
     return best_by_node(status.candidates.items).get(name) if name is not None else None
 
 

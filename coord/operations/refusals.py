@@ -93,7 +93,7 @@ def _bad_target(
     member = best_by_node(status.candidates.items).get(ask.node)
     if member is None:
         return _no_candidate(status, ask)
-    target = candidate_of(member, controls)
+    target = candidate_of(member, controls, named=True)
     if target.ready:
         return None
     return Refused(

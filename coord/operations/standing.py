@@ -20,6 +20,10 @@ from coord.operations.successors import HINDERS
 from coord.operations.verdict import Verdict
 from coord.status.words import duration
 
+LEADS_ON_MS = 2000
+"""How long a drained leader is watched before it is said that it leads on, in milliseconds: it
+makes way within a fraction of that for one that has come since it was looked."""
+
 TOO_OLD = "too_old_to_say"
 NOT_THERE = "not_there"
 
@@ -39,6 +43,11 @@ class Standing:
         self._silent: dict[str, str] = {}
         self._superseded = False
         self._leader = ""
+
+    @property
+    def answered(self) -> bool:
+        """What lasts is not taken back, answered or not."""
+        return True
 
     @property
     def past_recall(self) -> bool:
@@ -101,7 +110,16 @@ class Standing:
 
     def until_ms(self) -> int:
         """See `Course`."""
+        if self._leads_on_ms and not self._open:
+            return self._leads_on_ms
         return self._until_ms
+
+    @property
+    def _leads_on_ms(self) -> int:
+        """From when on a drained leader is said to lead on; 0 for all else."""
+        drains = self._operation is Operation.DRAIN
+        leads = drains and self._plan.ask.node == self._leader
+        return min(LEADS_ON_MS, self._until_ms) if leads else 0
 
     def verdict(self, at_ms: int) -> Verdict | None:
         """See `Course`."""
@@ -114,7 +132,7 @@ class Standing:
                 hint="`coord history --audit` says who",
             )
         if self._seen_once and not self._open:
-            return self._done()
+            return self._done() if at_ms >= self._leads_on_ms else None
         if at_ms < self._until_ms:
             return None
         nodes = ", ".join(sorted(self._open)) or "nobody"

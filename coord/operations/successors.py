@@ -26,10 +26,15 @@ HINDERS = frozenset(
 than a node that tells it seconds later. The others only say that it is not its turn."""
 
 
-def successors(candidates: Iterable[Member], controls: Controls, leader: str) -> list[Successor]:
-    """The candidates but the leader: those that can lead first, by priority, then by name."""
+def successors(
+    candidates: Iterable[Member], controls: Controls, leader: str, heir: str = ""
+) -> list[Successor]:
+    """The candidates but the leader: those that can lead first, by priority, then by name.
+
+    heir: whom a transfer names.
+    """
     found = [
-        candidate_of(member, controls)
+        candidate_of(member, controls, named=node == heir)
         for node, member in best_by_node(candidates).items()
         if node != leader
     ]
@@ -43,12 +48,16 @@ def followers(found: Iterable[Successor]) -> list[Successor]:
     return [each for each in found if WhyNot.parse(each.why_not) not in absent]
 
 
-def candidate_of(member: Member, controls: Controls) -> Successor:
-    """One candidate: whether it could take over now."""
+def candidate_of(member: Member, controls: Controls, *, named: bool = False) -> Successor:
+    """One candidate: whether it could take over now.
+
+    named: a transfer names it; then it need not stay back to let others go first.
+    """
+    why_not = _why_not(member, controls)
     return Successor(
         node=member.node,
         priority=DEFAULT_PRIORITY if member.priority is None else member.priority,
-        why_not=_why_not(member, controls),
+        why_not="" if named and why_not == WhyNot.COOLING_DOWN else why_not,
         address=member.address,
     )
 

@@ -34,8 +34,24 @@ class Verdict:
     waiting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+def superseded(asked_by: str | None) -> Verdict:
+    """A request that stands no longer; `asked_by`: of what stands there now, as in `Scene`."""
+    return Verdict(
+        word=OutcomeWord.SUPERSEDED,
+        detail="somebody took it away"
+        if asked_by == ""
+        else "another operator's request took its place",
+        hint="`coord history --audit` says who",
+    )
+
+
 class Course(Protocol):
     """One operation on its way."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether who was asked has taken it up."""
+        ...
 
     @property
     def past_recall(self) -> bool:

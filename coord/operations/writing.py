@@ -179,6 +179,15 @@ class Writing:
 
     # -- what is forced --------------------------------------------------------------------
 
+    async def asked_by(self) -> str | None:
+        """Whose request stands, as in `Scene`, by a consistent read.
+
+        Raises:
+            ConsulError: Consul did not answer.
+        """
+        asked_by, _ = await read_control(self._consul, self.key)
+        return asked_by
+
     async def destroy(self) -> bool:
         """Destroy the leader's session. True also if it was gone.
 

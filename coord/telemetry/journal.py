@@ -199,7 +199,9 @@ def _body(event: Event) -> dict[str, Any]:
 async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> int:
     """Delete all but the newest `keep` entries; returns how many were deleted. For the leader.
 
-    Keys that are not named like an entry go first; those that no client may name are left.
+    Which are the newest Consul's index says: by the clocks of the nodes, one that is ahead would
+    push out the entries of all others. Keys that are not named like an entry go first; those that
+    no client may name are left.
 
     Raises:
         ConsulError: Consul did not do it, or not all of it.
@@ -207,8 +209,9 @@ async def prune(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> in
     """
     if keep < 0:
         raise ValueError(f"keep is {keep}; it must be zero or more")
-    found = await consul.kv_keys(paths.journal)
-    keys = sorted(filter(_may_be_named, found.value), key=lambda key: _sort_key(paths, key))
+    found = await consul.kv_list(paths.journal)
+    ordered = sorted(found.value, key=lambda entry: _age_key(paths, entry))
+    keys = [entry.key for entry in ordered if _may_be_named(entry.key)]
     surplus = keys[: max(0, len(keys) - keep)]
     for start in range(0, len(surplus), _TXN_DELETES):
         await consul.txn([TxnOp.kv_delete(key) for key in surplus[start : start + _TXN_DELETES]])
@@ -246,7 +249,8 @@ async def read(
     *,
     consistency: Consistency = Consistency.DEFAULT,
 ) -> tuple[JournalEntry, ...]:
-    """The newest `limit` entries, oldest first. What cannot be read is there with its `problem`.
+    """The newest `limit` entries by Consul's index, in the order of their times. What cannot be
+    read is there with its `problem`.
 
     Empty too when the token may not see the journal. STALE answers without a Consul leader.
 
@@ -257,7 +261,8 @@ async def read(
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     reply = await consul.kv_list(paths.journal, consistency=consistency)
-    return decoded(paths, reply.value)[-limit:]
+    newest = sorted(reply.value, key=lambda entry: _age_key(paths, entry))[-limit:]
+    return decoded(paths, newest)
 
 
 def decoded(paths: Paths, entries: Iterable[KVEntry]) -> tuple[JournalEntry, ...]:
@@ -272,6 +277,12 @@ def _may_be_named(key: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _age_key(paths: Paths, entry: KVEntry) -> tuple[bool, int, tuple[int, str]]:
+    """In the order in which they came to be; what is named like no entry before all that is."""
+    by_time = _sort_key(paths, entry.key)
+    return (by_time[0] >= 0, entry.create_index, by_time)
 
 
 def _sort_key(paths: Paths, key: str) -> tuple[int, str]:

@@ -22,21 +22,33 @@ Everything happens by a `Scheduler`, and by one `random.Random`: the same seed a
 make the same history. `World` is one in which time passes only when nothing else can happen, and
 in which many processes live, each with an event loop and a clock of its own::
 
-    world = World()
-    consul = SimulatedConsul(world, rng=random.Random(1))
+    with World() as world:
+        consul = SimulatedConsul(world, rng=random.Random(1))
 
-    async def test() -> None:
-        client = consul.client()
-        await client.kv_put("key", b"value")
-        await asyncio.sleep(600)                   # takes no time at all
+        async def test() -> None:
+            client = consul.client()
+            await client.kv_put("key", b"value")
+            await asyncio.sleep(600)               # takes no time at all
 
-    world.run(test())
+        world.run(test())
 
-`SimulatedNode` runs a whole node, with your own work, in such a world; `tests/simulation` has
-fleets of them, and faults. It is not imported here, since it brings the whole of a node along:
-``from coord.testing.node import SimulatedNode``.
+`SimulatedNode` runs a whole node, with your own work, in such a world; ``docs/first-steps.md`` has
+a fleet of them in a test. It is not imported here, since it brings the whole of a node along::
 
-Not simulated: ACLs, namespaces, several datacenters, TLS, and checks other than TTL checks.
+    from coord.testing.node import SimulatedNode
+
+    with World() as world:
+        consul = SimulatedConsul(world, rng=random.Random(1))
+        nodes = [SimulatedNode.on(consul, f"core-{n}", work=Reports) for n in (1, 2, 3)]
+        for node in nodes:
+            node.start()
+        world.run_for(30, stop=lambda: any(node.term for node in nodes))
+
+Nodes log as real ones do, each line with the real time. `be_quiet` makes them silent.
+
+Not simulated: ACLs, namespaces, several datacenters, TLS, and checks other than TTL checks; threads
+(`coord.leadership.to_thread` too), sockets, files that are waited for, and processes: they raise
+NotImplementedError.
 """
 
 from coord.testing.consul.agent import SimulatedAgent
@@ -45,6 +57,7 @@ from coord.testing.consul.client import SimulatedClient
 from coord.testing.consul.cluster import SimulatedConsul
 from coord.testing.consul.network import Link, LinkSettings, Network
 from coord.testing.consul.server import SimulatedServer
+from coord.testing.quiet import be_quiet
 from coord.testing.scheduler import LoopScheduler, Scheduled, Scheduler
 from coord.testing.world import ProcessLoop, World
 
@@ -62,4 +75,5 @@ __all__ = [
     "SimulatedConsul",
     "SimulatedServer",
     "World",
+    "be_quiet",
 ]

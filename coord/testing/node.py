@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 import httpx
 from starlette.types import ASGIApp
@@ -22,9 +22,10 @@ from coord.config import Settings
 from coord.consul import ConsulApi
 from coord.supervisor import ChildSpec
 from coord.telemetry import Event as Told
+from coord.testing.consul.cluster import SimulatedConsul
 from coord.testing.world import Event, ProcessEnded, ProcessLoop, World
 from coord.watchdog import Watchdog
-from coord.workloads import WorkContext, load_workloads
+from coord.workloads import WorkContext, load_workloads, specs_of
 
 EPOCH_MS: Final = 1_700_000_000_000
 """What wall clocks show at the beginning of the world."""
@@ -149,6 +150,59 @@ class SimulatedNode:
         self._hung = False
         self._disconnect: Callable[[], None] = lambda: None
 
+    @classmethod
+    def on(
+        cls,
+        consul: SimulatedConsul,
+        name: str,
+        *,
+        work: Callable[[WorkContext], object] | None = None,
+        seed: int = 0,
+        rate: float = 1.0,
+        http: httpx.AsyncBaseTransport | None = None,
+        on_event: Callable[[Told], None] = lambda event: None,
+        on_exit: Callable[[int], None] = lambda status: None,
+        on_error: Callable[[dict[str, Any]], None] = lambda context: None,
+        **settings: Any,
+    ) -> Self:
+        """A node of that name, with an agent of its own: both on a host that is called so as well.
+
+        On the network its process is ``NAME/process`` and its agent ``NAME``.
+
+        work: the class of your work, or whatever gives it: as an entry point would name it. It
+            runs besides what the setting `workloads` names, which is none here.
+        seed: for what the node draws by lot. settings: of the node, by name, as ``lease="3s"``.
+        rate, http, on_event, on_exit, on_error: as in the class.
+
+        Raises:
+            TypeError: `consul` was not made in a `World`.
+            SettingsError: the settings are refused.
+        """
+        world = consul.scheduler
+        if not isinstance(world, World):
+            raise TypeError("a node needs a Consul in a World: SimulatedConsul(world, rng=…)")
+        agent = consul.agent(name)
+
+        def connect(loop: ProcessLoop) -> tuple[ConsulApi, Callable[[], None]]:
+            client = consul.client(agent, clock_rate=loop.rate)
+            return client, client.kill
+
+        def extra_work(context: WorkContext) -> Sequence[ChildSpec]:
+            return specs_of("work", work, context) if work is not None else ()
+
+        return cls(
+            world,
+            Settings(**{"environ": {}, "node": name, "workloads": ""} | settings),
+            connect,
+            random=Random(f"{seed} {name}"),
+            rate=rate,
+            http=http,
+            extra_work=extra_work,
+            on_event=on_event,
+            on_exit=on_exit,
+            on_error=on_error,
+        )
+
     # -- its process -----------------------------------------------------------------------
 
     @property
@@ -160,6 +214,14 @@ class SimulatedNode:
     def frozen(self) -> bool:
         """Whether its process stands still."""
         return self._loop is not None and self._loop.frozen
+
+    @property
+    def term(self) -> int | None:
+        """The term that it leads in by its own account; None if it does not lead.
+
+        A frozen process has the one that it led in when it was frozen.
+        """
+        return self.application.election_view().term if self.application is not None else None
 
     @property
     def boot_id(self) -> str:

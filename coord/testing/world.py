@@ -14,7 +14,10 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Final, TypeVar
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from coord.testing.no_system import OfNoSystem
 
 T = TypeVar("T")
 
@@ -61,7 +64,7 @@ class SimulatedTask(asyncio.Task[T]):
         return self is other
 
 
-class ProcessLoop(asyncio.AbstractEventLoop):
+class ProcessLoop(OfNoSystem):
     """The event loop of one simulated process; `World.process` makes it.
 
     Attributes:
@@ -258,7 +261,21 @@ def _close(coro: Any) -> None:
 
 
 class World:
-    """True time, and all that happens in it. A `coord.testing.scheduler.Scheduler`."""
+    """True time, and all that happens in it. A `coord.testing.scheduler.Scheduler`.
+
+    Use it as a context: what lives in it must be closed, also when a test fails.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -315,6 +332,10 @@ class World:
                     call()
             else:
                 self._timer(what)
+
+    def run_for(self, seconds: float, *, stop: Callable[[], bool] | None = None) -> bool:
+        """`run_until` so many seconds from now; whether `stop` ended it before."""
+        return self.run_until(self.time + seconds, stop=stop)
 
     def _timer(self, handle: asyncio.TimerHandle) -> None:
         loop: ProcessLoop = handle._loop  # type: ignore[attr-defined]

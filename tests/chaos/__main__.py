@@ -1,4 +1,9 @@
-"""`python -m tests.chaos`, `make chaos MINUTES=…`: hurt a real cluster, and say what came of it."""
+"""`make chaos`: hurt a real cluster, and say what came of it.
+
+Its options go into ARGS: `make chaos ARGS="--scenario freeze --repeat 5"`. Without a scenario or a
+replay it is the random mixture for half an hour, or `MINUTES=N`; with one it is the mixture
+afterwards, if MINUTES is given.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +30,16 @@ from tests.chaos import timeline
 from tests.chaos.conduct import conduct
 from tests.chaos.mixture import MIXTURE, draw_seed, seeds
 from tests.chaos.network import NetworkError, missing
-from tests.chaos.report import line, table, to_json
+from tests.chaos.report import again, line, table, to_json, verdict
 from tests.chaos.runs import Run
 from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.settled import settle
 from tests.chaos.stage import Stage, StageError
 from tests.chaos.watchers import Watchers
+from tests.simulation.numbers import natural
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
+MIXTURE_MINUTES = 30.0
 TIMELINES = REPO / ".cache" / "chaos"
 DOCUMENT = REPO / "docs" / "reliability.md"
 
@@ -42,17 +49,28 @@ Item = tuple[Scenario, str, int]
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make chaos",
+        usage='make chaos MINUTES=N ARGS="OPTIONS"',
+        description=__doc__,
+        epilog="\n".join(["scenarios:", *(f"  {s.name:<14}{s.title}" for s in SCENARIOS.values())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--scenario",
         action="append",
         default=[],
         choices=[*SCENARIOS, "all"],
-        help="do this one, or all, one after the other; may be given again",
+        metavar="NAME",
+        help="do this one, or `all`, one after the other; may be given again",
     )
     parser.add_argument("--repeat", type=int, default=1, help="so often each (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=0.0, help="then the random mixture")
-    parser.add_argument("--seed", type=int, help="what is drawn by lot follows from it")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help=f"then the random mixture; as MINUTES=N ({MIXTURE_MINUTES:g} if nothing else is done)",
+    )
+    parser.add_argument("--seed", type=natural, help="what is drawn by lot follows from it")
     parser.add_argument(
         "--replay", action="append", default=[], metavar="SEED:N", help="one round of the mixture"
     )
@@ -61,13 +79,28 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--write-docs", action="store_true", help="put the table into docs/reliability.md"
     )
     given = parser.parse_args(argv)
+    alone = not (given.scenario or given.replay)
+    if given.minutes is None:
+        given.minutes = MIXTURE_MINUTES if alone else 0.0
     if not (math.isfinite(given.minutes) and given.minutes >= 0):
-        parser.error(f"--minutes {given.minutes:g}: give a number of minutes")
+        parser.error(f"MINUTES={given.minutes:g}: give a number of minutes")
+    if alone and not given.minutes:
+        parser.error('MINUTES=0: name what to do instead, as in ARGS="--scenario freeze"')
     if given.repeat < 1:
         parser.error(f"--repeat {given.repeat}: give at least 1")
-    if not (given.scenario or given.minutes or given.replay):
-        parser.error("take --scenario NAME, --minutes N or --replay SEED:N")
+    if given.write_docs and "all" not in given.scenario:
+        parser.error("--write-docs goes with --scenario all: the page has a row for each")
     return given
+
+
+def command(given: argparse.Namespace, seed: int) -> str:
+    """The command that does the same again: what is drawn by lot comes from the seed."""
+    words = [f"--scenario {name}" for name in given.scenario]
+    words += [f"--replay {replay}" for replay in given.replay]
+    words += [f"--repeat {given.repeat}"] * (given.repeat > 1)
+    words.append(f"--seed {seed}")
+    minutes = f" MINUTES={given.minutes:g}" if given.minutes else ""
+    return f'make chaos{minutes} ARGS="{" ".join(words)}"'
 
 
 def measured(load_after: float) -> str:
@@ -132,6 +165,7 @@ async def _all(given: argparse.Namespace, seed: int, directory: Path, runs: list
                 for problem in run.problems:
                     screen.tell(f"  PROBLEM {problem}")
                 screen.tell(f"  the time line is in {path}")
+                screen.tell(f"  again: {again(run)}")
             if given.report:
                 figures = to_json(seed, runs, time.monotonic() - began)
                 given.report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -178,15 +212,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = INTERRUPTED
     if runs:
         came_to = table(to_json(seed, runs, 0.0))
-        print(f"\n{came_to}\n\nseed {seed}")
+        print(f"\n{came_to}\n")
         if given.write_docs and status == OK:
             text = DOCUMENT.read_text(encoding="utf-8")
-            part = f"\n{came_to}\n\n{measured(load())}\n"
+            part = f"\n{came_to}\n\n{measured(load())} `{command(given, seed)}`\n"
             DOCUMENT.write_text(replaced(text, "chaos", part), encoding="utf-8")
     if status == FAILED:
         print(f"chaos: NOT ALL OF IT HELD; the logs are in {directory}", file=sys.stderr)
     elif status == OK:
+        print(verdict(runs))
         shutil.rmtree(directory, ignore_errors=True)
+    print(f"again: {command(given, seed)}")
     return status
 
 

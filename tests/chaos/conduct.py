@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -125,7 +124,7 @@ async def put_right(stage: Stage) -> None:
     stopped = []
     for name, agent in stage.agents.items():
         if agent.running:
-            agent.send(signal.SIGCONT)
+            agent.wake()
         else:
             agent.start()
             stopped.append(name)

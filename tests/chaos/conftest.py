@@ -18,7 +18,7 @@ from demo.judge import WitnessReport
 from tests.chaos import timeline
 from tests.chaos.conduct import Conducted, conduct
 from tests.chaos.network import missing
-from tests.chaos.report import line
+from tests.chaos.report import again, line
 from tests.chaos.runs import Run
 from tests.chaos.scenarios import Scenario
 from tests.chaos.settled import settle
@@ -63,7 +63,7 @@ def conducted(cluster: tuple[Stage, Watchers]) -> Conducted:
         if not done.held:
             path = _keep(stage, done, await stage.witness.report())
             said = "\n".join(done.problems)
-            pytest.fail(f"{scenario.name}, seed {seed}, see {path}:\n{said}", pytrace=False)
+            pytest.fail(f"{again(done)}\nsee {path}:\n{said}", pytrace=False)
         return done
 
     return run

@@ -125,12 +125,12 @@ async def _agent_stands_still(scene: Scene, name: str) -> Undo:
     if not agent.running:
         return _nothing
     scene.note(f"SIGSTOP the agent of {name}")
-    agent.send(signal.SIGSTOP)
+    await asyncio.to_thread(agent.freeze)
 
     async def wake() -> None:
         if agent.running:
             scene.note(f"SIGCONT the agent of {name}")
-            agent.send(signal.SIGCONT)
+            agent.wake()
 
     return wake
 

@@ -12,6 +12,7 @@ from tests.chaos.runs import PollCount, Run
 
 HEAD: Row = (
     "scenario",
+    "what is done",
     "runs",
     "gap, median",
     "gap, worst",
@@ -31,7 +32,7 @@ def table(report: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(run.scenario for run in runs))
     rows = [_row([run for run in runs if run.scenario == name]) for name in names]
     if len(names) > 1:
-        rows.append(("all", *_row(runs)[1:4], "", *_row(runs)[5:]))
+        rows.append(("all", "", *_row(runs)[2:5], "", *_row(runs)[6:]))
     return markdown([HEAD, *rows])
 
 
@@ -40,6 +41,7 @@ def _row(runs: Sequence[Run]) -> Row:
     polls = sum((run.polls for run in runs), PollCount())
     limit_s = runs[0].budget_s
     return (
+        runs[0].scenario,
         runs[0].title,
         str(len(runs)),
         _seconds(statistics.median(gaps)),
@@ -61,6 +63,25 @@ def _seconds(seconds: float) -> str:
 def to_json(seed: int, runs: Sequence[Run], took_s: float) -> dict[str, Any]:
     """Everything, as JSON has it."""
     return {"seed": seed, "took_s": round(took_s, 1), "runs": [run.to_dict() for run in runs]}
+
+
+def again(run: Run) -> str:
+    """The command that does that run again; where it was a repetition, those before it as well."""
+    if ":" in run.seed:
+        return f'make chaos ARGS="--replay {run.seed}"'
+    seed, _, repeat = run.seed.split("-", 1)[0], *run.seed.rsplit("-", 1)
+    return f'make chaos ARGS="--scenario {run.scenario} --repeat {int(repeat) + 1} --seed {seed}"'
+
+
+def verdict(runs: Sequence[Run]) -> str:
+    """What is to be said of runs that all held."""
+    over = sum(run.budget_s is not None and run.gap_s > run.budget_s for run in runs)
+    late = f"; over budget by what a busy machine may add: {over}" if over else ""
+    tried = sum(run.stale_attempted for run in runs)
+    return (
+        f"all of it held: {len(runs)} run{'' if len(runs) == 1 else 's'}, never two at work, "
+        f"{tried} stale writes tried and refused, no poll lost, nothing left behind{late}"
+    )
 
 
 def line(run: Run) -> str:

@@ -20,7 +20,7 @@ pytestmark = [
 
 
 async def test_mixture(conducted: Conducted) -> None:
-    print(f"seed {SEED}: one round again with python -m tests.chaos --replay {SEED}:N")
+    print(f'seed {SEED}; one round again: make chaos ARGS="--replay {SEED}:N"')
     end = time.monotonic() + 60 * MINUTES
     for seed in seeds(SEED):
         run = await conducted(MIXTURE, seed)

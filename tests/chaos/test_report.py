@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
 
 from coord.polling.records import ResultRecord
 from demo.judge import Judge, Message, WitnessReport
-from tests.chaos.report import table, to_json
+from tests.chaos.__main__ import MIXTURE_MINUTES, arguments, command, programme
+from tests.chaos.report import again, table, to_json, verdict
 from tests.chaos.runs import (
     SLACK_S,
     PollCount,
@@ -118,12 +120,65 @@ def test_the_table_has_a_row_for_each_scenario_and_the_sum() -> None:
         for row in table(to_json(1, runs, 30.0)).splitlines()
     ]
     assert rows[2] == [
-        *("leader killed", "2", "5.00 s", "5.10 s", "5.25 s"),
+        *("kill", "leader killed", "2", "5.00 s", "5.10 s", "5.25 s"),
         *("0", "4", "4", "20", "10", "0"),
     ]
-    assert rows[3][:5] == ["cut off", "1", "7.00 s", "7.00 s", ""]
-    assert rows[4][:5] == ["all", "3", "5.10 s", "7.00 s", ""]
+    assert rows[3][:6] == ["cut", "cut off", "1", "7.00 s", "7.00 s", ""]
+    assert rows[4][:6] == ["all", "", "3", "5.10 s", "7.00 s", ""]
     assert len(rows) == 5
+
+
+@pytest.mark.parametrize(
+    ("seed", "scenario", "options"),
+    [
+        ("17:3", "mixture", "--replay 17:3"),
+        ("17-kill-0", "kill", "--scenario kill --repeat 1 --seed 17"),
+        ("5-cut-out-4", "cut-out", "--scenario cut-out --repeat 5 --seed 5"),
+    ],
+)
+def test_a_run_tells_the_command_that_does_it_again(seed: str, scenario: str, options: str) -> None:
+    words = shlex.split(again(run(seed=seed, scenario=scenario)))
+    assert words == ["make", "chaos", f"ARGS={options}"]
+    given = arguments(shlex.split(options))
+    assert seed in [own for _, own, _ in programme(given, given.seed, given.minutes)]
+
+
+def test_the_mixture_is_the_default_only_where_nothing_else_is_asked_for() -> None:
+    assert arguments([]).minutes == MIXTURE_MINUTES
+    assert arguments(["--scenario", "kill"]).minutes == 0.0
+    assert arguments(["--replay", "5:1"]).minutes == 0.0
+    assert arguments(["--scenario", "kill", "--minutes", "2"]).minutes == 2.0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--minutes", "0"],
+        ["--minutes", "nan"],
+        ["--repeat", "0", "--scenario", "kill"],
+        ["--seed=-1"],
+        ["--write-docs"],
+        ["--write-docs", "--scenario", "kill"],
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments(words)
+
+
+def test_the_whole_command_is_told_and_asks_for_the_same() -> None:
+    given = arguments(["--scenario", "all", "--repeat", "5", "--minutes", "30"])
+    minutes, options = shlex.split(command(given, 17))[2:]
+    assert minutes == "MINUTES=30"
+    words = [*shlex.split(options.removeprefix("ARGS=")), "--minutes", "30"]
+    again_given = arguments(words)
+    assert again_given.seed == 17
+    assert {**vars(given), "seed": 17} == vars(again_given)
+
+
+def test_the_verdict_says_how_many_gaps_were_over_their_budget() -> None:
+    assert "a busy machine may add: 1" in verdict([run(), run(gap_s=6.0), run(budget_s=None)])
+    assert "over budget" not in verdict([run()])
 
 
 def test_a_run_is_read_back_as_it_was_written() -> None:

@@ -30,5 +30,7 @@ async def test_scenario(conducted: Conducted, name: str, repeat: int) -> None:
     run = await conducted(SCENARIOS[name], f"{SEED}-{name}-{repeat}", repeat=repeat)
     assert run.overlaps == 0
     assert run.stale_refused == run.stale_attempted
+    if name == "freeze":
+        assert run.stale_attempted > 0, "it was frozen with a write in hand, and then woken"
     assert run.polls.run > 0
     assert run.polls.lost == 0

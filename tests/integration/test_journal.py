@@ -262,6 +262,21 @@ async def test_pruning_leaves_the_newest_and_nothing_else_is_touched(
     assert await prune(consul, paths) == 0
 
 
+async def test_a_clock_that_is_ahead_pushes_out_nobody_elses_entries(
+    consul: ConsulApi, paths: Paths
+) -> None:
+    ahead = 9_000_000_000_000
+    for number in range(20):
+        key = f"{paths.journal}{ahead + number:013d}-core-2-0123abcd-{number:08d}"
+        await consul.kv_put(key, b'{"event": "x"}')
+    for number in range(10):
+        key = f"{paths.journal}{number:013d}-core-1-0123abcd-{number:08d}"
+        await consul.kv_put(key, b'{"event": "x"}')
+    assert {entry.node for entry in await read(consul, paths, 10)} == {"core-1"}
+    assert await prune(consul, paths, keep=10) == 20
+    assert [entry.at_ms for entry in await read(consul, paths)] == list(range(10))
+
+
 async def test_the_leader_keeps_the_journal_pruned_and_nobody_else_does(
     consul: ConsulApi, paths: Paths
 ) -> None:

@@ -7,7 +7,6 @@ leadership, or froze after it had looked, so that nothing but the fence holds it
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -305,14 +304,14 @@ async def test_a_write_without_an_answer_ends_with_the_lease_and_its_outcome_is_
         held = await acquire(consul, name)
         held.lease.suspend()
         held.lease.extend(SystemClock().now() + 1.0)
-        agent.send(signal.SIGSTOP)
+        agent.freeze()
         try:
             before = time.monotonic()
             with pytest.raises(ConsulUnavailable) as unknown:
                 await held.leadership.put(held.key, "perhaps")
             assert time.monotonic() - before < 20.0
         finally:
-            agent.send(signal.SIGCONT)
+            agent.wake()
         assert unknown.value.outcome_unknown
         assert held.lost == []
         assert not held.lease.revoked

@@ -148,7 +148,7 @@ async def test_members_and_why_they_do_not_lead(consul: ConsulClient, paths: Pat
     await lead(consul, paths, "core-1", 7)
     candidates = paths.candidate_service
     await register(consul, candidates, "core-1", note="leading", election=paths.election)
-    await register(consul, candidates, "core-2", note="waiting lock_delay", api="10.0.0.2:1")
+    await register(consul, candidates, "core-2", note="cooling cooling_down", api="10.0.0.2:1")
     old = {"status": CheckStatus.CRITICAL, "boot": "b1"}
     await register(consul, candidates, "core-3", note="standby held_by_other", **old)  # type: ignore[arg-type]
     await register(consul, paths.observer_service, "web-9", note="observer not_eligible")
@@ -167,7 +167,7 @@ async def test_members_and_why_they_do_not_lead(consul: ConsulClient, paths: Pat
 
     reasons = {node: node_status(status, node).why_not for node in ("core-2", "core-3", "web-9")}
     assert reasons == {
-        "core-2": WhyNot.LOCK_DELAY,
+        "core-2": WhyNot.COOLING_DOWN,
         "core-3": WhyNot.CHECK_CRITICAL,
         "web-9": WhyNot.NOT_ELIGIBLE,
     }
@@ -344,8 +344,8 @@ async def test_watch_yields_each_change_and_nothing_twice(
         service = paths.candidate_service
         await register(consul, service, "core-2", note="standby held_by_other")
         await _until(statuses, lambda s: [c.state for c in s.candidates.items] == ["standby"])
-        await tell(consul, service, "core-2", "waiting", "lock_delay")
-        await _until(statuses, lambda s: [c.state for c in s.candidates.items] == ["waiting"])
+        await tell(consul, service, "core-2", "cooling", "cooling_down")
+        await _until(statuses, lambda s: [c.state for c in s.candidates.items] == ["cooling"])
         await consul.kv_put(paths.term, b"8")
         await _until(statuses, lambda status: status.term.value == 8)
         await release(consul, paths, tenure, why="handed_over")

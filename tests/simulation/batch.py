@@ -11,26 +11,26 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from coord.testing import be_quiet
 from docs.generate import REPO, replaced
-from tests.simulation.report import document, summary
+from tests.simulation.faults import KINDS
+from tests.simulation.plan import draw
+from tests.simulation.report import annotated, described, document, summary
 from tests.simulation.run import Outcome, run
 
 DOCUMENT = REPO / "docs" / "reliability.md"
 
+SECONDS = 300.0
+"""Of faults in each world, unless told otherwise."""
+
+TELL_EVERY_S = 10.0
+"""Where there is no terminal for a progress bar."""
+
 CHUNK = 4
 """Seeds that one process is given at a time."""
-
-
-def be_quiet() -> None:
-    """Drop what the nodes log: a world says what happened in its history."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger("critical"),
-        cache_logger_on_first_use=False,
-    )
 
 
 def run_seeds(seeds: Sequence[int], seconds: float, storm: bool) -> list[Outcome]:
@@ -77,11 +77,6 @@ class Batch:
     storm: bool = False
     workers: int | None = None
 
-    @property
-    def again(self) -> str:
-        """What to add to the command for one of these seeds."""
-        return f" --seconds {self.seconds:g}{' --storm' if self.storm else ''}"
-
     def run(self, *, write_docs: bool = False) -> int:
         """Run them and say what they came to, and how to run a failed one again.
 
@@ -90,6 +85,7 @@ class Batch:
         """
         console = Console(stderr=True)
         began = time.monotonic()
+        told = began
         found: list[Outcome] = []
         columns = (
             TextColumn("simulating"),
@@ -109,7 +105,11 @@ class Batch:
                     failed=sum(bool(each.violations) for each in found),
                 )
                 if outcome.violations:
-                    _tell_failure(outcome, self.again)
+                    _tell_failure(outcome, again(outcome.seed, self.seconds, self.storm))
+                if not console.is_terminal and time.monotonic() - told >= TELL_EVERY_S:
+                    told = time.monotonic()
+                    failed = sum(bool(each.violations) for each in found)
+                    console.print(f"{len(found)} of {len(self.seeds)} seeds, {failed} failed")
         took_s = time.monotonic() - began
         print(summary(found, took_s))
         if write_docs:
@@ -119,23 +119,32 @@ class Batch:
         return 1 if any(outcome.violations for outcome in found) else 0
 
 
-def _tell_failure(outcome: Outcome, options: str) -> None:
+def again(seed: int | str, seconds: float, storm: bool = False) -> str:
+    """The command that runs that seed's world again, and writes its history."""
+    odd = "" if seconds == SECONDS else f" --seconds {seconds:g}"
+    return f'make simulate ARGS="--seed {seed}{odd}{" --storm" if storm else ""}"'
+
+
+def _tell_failure(outcome: Outcome, command: str) -> None:
     for violation in outcome.violations[:3]:
         print(f"seed {outcome.seed}: {violation}")
-    print(f"  again: python -m tests.simulation --seed {outcome.seed}{options}")
+    print(f"  again, with its history: {command}")
     sys.stdout.flush()
 
 
 def replay(seed: int, seconds: float, storm: bool, directory: Path) -> int:
     """Run a seed again, write its whole history to a file, and say where that is."""
     be_quiet()
+    began = time.monotonic()
     outcome, history = run(seed, seconds=seconds, storm=storm)
+    took_s = time.monotonic() - began
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"seed-{seed}.txt"
+    plan = draw(seed, KINDS, seconds=seconds, storm=storm)
     with file.open("w") as out:
-        out.writelines(f"{line}\n" for line in history.lines())
-        out.writelines(f"VIOLATION {violation}\n" for violation in outcome.violations)
-    print(summary([outcome], 1.0))
+        out.writelines(f"# {line}\n" for line in (again(seed, seconds, storm), *described(plan)))
+        out.writelines(f"{line}\n" for line in annotated(history, outcome.violations))
+    print(summary([outcome], took_s))
     for violation in outcome.violations:
         print(violation)
     print(f"history: {file} ({len(history.entries):,} lines, digest {outcome.digest[:16]})")

@@ -156,15 +156,16 @@ class Checker:
     def _alone(self, who: str, term: int) -> None:
         """Nobody but `who` works now.
 
-        For a moment after a restore somebody may, whom neither Consul nor `who` ever knew of: his
-        record is gone, and he has yet to notice.
+        For a moment after a restore two may, of whom one never knew of the other, as Consul does
+        not any more: the record is gone, and whoever it was of has yet to notice.
         """
         knew = self._processes[who].knew
         just_restored = self._at - self._restored_at <= RESTORE_LIMIT_S
         for other in self._processes.values():
             if other.node == who or other.working is None:
                 continue
-            if just_restored and (other.working, other.node) not in knew:
+            strangers = (other.working, other.node) not in knew or (term, who) not in other.knew
+            if just_restored and strangers:
                 continue
             self._broken(
                 "two at work", f"{who} in term {term}, {other.node} in term {other.working}"

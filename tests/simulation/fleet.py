@@ -24,7 +24,7 @@ from coord.testing.node import EPOCH_MS, SimulatedNode
 from coord.testing.world import ProcessLoop, World
 from coord.workloads import WorkContext
 from tests.simulation.commits import Commits
-from tests.simulation.history import History, What
+from tests.simulation.history import History, What, own_fields
 from tests.simulation.operator import Operator, act
 from tests.simulation.outside import PollerWires, Receiver
 from tests.simulation.plan import Plan
@@ -163,14 +163,7 @@ class Member:
 
 
 def _details(event: Event) -> tuple[Any, ...]:
-    own = [f.name for f in fields(event) if f.name not in _COMMON]
-    if "new_leader" in own:
-        own.remove("new_leader")
-        own.insert(0, "new_leader")
-    return tuple(getattr(event, name) for name in own)
-
-
-_COMMON = frozenset(f.name for f in fields(Event))
+    return tuple(getattr(event, name) for name in own_fields(type(event)))
 
 
 class Fleet:
@@ -319,4 +312,4 @@ class Fleet:
         except ConsulError:
             pass
         except Exception as error:
-            self.tell(What.FAILED, "operator", repr(error))
+            self.tell(What.FAILED, "operator", "an operator failed", repr(error))

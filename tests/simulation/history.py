@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import fields
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from coord.telemetry import CATALOGUE, Event
 
 
 class What(StrEnum):
@@ -59,6 +63,47 @@ class What(StrEnum):
     """A part of the history begins."""
 
 
+FIELDS: Final[dict[What, tuple[str, ...]]] = {
+    What.STARTED: ("boot", "excused"),
+    What.EXITED: ("status",),
+    What.BEGUN: ("term",),
+    What.ENDED: ("term",),
+    What.ACTED: ("term",),
+    What.RECEIVED: ("term", "taken"),
+    What.WROTE: ("term", "key"),
+    What.ACQUIRED: ("term", "session"),
+    What.RELEASED: ("term", "session", "term_key"),
+    What.INVALIDATED: ("why",),
+    What.RESTORED: ("to_index",),
+    What.TOLD: ("event", "term"),
+    What.FAULT: ("kind", "said"),
+    What.FAILED: ("message", "error"),
+    What.LISTED: ("for_s",),
+    What.JOB: ("state", "job"),
+    What.ORDERED: ("request", "of_term", "asked"),
+    What.PHASE: ("name",),
+}
+"""What the details of each kind of entry are called."""
+
+
+def own_fields(kind: type[Event]) -> tuple[str, ...]:
+    """The fields of a telemetry event that not all events have; a new leader's name is the first.
+
+    They are the details of its entry, after its name and its term.
+    """
+    common = {field.name for field in fields(Event)}
+    own = [field.name for field in fields(kind) if field.name not in common]
+    return tuple(sorted(own, key=lambda name: name != "new_leader"))
+
+
+TOLD_FIELDS: Final = {kind.NAME: own_fields(kind) for kind in CATALOGUE}
+
+JOB_FIELDS: Final = {
+    "asked": ("state", "job", "attempt", "term"),
+    "result": ("state", "schedule", "due_ms"),
+}
+
+
 class Entry(NamedTuple):
     """One thing that happened. at: true time, in seconds."""
 
@@ -67,9 +112,31 @@ class Entry(NamedTuple):
     who: str
     details: tuple[Any, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its details are called."""
+        names = FIELDS.get(self.what, ())
+        if self.what is What.TOLD:
+            return names + TOLD_FIELDS.get(self.details[0], ())
+        if self.what is What.JOB:
+            return JOB_FIELDS.get(self.details[0], names)
+        return names
+
     def __str__(self) -> str:
-        details = " ".join(str(each) for each in self.details)
-        return f"{self.at:12.6f}  {self.what:<11} {self.who:<10} {details}".rstrip()
+        """``AT  WHAT  WHO  name=value …``; what is not known is left out."""
+        named = zip(self.names, self.details, strict=False)
+        told = " ".join(f"{name}={_shown(value)}" for name, value in named if value not in _UNKNOWN)
+        return f"{self.at:12.6f}  {self.what:<11} {self.who:<10} {told}".rstrip()
+
+
+_UNKNOWN = (None, "")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if " " in text else text
 
 
 class History:

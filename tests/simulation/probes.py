@@ -177,10 +177,12 @@ PROBES: Final[dict[str, Probe | Outage]] = {
 
 @dataclass(slots=True)
 class Struck:
-    """What a probe came to. seconds: until work began, if it ended; kept: whether the leadership
-    outlived an outage; broken: what was not kept of a promise."""
+    """What a probe came to. seconds: until work began, if it ended; limit_s: what was promised of
+    that; kept: whether the leadership outlived an outage; broken: what was not kept of a promise.
+    """
 
     seconds: float | None = None
+    limit_s: float | None = None
     kept: bool | None = None
     broken: str = ""
 
@@ -207,7 +209,7 @@ def strike(fleet: Fleet, name: str, timings: tuple[Timing, ...]) -> Struck:
             and (worker is not leader or not probe.another)
         )
 
-    struck = Struck()
+    struck = Struck(limit_s=limit_s)
     if fleet.run_for(PATIENCE_S, stop=follows):
         struck.seconds = fleet.world.time - began
     if struck.seconds is None or struck.seconds > limit_s:

@@ -38,8 +38,10 @@ class Outcome:
     """What one seed came to.
 
     elections: terms in which work was begun. happened: things that happened in its world.
-    seconds: simulated. recovered_s: from the end of all faults until somebody led.
-    probe, probe_s: the last fault, and from then until somebody else led; None: nobody did.
+    seconds: simulated. recovered_s: from the end of all faults until somebody led;
+    recovery_limit_s: how long that may take there.
+    probe, probe_s: the last fault, and from then until somebody else led; None: nobody did;
+    probe_limit_s: how long that may take there; None: no time is promised.
     kept: whether the leadership outlived the last outage; None: it was no outage.
     stale_refused: messages of an old term that the receiver had to refuse.
     digest: a hash of every line of its history.
@@ -51,8 +53,10 @@ class Outcome:
     happened: int
     seconds: float
     recovered_s: float | None
+    recovery_limit_s: float
     probe: str
     probe_s: float | None
+    probe_limit_s: float | None
     kept: bool | None
     stale_refused: int
     digest: str
@@ -78,6 +82,7 @@ class Run:
         self.recovered_s: float | None = None
         self.probe = probe_of(plan.seed)
         self.probe_s: float | None = None
+        self.probe_limit_s: float | None = None
         self.kept: bool | None = None
         self._faults = Faults(self.fleet, plan)
 
@@ -147,7 +152,7 @@ class Run:
     def _strike_once(self) -> bool:
         self._phase(f"probe {self.probe}")
         struck = strike(self.fleet, self.probe, self.plan.timings)
-        self.probe_s, self.kept = struck.seconds, struck.kept
+        self.probe_s, self.probe_limit_s, self.kept = struck.seconds, struck.limit_s, struck.kept
         if struck.broken:
             self._broken("over budget", f"{self.probe}: {struck.broken}")
         self.fleet.run_for(CALM_S)
@@ -188,15 +193,18 @@ def run(seed: int, *, seconds: float = 300.0, storm: bool = False) -> tuple[Outc
     world.go()
     checker = Checker()
     violations = checker.take(world.history)
+    broken = {*violations, *world.violations}
     outcome = Outcome(
         seed=seed,
-        violations=tuple(sorted((*violations, *world.violations), key=lambda each: each.at)),
+        violations=tuple(sorted(broken, key=lambda each: (each.at, str(each)))),
         elections=checker.elections,
         happened=world.fleet.world.happened,
         seconds=world.fleet.world.time,
         recovered_s=world.recovered_s,
+        recovery_limit_s=recovery_limit(world.plan.timings),
         probe=world.probe,
         probe_s=world.probe_s,
+        probe_limit_s=world.probe_limit_s,
         kept=world.kept,
         stale_refused=checker.stale_refused,
         digest=world.history.digest(),

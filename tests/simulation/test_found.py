@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from coord.election.timing import Timing
-from tests.simulation.batch import be_quiet
+from coord.testing import be_quiet
 from tests.simulation.fleet import Fleet, Member
 from tests.simulation.plan import SERVERS, Plan
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -67,7 +66,7 @@ class Node(Protocol):
         ...
 
     async def freeze(self) -> None:
-        """Stop it, as SIGSTOP does."""
+        """Let it stand still, as SIGSTOP does; it does so when this returns."""
         ...
 
     async def thaw(self) -> None:
@@ -159,10 +158,10 @@ class RealNode:
         return "is reserved by node" in await asyncio.to_thread(self.agent.log_tail, 50)
 
     async def freeze(self) -> None:
-        self.agent.send(signal.SIGSTOP)
+        await asyncio.to_thread(self.agent.freeze)
 
     async def thaw(self) -> None:
-        self.agent.send(signal.SIGCONT)
+        self.agent.wake()
 
     async def log_index(self) -> int:
         said = await asyncio.to_thread(self.agent.get_json, "/v1/agent/self")

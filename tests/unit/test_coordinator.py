@@ -83,7 +83,7 @@ class Giving:
     async def kv_get(
         self, key: str, *, index: int | None = None, **_: Any
     ) -> Reply[KVEntry | None]:
-        return await self._answer(self._keys[key], index)
+        return await self._answer(self._keys.get(key), index)
 
     async def kv_list(
         self, prefix: str, *, index: int | None = None, **_: Any

@@ -137,9 +137,11 @@ class SimulatedConsul:
         clock_rate: how many seconds that process counts in one.
         """
         asked = agent or self.servers[0].agent
+        source = source or f"{asked.endpoint}/process"
+        self.network.add(source)
         return SimulatedClient(
             asked,
-            source or f"{asked.endpoint}/process",
+            source,
             clock_rate=clock_rate,
             request_timeout_s=request_timeout_s,
         )
@@ -210,6 +212,7 @@ class SimulatedConsul:
     def _add(self, name: str, address: str, server: SimulatedServer | None) -> SimulatedAgent:
         agent = SimulatedAgent(self, name, address, server, self._agent_times)
         self._agents[name] = agent
+        self.network.add(agent.endpoint, f"{agent.endpoint}/process")
         self.gossip.add(agent)
         return agent
 

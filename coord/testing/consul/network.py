@@ -164,6 +164,21 @@ class Network:
         self.default: LinkSettings = LAN
         self.kind: Callable[[str, str], LinkSettings | None] = lambda source, target: None
         """What a new link starts as; None for the default."""
+        self._endpoints: set[str] | None = None
+
+    def add(self, *endpoints: str) -> None:
+        """Know these endpoints. From the first on, `set` and `cut` refuse names that nobody has."""
+        self._endpoints = (self._endpoints or set()) | set(endpoints)
+
+    def _known(self, *names: str) -> None:
+        """Raises ValueError: nobody is called so, and nobody has sent anything there."""
+        known = self._endpoints
+        if known is None or known.issuperset(names):
+            return
+        known |= {name for link in self._links for name in link}
+        for name in names:
+            if name not in known:
+                raise ValueError(f"no endpoint {name!r}; there are: {', '.join(sorted(known))}")
 
     def link(self, source: str, target: str) -> Link:
         """The link from `source` to `target`; the same object each time."""
@@ -179,7 +194,8 @@ class Network:
         self.link(source, target).send(deliver)
 
     def set(self, source: str, target: str, **changes: Any) -> None:
-        """Change some of a link's `LinkSettings`."""
+        """Change some of a link's `LinkSettings`. Raises ValueError: no such endpoint."""
+        self._known(source, target)
         link = self.link(source, target)
         link.settings = replace(link.settings, **changes)
         self._changed()

@@ -49,6 +49,26 @@ async def test_an_eligible_node_starts_a_candidate_which_tries_and_wins_where_no
     assert seconds_between([begun, tried])[0] >= 2.9
 
 
+async def test_of_several_candidates_the_one_with_the_highest_priority_follows(
+    make_bench: MakeBench,
+) -> None:
+    """Of two that are wanted alike, the first by name; and nobody who is wanted less."""
+    bench = await make_bench(env=FAST)
+    for name, priority in (("core-2", "50"), ("core-3", "200"), ("core-4", "200")):
+        bench.fleet.add(name, env={"COORDINATOR_PRIORITY": priority})
+    (first,) = await bench.fleet.start("core-1")
+    await bench.working_leader()
+    await bench.fleet.start("core-2", "core-3", "core-4")
+
+    async def successors() -> tuple[str, ...]:
+        return (await bench.record()).successors
+
+    await eventually(successors, until=lambda named: named == ("core-3", "core-4", "core-2"))
+    await first.stop()
+    leader, _ = await bench.working_leader()
+    assert leader.name == "core-3"
+
+
 async def test_a_node_that_may_not_lead_starts_no_candidate_and_makes_no_attempt(
     make_bench: MakeBench,
 ) -> None:

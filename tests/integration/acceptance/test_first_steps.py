@@ -18,8 +18,8 @@ from demo import REPO
 PAGE = (REPO / "docs/first-steps.md").read_text()
 
 
-def block(language: str) -> str:
-    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+def block(language: str, begins: str = "") -> str:
+    found = re.findall(rf"```{language}\n({re.escape(begins)}.*?)```", PAGE, re.DOTALL)
     assert len(found) == 1
     return str(found[0])
 
@@ -38,7 +38,7 @@ def test_the_settings_file_is_accepted_whole(tmp_path: Path) -> None:
 async def test_the_work_and_the_schedule_of_the_page_run(
     make_bench: MakeBench, consul_agent: ConsulAgent, tmp_path: Path
 ) -> None:
-    (tmp_path / "reports.py").write_text(block("python"))
+    (tmp_path / "reports.py").write_text(block("python", "# reports.py"))
     bench = await make_bench(
         env={"PYTHONPATH": f"{tmp_path}:{REPO}"},
         workloads="cluster-health,poll-orchestrator,reports:Reports,demo.work:Pulse",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -170,7 +169,7 @@ async def test_a_leader_that_cannot_confirm_its_lease_answers_as_suspended(
     bench = await make_bench(agent=agent, env=FAST)
     (node,) = await bench.fleet.start("core-1")
     _, term = await bench.working_leader()
-    agent.send(signal.SIGSTOP)
+    agent.freeze()
     try:
         await node.state("suspended")
         assert await answers(node) == NOT_READY
@@ -179,7 +178,7 @@ async def test_a_leader_that_cannot_confirm_its_lease_answers_as_suspended(
         assert health["why_not_leader"] == "consul_unreachable"
         assert {child["state"] for child in health["work"]} == {"ended"}
     finally:
-        agent.send(signal.SIGCONT)
+        agent.wake()
     await bench.event(node, "suspended", term=term, reason="consul_unreachable")
 
 

@@ -14,6 +14,7 @@ from coord.consul import ConsulClient, TxnOp
 from coord.doctor import Code, Finding, Fix, FixKind, Here, Report, Severity, examine
 from coord.doctor.fix import apply
 from coord.election.timing import Timing
+from coord.operations import read_audit
 from coord.records import LeaderState, Paths
 
 
@@ -141,10 +142,14 @@ def catalog(agent: ConsulAgent, node: str, service: str, name: str, *, serf: str
 
 
 async def test_an_expired_pause_is_taken_away(sound: Ward) -> None:
-    await sound.control(sound.paths.pause, for_ms=60_000, at=ago(300).isoformat())
+    await sound.control(sound.paths.pause, for_ms=60_000, at=ago(4000).isoformat())
     report = await sound.examine(fix=True)
     assert (codes(report), done(report)) == (set(), {sound.paths.pause})
     assert (await sound.consul.kv_get(sound.paths.pause)).value is None
+    (entry,) = await read_audit(sound.consul, sound.paths)
+    assert entry.record is not None
+    assert (entry.record.operation, entry.record.outcome) == ("doctor_fix", "done")
+    assert sound.paths.pause in entry.record.reason
 
 
 async def test_a_pause_that_goes_on_is_left(sound: Ward) -> None:

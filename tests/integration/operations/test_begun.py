@@ -6,7 +6,10 @@ The leader here answers nobody, as one that hangs.
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from consul_agents import ConsulAgent, client_of, eventually
@@ -15,19 +18,24 @@ from operator_bench import Operator
 from rights_bench import tokens_for
 from tcp_proxy import Mode, TcpProxy
 
+from coord.clock import SystemClock
 from coord.consul import Consistency, ConsulAddress, ConsulApi, ConsulClient
 from coord.controls import read_controls
 from coord.operations import (
     Operation,
+    Outcome,
     OutcomeWord,
     RefusalCode,
     Refused,
+    Step,
     StepKind,
+    perform,
     read_audit,
 )
 from coord.operations.audit import BEGUN, prune_audit
 from coord.records import AuditRecord, Paths, RequestKind
 from coord.rights import Role, rules
+from coord.telemetry import StepDownRequested
 
 STEP_DOWN, FORCE = Operation.STEP_DOWN, Operation.FORCE_RELEASE
 SOON_S = 0.5
@@ -54,6 +62,19 @@ async def written(consul: ConsulApi, paths: Paths) -> set[str]:
     """The keys of an election that operators write."""
     keys = (await consul.kv_keys(paths.root)).value
     return {key for key in keys if key.startswith((paths.control, paths.audit))}
+
+
+async def answer(consul: ConsulApi, paths: Paths, request_id: str) -> None:
+    """core-1 says that it steps down, under term 7, as it was asked."""
+    body = {
+        "event": StepDownRequested.EVENT,
+        "node": "core-1",
+        "term": 7,
+        "reason": "requested",
+        "request_id": request_id,
+    }
+    key = f"{paths.journal}{SystemClock().wall_ms():013d}-core-1-00000000-00000001"
+    await consul.kv_put(key, json.dumps(body).encode())
 
 
 # -- what is written -------------------------------------------------------------------------
@@ -254,6 +275,46 @@ async def test_an_operator_who_stops_waiting(operator: Operator, paths: Paths) -
     assert entry.record.outcome == "interrupted"
 
 
+async def test_who_stops_waiting_as_the_leader_answers(
+    operator: Operator, far: Operator, between: TcpProxy, paths: Paths
+) -> None:
+    """It had read the request: what is told and written down says that it steps down."""
+    await lead(operator.consul, paths, "core-1", 7)
+    plan = await far.planned(STEP_DOWN)
+    taking_back = between.hold(b"DELETE /v1/kv/", b"control/request")
+    doing = far.start(plan)
+    await doing.seen(StepKind.REQUESTED)
+    doing.stop.set()
+    await taking_back.caught()
+    await answer(operator.consul, paths, plan.ask.request_id)
+    taking_back.let_go()
+    outcome = await doing.outcome()
+    assert outcome.word is OutcomeWord.INTERRUPTED
+    (entry,) = await operator.audit()
+    assert entry.record is not None
+    assert entry.record.detail == outcome.detail
+    assert "core-1 had answered" in outcome.detail
+    assert await operator.value(paths.request) is None
+
+
+async def test_a_leader_that_answers_right_after_its_request_was_taken_back(
+    operator: Operator, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had made sure that it stood; what it then does is on its way."""
+    monkeypatch.setattr(sys.modules["coord.operations.perform"], "AFTERWARDS_S", 30.0)
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    doing = operator.start(await operator.planned(STEP_DOWN))
+    await doing.seen(StepKind.REQUESTED)
+    doing.task.cancel()
+    await eventually(lambda: operator.value(paths.request), until=lambda value: value is None)
+    await release(operator.consul, paths, tenure, why="stepped_down")
+    with pytest.raises(asyncio.CancelledError):
+        await doing.task
+    (entry,) = await operator.audit()
+    assert entry.record is not None
+    assert "given back" in entry.record.detail
+
+
 async def test_an_operation_that_is_cancelled(operator: Operator, paths: Paths) -> None:
     await lead(operator.consul, paths, "core-1", 7)
     doing = operator.start(await operator.planned(STEP_DOWN))
@@ -306,6 +367,67 @@ async def test_force_release_of_a_record_that_cannot_be_read(
     assert isinstance(await operator.plan(STEP_DOWN), Refused)
     await operator.act(FORCE)
     assert await operator.consul.session_info(tenure.session) is None
+
+
+class StoppableClock(SystemClock):
+    """Goes on while the process stands still."""
+
+    def __init__(self) -> None:
+        self.stopped_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.stopped_s
+
+
+async def test_force_release_is_not_done_late(operator: Operator, paths: Paths) -> None:
+    """Who was stopped as they had asked, and goes on when all has long been well again."""
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    clock = StoppableClock()
+    async with aclosing(
+        perform(operator.consul, await operator.planned(FORCE), clock=clock)
+    ) as items:
+        asked = await anext(items)
+        assert isinstance(asked, Step)
+        clock.stopped_s = 3600.0
+        *steps, outcome = [item async for item in items]
+    assert steps == []
+    assert isinstance(outcome, Outcome)
+    assert (outcome.word, outcome.stands) == (OutcomeWord.NOT_ANSWERED, False)
+    assert await operator.consul.session_info(tenure.session) is not None
+    assert await operator.value(paths.request) is None
+
+
+@pytest.mark.parametrize("instead", [b"", b"another's"])
+async def test_force_release_is_not_done_once_it_is_asked_no_longer(
+    operator: Operator, paths: Paths, instead: bytes
+) -> None:
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    plan = await operator.planned(FORCE)
+    async with aclosing(perform(operator.consul, plan, clock=SystemClock())) as items:
+        await anext(items)
+        if instead:
+            await operator.consul.kv_put(paths.request, instead)
+        else:
+            await operator.consul.kv_delete(paths.request)
+        *steps, outcome = [item async for item in items]
+    assert steps == []
+    assert isinstance(outcome, Outcome)
+    assert outcome.word is OutcomeWord.SUPERSEDED
+    assert await operator.consul.session_info(tenure.session) is not None
+
+
+async def test_force_release_of_which_the_first_try_is_lost(
+    operator: Operator, far: Operator, between: TcpProxy, paths: Paths
+) -> None:
+    tenure = await lead(operator.consul, paths, "core-1", 7)
+    plan = await far.planned(FORCE)
+    lost = between.hold(b"/v1/session/destroy")
+    doing = far.start(plan)
+    await lost.caught()
+    await doing.seen(StepKind.SESSION_DESTROYED)
+    assert await operator.consul.session_info(tenure.session) is None
+    doing.stop.set()
+    await doing.outcome()
 
 
 # -- what lasts ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
-from hand_made import lead, register
+from hand_made import lead, register, release
 from rights_bench import Rights, tokens_for
 
 from coord.cli.errors import ExitCode
@@ -44,12 +44,14 @@ class Coord:
         self._token = token
         self._terminals: list[Terminal] = []
 
-    async def start(self, *args: str, token: str = "") -> asyncio.subprocess.Process:
+    async def start(
+        self, *args: str, token: str = "", stdout: int = asyncio.subprocess.PIPE
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coord", *args, "--election", self._election),
             env=environment(self._address, token or self._token),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
 
@@ -72,7 +74,7 @@ async def finished(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
         out, err = await process.communicate()
     assert process.returncode is not None
     assert b"Traceback" not in err
-    return process.returncode, out.decode(), err.decode()
+    return process.returncode, (out or b"").decode(), err.decode()
 
 
 class Terminal:
@@ -112,9 +114,14 @@ class Terminal:
                 if not more:
                     break
                 self.said += more.decode(errors="replace")
-            _, status = await asyncio.to_thread(os.waitpid, self.pid, 0)
-        self._ended = True
+        return await self.closed()
+
+    async def closed(self) -> int:
+        """Close the terminal; its exit code."""
         os.close(self._fd)
+        self._ended = True
+        async with asyncio.timeout(GENEROUS_S):
+            _, status = await asyncio.to_thread(os.waitpid, self.pid, 0)
         return os.waitstatus_to_exitcode(status)
 
 
@@ -355,7 +362,7 @@ async def begun(consul: ConsulClient, paths: Paths) -> None:
     await eventually(stands)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_who_interrupts_the_waiting_takes_the_request_back(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str, number: signal.Signals
 ) -> None:
@@ -370,6 +377,56 @@ async def test_who_interrupts_the_waiting_takes_the_request_back(
     (entry,) = await read_audit(consul, paths)
     assert entry.record is not None
     assert entry.record.outcome == "interrupted"
+
+
+async def test_a_terminal_that_is_closed(
+    consul: ConsulClient, coord: Coord, paths: Paths, led: str
+) -> None:
+    """Nothing can be said any more; the request is taken back, and that is written down."""
+    terminal = coord.on_terminal("step-down", *YES)
+    await terminal.until("asked")
+    assert await terminal.closed() == ExitCode.INTERRUPTED
+    assert (await read_controls(consul, paths)).request is None
+    (entry,) = await read_audit(consul, paths)
+    assert entry.record is not None
+    assert entry.record.outcome == "interrupted"
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+async def test_nobody_reads_what_it_prints(
+    consul: ConsulClient, coord: Coord, paths: Paths, name: str, more: tuple[str, ...]
+) -> None:
+    """As with `coord step-down … | head`."""
+    tenure = await lead(consul, paths, "core-1", 7)
+    ours, its = os.pipe()
+    process = await coord.start("step-down", *YES, *more, stdout=its)
+    os.close(its)
+    await begun(consul, paths)
+    os.close(ours)
+    await release(consul, paths, tenure, why="stepped_down")
+    code, _, err = await finished(process)
+    assert (code, err) == (ExitCode.INTERRUPTED, "")
+    assert (await read_controls(consul, paths)).request is None
+    (entry,) = await read_audit(consul, paths)
+    assert entry.record is not None
+    assert entry.record.outcome == "interrupted"
+    assert "given back" in entry.record.detail
+
+
+async def test_who_does_not_care_for_the_terminal(
+    consul: ConsulClient, coord: Coord, paths: Paths, led: str
+) -> None:
+    """Under nohup it goes on."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = await coord.start("step-down", *YES, "--timeout", "2s")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    await begun(consul, paths)
+    process.send_signal(signal.SIGHUP)
+    code, out, _ = await finished(process)
+    assert code == ExitCode.NOT_GOOD
+    assert "not_answered" in out
 
 
 async def test_who_interrupts_twice_does_not_wait_at_all(

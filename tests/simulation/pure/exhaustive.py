@@ -1,6 +1,6 @@
 """Every interleaving of two and of three candidates, to a depth.
 
-`python -m tests.simulation.pure.exhaustive` makes the searches and prints a table.
+`make exhaustive` makes the searches and prints a table.
 
 From each of the moments of `election_worlds`, whatever may come next is taken, in every order, to
 the given number of events (`election_events` says what is one), with so many faults in a history
@@ -28,8 +28,12 @@ from election_events import FAULTS
 from election_space import Found, Space
 from election_worlds import WORLDS
 
+from bench.report import Row, table
 from coord.election.machine import Election
-from tests.simulation.numbers import positive
+from docs.generate import REPO, replaced
+from tests.simulation.numbers import natural, positive
+
+DOCUMENT = REPO / "docs" / "reliability.md"
 
 DEPTH = 12
 """How many events deep the searches go, unless told otherwise."""
@@ -37,6 +41,10 @@ DEPTH = 12
 AT_LEADERS = ("expire", "freeze", "delete", "forget")
 """The faults that three candidates are searched with: a session that is in use ends, a process
 stands still, a key is deleted or both are, a lock-delay is lost. The others are left to two."""
+
+
+AT_ONCE_HANDED_OVER = ("kill", "expire")
+"""Where the key was handed over and the session that led is about to go: what could keep it."""
 
 
 AT_ONCE_GONE = ("freeze", "delete", "forget", "late")
@@ -70,9 +78,12 @@ def searches(depth: int = DEPTH, candidates: Collection[int] = (2, 3)) -> list[S
     For two candidates the fault is any, but where one has befallen the leader already, or another
     is about to lead: there it is one of a few, or none. For three it is one of a few where nothing
     has happened yet, and none elsewhere. The interleavings are all there, always. The first attempt
-    ever is left to two: three come to eleven million states from there.
+    ever is left to two, and with a fault goes two events less deep: three come to eleven million
+    states from there, and two with a fault to nearly five. Where there is a fault at most, there
+    are also all histories without one.
     """
     made = [
+        Search("first attempt", 2, max(1, depth - 2), 1, ("delete",)),
         Search("invalidated", 2, depth, 1, AT_ONCE_GONE),
         Search("handed over", 3, depth, 0),
         Search("confirmed", 3, depth, 1, AT_LEADERS),
@@ -81,7 +92,7 @@ def searches(depth: int = DEPTH, candidates: Collection[int] = (2, 3)) -> list[S
         Search("asked", 3, depth, 0),
         Search("first start", 3, depth, 0),
         Search("first attempt", 2, depth, 0),
-        Search("handed over", 2, depth, 0),
+        Search("handed over", 2, depth, 1, AT_ONCE_HANDED_OVER),
         Search("asked", 2, depth, 0),
         Search("invalidated", 3, depth, 0),
     ]
@@ -147,23 +158,63 @@ def totals(results: Sequence[Result]) -> list[str]:
         of = [result.found for result in results if result.search.candidates == number]
         lines.append(
             f"{number} candidates: {sum(each.visits for each in of):,} states visited, "
-            f"{sum(each.states for each in of):,} distinct, to a depth of "
-            f"{min(each.depth for each in of)} events from {len(of)} moments; "
+            f"{sum(each.states for each in of):,} distinct, to a depth of at least "
+            f"{min(each.depth for each in of)} events in {len(of)} searches; "
             f"{sum(each.broken is not None for each in of)} broken promises"
         )
     return lines
 
 
+def document(results: Sequence[Result], depth: int) -> str:
+    """What the searches came to, for docs/reliability.md."""
+    rows: list[Row] = [
+        (
+            *("candidates", "from", "events", "faults", "of which kinds", "visited", "distinct"),
+            *("another leads in", "overlaps"),
+        )
+    ]
+    order = list(WORLDS)
+    for result in sorted(
+        results, key=lambda each: (each.search.candidates, order.index(each.search.world))
+    ):
+        search, found = result.search, result.found
+        kinds = "any" if set(search.kinds) == set(FAULTS) else ", ".join(search.kinds)
+        rows.append(
+            (
+                str(search.candidates),
+                search.world,
+                str(found.depth),
+                str(search.faults),
+                kinds if search.faults else "",
+                f"{found.visits:,}",
+                f"{found.states:,}",
+                f"{found.changed:,}",
+                "none" if found.broken is None else found.broken,
+            )
+        )
+    command = "make exhaustive ARGS=--write-docs"
+    if depth != DEPTH:
+        command = f'make exhaustive ARGS="--depth {depth} --write-docs"'
+    return "\n\n".join(
+        (table(rows), *(f"{line}." for line in totals(results)), f"Written by `{command}`.")
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure.exhaustive")
+    parser = argparse.ArgumentParser(prog="make exhaustive", usage='make exhaustive ARGS="OPTIONS"')
     parser.add_argument("--depth", type=positive, default=DEPTH, help="events (default 12)")
     parser.add_argument("--candidates", type=positive, help="2 or 3 or more (default: 2 and 3)")
-    parser.add_argument("--faults", type=int, help="in one history at most, of all kinds; 0 to 3")
+    parser.add_argument("--faults", type=natural, help="in one history, of all kinds; 0 to 3")
     parser.add_argument("--world", choices=list(WORLDS), help="begin there only")
     parser.add_argument("--workers", type=positive, default=2, help="processes (default 2)")
     parser.add_argument("--json", type=Path, help="write the results there as well")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the table into docs/reliability.md"
+    )
     told = parser.parse_args(arguments)
+    if told.write_docs and not (told.candidates is told.faults is told.world is None):
+        parser.error("--write-docs goes with all searches, as they are")
     if told.candidates == 1:
         parser.error("--candidates 1: take 2 or more")
     numbers = (2, 3) if told.candidates is None else (told.candidates,)
@@ -180,6 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for result in results:
         if result.found.broken is not None:
             print(f"\n{line_of(result)}", *result.found.path, sep="\n  ")
+    if told.write_docs:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        part = f"\n{document(results, told.depth)}\n"
+        DOCUMENT.write_text(replaced(text, "exhaustive", part), encoding="utf-8")
     if told.json is not None:
         told.json.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n")
     return 1 if any(each.found.broken for each in results) else 0

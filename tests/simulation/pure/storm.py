@@ -1,6 +1,6 @@
 """A great many elections of the pure machine.
 
-`python -m tests.simulation.pure.storm --elections 1000000` makes them and tells what came of it.
+`make storm` makes them and tells what came of it.
 
 Each seed is one history of a `Storm`; an election is a term taken and its work begun. The promises
 are checked in each step, and at the end of each history somebody must lead. The first seed that
@@ -29,7 +29,7 @@ from election_model import Action
 from election_storm import Storm
 
 from coord.election.machine import Election
-from tests.simulation.numbers import positive
+from tests.simulation.numbers import natural, positive
 
 STEPS = 8_000
 """How long a history is, before it must come to rest."""
@@ -137,16 +137,16 @@ def lines_of(report: PureReport, first_seed: int) -> list[str]:
     broken = report.violation
     if broken is None:
         return [*lines, "no promise was broken"]
-    again = f"python -m tests.simulation.pure.storm --elections 1 --workers 1 --seed {broken.seed}"
+    again = f'make storm ARGS="--elections 1 --workers 1 --seed {broken.seed}"'
     return [*lines, f"BROKEN: {broken.what}", *broken.actions, f"again: {again}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.pure.storm")
+    parser = argparse.ArgumentParser(prog="make storm", usage='make storm ARGS="OPTIONS"')
     parser.add_argument("--elections", type=positive, default=1_000_000)
     parser.add_argument("--workers", type=positive, default=2, help="processes (default 2)")
-    parser.add_argument("--seed", type=int, help="the first seed (default: any)")
+    parser.add_argument("--seed", type=natural, help="the first seed (default: any)")
     told = parser.parse_args(arguments)
     first_seed = randbelow(10**9) if told.seed is None else told.seed
     print(f"seed {first_seed}", flush=True)

@@ -116,9 +116,53 @@ def test_a_stranger_with_a_recorded_pid_is_left_alone() -> None:
 
 def test_a_frozen_process_is_ended_by_pid() -> None:
     process = sleeper("ours")
-    process.send_signal(signal.SIGSTOP)
+    processes.freeze_child(process.pid)
     assert processes.end_pid(process.pid, "ours") is True
     assert process.wait(10) == -signal.SIGTERM
+
+
+SPINNER = """
+import sys, threading
+sys.setswitchinterval(1e-4)
+def spin():
+    while True:
+        pass
+for _ in range(30):
+    threading.Thread(target=spin, daemon=True).start()
+print("up", flush=True)
+spin()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at threads in /proc")
+def test_a_frozen_process_has_no_thread_that_goes_on() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SPINNER], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for _ in range(50):
+            processes.freeze_child(process.pid)
+            tasks = Path(f"/proc/{process.pid}/task")
+            states = {
+                (t / "stat").read_text().rpartition(")")[2].split()[0] for t in tasks.iterdir()
+            }
+            os.kill(process.pid, signal.SIGCONT)
+            assert states == {"T"}
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_what_has_ended_is_not_waited_for() -> None:
+    process = sleeper("ours")
+    process.kill()
+    assert processes.wait_gone(process.pid, 10)
+    processes.freeze_child(process.pid)
+    process.wait()
+    with pytest.raises(ProcessLookupError):
+        processes.freeze_child(process.pid)
 
 
 def test_a_process_that_ended_unreaped_counts_as_gone() -> None:

@@ -137,12 +137,14 @@ def test_a_gap_that_makes_no_sense_is_not_believed(nonsense: object) -> None:
         (FORCE, "", "core-1", OutcomeWord.CAME_BACK),
         (Operation.DRAIN, "core-1", "core-2", OutcomeWord.DONE),
         (Operation.DRAIN, "core-1", "core-1", OutcomeWord.CAME_BACK),
+        (Operation.UNDRAIN, "core-3", "core-3", OutcomeWord.DONE),
     ],
 )
 def test_who_took_over_is_what_counts(
     operation: Operation, node: str, who: str, word: OutcomeWord
 ) -> None:
-    course = Change(planned(operation, node))
+    said = controls(drained=("core-1", "core-3")) if operation is Operation.UNDRAIN else None
+    course = Change(planned(operation, node, said=said))
     course.see(taken(who, **MEASURED), 100)
     verdict = course.verdict(100)
     assert verdict is not None
@@ -366,14 +368,38 @@ def test_a_pause_while_nobody_leads_waits_for_every_candidate() -> None:
     assert verdict.word is OutcomeWord.DONE
 
 
-def test_a_drained_leader_leads_on_where_nobody_could_follow() -> None:
+@pytest.mark.parametrize("total_ms", [None, 500])
+def test_a_drained_leader_leads_on_where_nobody_could_follow(total_ms: int | None) -> None:
     plan = planned(Operation.DRAIN, "core-1", status=cluster(leader_candidate()))
-    course = Standing(plan, wait=True)
+    course = Standing(plan, wait=True, total_ms=total_ms)
     course.see(scene(leader_candidate()), 10)
-    verdict = course.verdict(10)
+    assert course.verdict(10) is None
+    verdict = course.verdict(course.until_ms())
     assert verdict is not None
     assert verdict.word is OutcomeWord.DONE
     assert "leads on" in verdict.detail
+
+
+def test_a_drained_leader_that_makes_way_after_all_is_not_said_to_lead_on() -> None:
+    """Another came between the preview and the drain."""
+    plan = planned(Operation.DRAIN, "core-1", status=cluster(leader_candidate()))
+    course = Standing(plan, wait=True)
+    course.see(scene(leader_candidate()), 10)
+    course.see(scene(candidate("core-1", why_not="drained"), leader=held("core-2", NEXT)), 20)
+    verdict = course.verdict(20)
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.DONE
+    assert "leads on" not in verdict.detail
+
+
+def test_a_drained_leader_that_does_not_make_way() -> None:
+    """Whether somebody could follow was not to be seen."""
+    course = Change(planned(Operation.DRAIN, "core-1", status=cluster(seen=Seen.UNKNOWN)))
+    course.see(scene(seen=Seen.UNKNOWN), 10)
+    verdict = course.verdict(course.until_ms())
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.NOT_ANSWERED
+    assert "force-release" not in verdict.hint
 
 
 @pytest.mark.parametrize(

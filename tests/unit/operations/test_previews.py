@@ -140,6 +140,50 @@ def test_a_leader_that_nobody_could_follow_is_drained_and_leads_on() -> None:
         assert plan.gap is None
 
 
+ALL_DRAINED = controls(drained=("core-1", "core-2", "core-3"))
+
+
+def test_a_drained_leader_makes_way_for_who_is_undrained() -> None:
+    status = cluster(leader_candidate(), candidate("core-2", priority="900"), candidate("core-3"))
+    plan = planned(UNDRAIN, "core-3", status=status, said=ALL_DRAINED, polls=4)
+    assert plan.interrupts
+    assert (plan.workloads, plan.polls_running) == (("cluster-health", "poll-orchestrator"), 4)
+    assert plan.gap is not None
+    assert plan.successor is not None
+    assert plan.successor.node == "core-3"
+    assert {s.node: s.why_not for s in plan.successors} == {"core-3": "", "core-2": "drained"}
+    assert WarningCode.POLLS_REPEATED in warnings(plan)
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ("core-1", ALL_DRAINED),
+        ("core-3", controls(drained=("core-2", "core-3"))),
+        ("core-9", controls(drained=("core-1", "core-9"))),
+    ],
+)
+def test_for_whom_no_leader_makes_way(node: str, said: Controls) -> None:
+    """It is itself undrained; it is not drained; nobody of that name is there."""
+    plan = planned(UNDRAIN, node, said=said)
+    assert not plan.interrupts
+    assert plan.gap is None
+
+
+def test_where_nobody_can_be_seen_who_is_undrained_may_be_there() -> None:
+    status = replace(cluster(), candidates=replace(ALONE.candidates, seen=Seen.UNKNOWN, items=()))
+    assert planned(UNDRAIN, "core-3", status=status, said=ALL_DRAINED).interrupts
+
+
+@pytest.mark.parametrize("seen", [Seen.UNKNOWN, Seen.NOT_PERMITTED, Seen.UNAVAILABLE])
+def test_where_nobody_can_be_seen_somebody_may_follow(seen: Seen) -> None:
+    status = replace(cluster(), candidates=replace(ALONE.candidates, seen=seen, items=()))
+    plan = planned(DRAIN, "core-1", status=status)
+    assert plan.interrupts
+    assert plan.gap is not None
+    assert WarningCode.MEMBERS_UNSEEN in warnings(plan, serious=True)
+
+
 # -- who follows -----------------------------------------------------------------------------
 
 
@@ -154,6 +198,13 @@ def test_the_highest_priority_follows_then_the_name() -> None:
     plan = planned(STEP_DOWN, status=cluster(*found))
     assert [s.node for s in plan.successors] == ["web-1", "core-3", "core-4", "core-2"]
     assert plan.successor == plan.successors[0]
+
+
+def test_who_is_named_in_a_transfer_need_not_stay_back() -> None:
+    status = cluster(leader_candidate(), candidate("core-2", why_not="cooling_down"))
+    plan = planned(TRANSFER, node="core-2", status=status)
+    assert plan.successor is not None
+    assert (plan.successor.node, plan.successor.why_not) == ("core-2", "")
 
 
 @pytest.mark.parametrize(
@@ -185,13 +236,24 @@ def test_why_a_candidate_cannot_follow(other: Any, said: Controls, why_not: str)
     (found,) = planned(STEP_DOWN, status=status, said=said).successors
     assert found.why_not == why_not
     code = refused(TRANSFER, "core-2", status=status, said=said)
-    assert code is (RefusalCode.TARGET_CANNOT_LEAD if why_not else None)
+    fit = why_not in ("", "cooling_down")  # who is named need not stay back
+    assert code is (None if fit else RefusalCode.TARGET_CANNOT_LEAD)
 
 
 def test_an_earlier_boot_does_not_count() -> None:
     gone = candidate("core-2", boot="b1", status=CheckStatus.CRITICAL)
     status = cluster(leader_candidate(), gone, candidate("core-2", boot="b2"))
     assert refused(TRANSFER, "core-2", status=status) is None
+
+
+@pytest.mark.parametrize("leads", ["core-1", "core-3"])
+def test_who_is_drained_does_not_follow(leads: str) -> None:
+    leader = replace(HELD, node=leads)
+    plan = planned(DRAIN, "core-3", status=cluster(leader=leader))
+    others = ["core-2"] if leads == "core-1" else ["core-1", "core-2"]
+    assert [s.node for s in plan.successors] == others
+    assert plan.successor is not None
+    assert plan.successor.node == others[0]
 
 
 def test_who_is_named_follows_whatever_its_priority() -> None:

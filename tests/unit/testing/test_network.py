@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from stepped import SteppedScheduler
 
+from coord.testing import SimulatedConsul, World
 from coord.testing.consul.network import LAN, LOCAL, LinkSettings, Network
 
 
@@ -127,3 +128,17 @@ async def test_healing_all_takes_every_fault_away() -> None:
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LinkSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_endpoint_that_nobody_is_cannot_be_cut() -> None:
+    with World() as world:
+        consul = SimulatedConsul(world, rng=random.Random(1), servers=1)
+        consul.agent("node-1")
+        consul.network.cut_both("node-1", "server-1")
+        consul.network.cut("node-1/process", "node-1")
+        with pytest.raises(ValueError, match="no endpoint 'nod-1'"):
+            consul.network.cut_both("nod-1", "server-1")
+        assert len(consul.network.cuts()) == 3
+        # Whoever was sent something is there.
+        consul.network.send("server-1", "receiver", lambda: None)
+        consul.network.cut("node-1", "receiver")

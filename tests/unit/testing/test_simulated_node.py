@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from coord.config import Settings
-from coord.leadership import Leadership
+from coord.leadership import Leadership, to_thread
 from coord.supervisor import ChildSpec
-from coord.telemetry import BecameLeader, Event, LostLeadership
+from coord.telemetry import BecameLeader, ChildRestarted, Event, LostLeadership
 from coord.testing import SimulatedConsul, World
 from coord.testing.node import EXIT_KILLED, EXIT_WATCHDOG, SimulatedNode
 from coord.workloads import WorkContext
@@ -136,3 +136,69 @@ def test_work_that_does_not_stop_ends_with_its_process() -> None:
     (status,) = bench.exits
     assert status > 0
     bench.world.close()
+
+
+class Counting:
+    """Work as a user writes it."""
+
+    name = "counting"
+
+    def __init__(self, context: WorkContext) -> None:
+        self._node = context.identity.node
+
+    async def run(self, leadership: Leadership) -> None:
+        while True:
+            await leadership.put("count", self._node)
+            await asyncio.sleep(0.1)
+
+
+def test_a_fleet_is_made_in_a_line_and_each_node_has_a_host_of_its_own() -> None:
+    with World() as world:
+        consul = SimulatedConsul(world, rng=random.Random(1), servers=1)
+        nodes = [
+            SimulatedNode.on(consul, f"core-{n}", work=Counting, lease="1500ms") for n in (1, 2)
+        ]
+        for node in nodes:
+            assert node.settings.lease == 1.5
+            assert node.term is None
+            node.start()
+        assert world.run_for(30.0, stop=lambda: any(node.term for node in nodes))
+        leader, other = sorted(nodes, key=lambda node: node.term is None)
+        world.run_for(5.0)
+        first = leader.term
+        assert first is not None
+
+        consul.network.cut_both(leader.name, "server-1")
+        assert world.run_for(60.0, stop=lambda: other.term is not None)
+        assert leader.term is None
+        assert (other.term or 0) > first
+        world.run_for(1.0)
+        entry = world.run(consul.client().kv_get("count")).value
+        assert entry is not None
+        assert entry.value.decode() == other.name
+
+
+async def test_a_node_on_a_consul_of_real_time_is_refused() -> None:
+    with pytest.raises(TypeError):
+        SimulatedNode.on(SimulatedConsul.on_loop(), "core-1")
+
+
+class Threads(Counting):
+    """Work that waits for a thread."""
+
+    async def run(self, leadership: Leadership) -> None:
+        await to_thread(leadership.guard)
+
+
+def test_work_with_threads_is_told_that_there_are_none() -> None:
+    crashed: list[ChildRestarted] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, ChildRestarted):
+            crashed.append(event)
+
+    with World() as world:
+        consul = SimulatedConsul(world, rng=random.Random(1), servers=1)
+        SimulatedNode.on(consul, "core-1", work=Threads, on_event=hear).start()
+        assert world.run_for(30.0, stop=lambda: bool(crashed))
+        assert "there are no threads in virtual time" in crashed[0].error

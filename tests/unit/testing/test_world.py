@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 
 from coord.testing import SimulatedConsul
 from coord.testing.world import ProcessEnded, ProcessLoop, Spinning, World
+
+REPO = Path(__file__).resolve().parents[3]
 
 
 async def ticking(told: list[float], loop: ProcessLoop, every_s: float, times: int) -> None:
@@ -274,3 +278,47 @@ def test_a_consul_in_a_world_as_the_package_shows_it() -> None:
 
     assert world.run(test()) == b"value"
     assert world.time >= 600
+
+
+async def _connects() -> None:
+    await asyncio.open_connection("127.0.0.1", 9)
+
+
+async def _waits_for_a_thread() -> None:
+    await asyncio.to_thread(print)
+
+
+async def _starts_a_process() -> None:
+    await asyncio.create_subprocess_exec("true")
+
+
+@pytest.mark.parametrize("what", [_connects, _waits_for_a_thread, _starts_a_process])
+def test_what_is_outside_virtual_time_is_refused_in_words(
+    what: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    with World() as world, pytest.raises(NotImplementedError, match="in virtual time; "):
+        world.run(what())
+
+
+FAILS = """
+import random
+from coord.testing import SimulatedConsul, World
+from coord.testing.node import SimulatedNode
+from coord.testing import be_quiet
+be_quiet()
+with World() as world:
+    consul = SimulatedConsul(world, rng=random.Random(1))
+    node = SimulatedNode.on(consul, "core-1")
+    node.start()
+    world.run_for(10)
+    assert node.term is None, "as a test fails"
+"""
+
+
+def test_a_test_that_fails_says_nothing_but_that() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAILS], capture_output=True, text=True, check=False, cwd=REPO
+    )
+    assert done.stdout == ""
+    assert done.stderr.count("Traceback") == 1
+    assert done.stderr.endswith("AssertionError: as a test fails\n")
