@@ -44,11 +44,12 @@ class CliError(click.ClickException):
     """What ends a command: the lines for stderr. Its subclasses have the exit codes."""
 
     exit_code = ExitCode.INTERNAL
+    program = "coord"
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print each line of the message, with the program's name before it."""
         for line in self.message.splitlines():
-            click.echo(f"coord: {line}", file=file, err=file is None)
+            click.echo(f"{self.program}: {line}", file=file, err=file is None)
 
 
 class BadSettings(CliError):
@@ -82,8 +83,8 @@ class Interrupted(CliError):
 
 
 @contextmanager
-def cli_errors(*, show_traceback: bool) -> Iterator[None]:
-    """Turn whatever a command raises into a `CliError`; click's own errors pass."""
+def cli_errors(*, show_traceback: bool, program: str = "coord") -> Iterator[None]:
+    """Turn whatever a command of `program` raises into a `CliError`; click's own errors pass."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
@@ -98,7 +99,7 @@ def cli_errors(*, show_traceback: bool) -> Iterator[None]:
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         raise CliError(
             f"internal error: {type(error).__name__}: {error or 'no details'}; "
-            "`coord --traceback …` shows where"
+            f"`{program} --traceback …` shows where"
         ) from None
 
 

@@ -9,16 +9,18 @@ from coord.history.model import (
     Tenure,
     Until,
 )
-from coord.history.read import read_audit, read_history
+from coord.history.read import Past, read_audit, read_history, read_past
 
 __all__ = [
     "Asked",
     "Gap",
     "History",
     "Note",
+    "Past",
     "Tenure",
     "Until",
     "read_audit",
     "read_history",
+    "read_past",
     "tenures",
 ]

@@ -54,6 +54,14 @@ async def _read_journal(consul: ConsulApi, paths: Paths, consistency: Consistenc
     return await read_below(consul, paths.journal, journal_probe(paths), consistency=consistency)
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The history, and the journal's entries that it was made of, oldest first."""
+
+    history: History
+    entries: tuple[JournalEntry, ...]
+
+
 async def read_history(
     consul: ConsulApi, paths: Paths, *, clock: Clock, limit: int = KEPT_ENTRIES
 ) -> History:
@@ -63,6 +71,13 @@ async def read_history(
         ConsulError: Consul cannot be read. What the token may not see is said in the result.
         ValueError: `limit` is less than 1.
     """
+    return (await read_past(consul, paths, clock=clock, limit=limit)).history
+
+
+async def read_past(
+    consul: ConsulApi, paths: Paths, *, clock: Clock, limit: int = KEPT_ENTRIES
+) -> Past:
+    """The same with the journal's entries, all read at once. Raises as `read_history`."""
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     at_ms = clock.wall_ms()
@@ -74,7 +89,7 @@ async def read_history(
     entries = decoded(paths, journal.entries)
     denied = keys.leader.condition is Condition.NOT_PERMITTED
     found = tenures(entries, operations, None if denied else keys.leader)
-    return History(
+    history = History(
         election=paths.election,
         at_ms=at_ms,
         stale=keys.stale,
@@ -88,6 +103,7 @@ async def read_history(
         audit_unreadable=sum(each.record is None for each in operations),
         unwritten=MappingProxyType(_unwritten(entries)),
     )
+    return Past(history, entries)
 
 
 async def read_audit(

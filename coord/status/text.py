@@ -21,9 +21,19 @@ from coord.status.rows import fold, leading_member, namesakes
 from coord.status.sections import candidates, earlier, instance, leader_service, others
 from coord.status.words import OLD, SEEN, ago, at, duration, foreign, left, plain, span, when
 
-__all__ = ["plain", "render_node", "render_notice", "render_status"]
+__all__ = [
+    "ODDITIES",
+    "health_words",
+    "namesakes_words",
+    "plain",
+    "render_node",
+    "render_notice",
+    "render_status",
+    "vacancy",
+    "why_vacant",
+]
 
-_ODDITIES = {
+ODDITIES = {
     Oddity.EDITED: "the leader key was written to by hand",
     Oddity.RECORD_UNREADABLE: "the leader record cannot be read",
     Oddity.RECORD_SAYS_VACANT: "a session holds the key, but the record says vacant",
@@ -31,6 +41,7 @@ _ODDITIES = {
     Oddity.TERM_UNREADABLE: "the term key cannot be read",
     Oddity.TERM_MISMATCH: "the record and the term key name different terms",
 }
+"""What is wrong with the two keys, in words."""
 
 
 def render_status(status: ClusterStatus, *, width: int = 100, old: bool = False) -> RenderableType:
@@ -38,9 +49,9 @@ def render_status(status: ClusterStatus, *, width: int = 100, old: bool = False)
     old = old or status.stale
     leading = leading_member(status.candidates.items, status.leader)
     parts: list[RenderableType] = [*asked(status), _head(status, old)]
-    parts += [_warning(_ODDITIES[oddity]) for oddity in status.leader.oddities]
+    parts += [_warning(ODDITIES[oddity]) for oddity in status.leader.oddities]
     for name, addresses in namesakes(status).items():
-        parts.append(_namesakes(name, addresses, status.leader_node, leading))
+        parts.append(namesakes_words(name, addresses, status.leader_node, leading))
     parts += ["", *candidates(status, leading, width, old)]
     parts += ["", *others(status, width, old)]
     parts += ["", *leader_service(status.leader_service, width, old)]
@@ -72,7 +83,9 @@ def render_node(view: NodeStatus, *, old: bool = False) -> RenderableType:
         grid.add_row("", earlier(sum(folded.earlier.values())))
     if len(view.addresses) < 2:
         return grid
-    return Group(grid, _namesakes(view.node, view.addresses, view.held_by or view.node, leading))
+    return Group(
+        grid, namesakes_words(view.node, view.addresses, view.held_by or view.node, leading)
+    )
 
 
 def _state(view: NodeStatus) -> Text:
@@ -165,9 +178,10 @@ def _warning(text: str | Text) -> Text:
     return Text.assemble("! ", text, style="yellow")
 
 
-def _namesakes(
+def namesakes_words(
     name: str, addresses: tuple[str, ...], leader: str | None, leading: Member | None
 ) -> Text:
+    """That several passing nodes have one name, with their addresses."""
     known = leading.address if leading is not None and leader == name else ""
     if known in addresses:
         others = ", ".join(plain(each) for each in addresses if each != known)
@@ -197,7 +211,7 @@ def _head(status: ClusterStatus, old: bool) -> Table:
         grid.add_row("Since", Text(when(leader.since)))
     elif leader.condition is Condition.VACANT:
         grid.add_row("Last leader", foreign(leader.node))
-        grid.add_row("Why", _why_vacant(leader))
+        grid.add_row("Why", why_vacant(leader))
         if leader.successors:
             names = ", ".join(plain(name) for name in leader.successors)
             grid.add_row("Next", Text(f"{names} (as the last leader saw it)"))
@@ -205,7 +219,7 @@ def _head(status: ClusterStatus, old: bool) -> Table:
         grid.add_row("Problem", foreign(leader.detail))
     grid.add_row("Term", _term(status))
     grid.add_row("Consul", _consul(status))
-    grid.add_row("Cluster", _health(status))
+    grid.add_row("Cluster", health_words(status))
     grid.add_row("Read", Text(f"{at(status.at_ms)}, {ago(status.age_ms / 1000)}"))
     return grid
 
@@ -216,7 +230,7 @@ def _leader(status: ClusterStatus) -> Text:
         kind = f" ({plain(leader.node_type)})" if leader.node_type else ""
         return Text.assemble(foreign(leader.node, "bold green"), kind)
     said = {
-        Condition.VACANT: _vacant(status),
+        Condition.VACANT: vacancy(status),
         Condition.MISSING: "nobody: the leader key does not exist",
         Condition.NOT_PERMITTED: "not permitted: the token may not read the leader key",
         Condition.UNREADABLE: "somebody, but the record cannot be read"
@@ -226,18 +240,20 @@ def _leader(status: ClusterStatus) -> Text:
     return Text(said[leader.condition], "yellow")
 
 
-def _vacant(status: ClusterStatus) -> str:
+def vacancy(status: ClusterStatus) -> str:
+    """That nobody leads, for how long, and how the last leader left; of a vacant key."""
     leader = status.leader
     said = "nobody: vacant"
     # The record of a leader that vanished has its beginning, not its end.
     if leader.since is not None and not leader.vanished:
-        said += f" for {duration(status.at_ms / 1000 - leader.since.timestamp())}"
+        said += f" for {duration(status.now_ms / 1000 - leader.since.timestamp())}"
     if leader.handed_over:
         said += ", handed over"
     return said + (", its leader vanished" if leader.vanished else "")
 
 
-def _why_vacant(leader: LeaderStatus) -> Text:
+def why_vacant(leader: LeaderStatus) -> Text:
+    """Why a vacant key is, and by whom, as far as that is said."""
     if leader.vanished:
         return Text("its session ended without a hand-over: killed, hung or cut off")
     text = foreign(leader.why)
@@ -264,7 +280,8 @@ def _consul(status: ClusterStatus) -> Text:
     return text.append(f", version {plain(consul.version)}")
 
 
-def _health(status: ClusterStatus) -> Text:
+def health_words(status: ClusterStatus) -> Text:
+    """What ClusterHealth last published, or why that is not known."""
     health = status.health
     if health.record is None:
         said = {

@@ -1,0 +1,124 @@
+"""`coord-console …`: parses, opens the console, or prints what it would show.
+
+Of `coord.cli` it takes what the two commands must have in common: the flags of settings, the exit
+codes and the words for errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+
+from console.once import as_json, print_dashboard
+from console.snapshot import Snapshot
+from console.source import Source
+from coord.cli.errors import EPILOG, BadUsage, CliError, ExitCode, cli_errors
+from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
+from coord.cli.status import status_exit_code
+from coord.clock import Clock, SystemClock
+from coord.config import Settings
+from coord.consul.client import ConsulClient
+from coord.records import Paths
+from coord.status.as_json import encoded
+
+PROGRAM = "coord-console"
+PIPED_WIDTH = 120
+"""How many columns to fill where there is no terminal to ask."""
+
+
+class _Command(SettingsCommand):
+    """Every error becomes one line and an exit code, as those of `coord` do."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        traceback = bool(ctx.params.get("traceback"))
+        try:
+            with cli_errors(show_traceback=traceback, program=PROGRAM):
+                return super().invoke(ctx)
+        except CliError as error:
+            error.program = PROGRAM
+            raise
+
+
+@click.command(
+    name=PROGRAM,
+    cls=_Command,
+    settings_fields=CONNECTION_FIELDS,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--once", is_flag=True, help="Print the dashboard once, as text.")
+@click.option("--json", "json_", is_flag=True, help="Print the snapshot once, as JSON.")
+@click.option("--theme", metavar="NAME", help="Begin with this theme; ctrl+p changes it.")
+@click.option("--traceback", is_flag=True, help="Show where an internal error came from.")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    /,
+    once: bool,
+    json_: bool,
+    theme: str | None,
+    traceback: bool,
+    **params: Any,
+) -> None:
+    """Show one election live, in a terminal. It needs Consul only; a viewer's token will do.
+
+    NO_COLOR is heeded; the themes ansi-dark and ansi-light take the terminal's own colours, and
+    high-contrast is what it says.
+
+    With --once or --json it exits as `coord status` does: with 0 if somebody leads, 1 if nobody
+    does, 3 if Consul cannot be reached, 4 if the token may not see it.
+    """
+    del traceback
+    settings = load_settings(params)
+    if once and json_:
+        raise BadUsage("--once and --json: give one of them")
+    if once or json_:
+        ctx.exit(asyncio.run(_print(settings, json_=json_)))
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise BadUsage("there is no terminal to draw on; --once and --json need none")
+    ctx.exit(asyncio.run(_open(settings, theme)))
+
+
+def _source(settings: Settings, consul: ConsulClient, clock: Clock) -> Source:
+    address = settings.consul_address.url
+    return Source(consul, Paths(settings.election), clock=clock, address=address)
+
+
+async def _print(settings: Settings, *, json_: bool) -> ExitCode:
+    clock = SystemClock()
+    async with ConsulClient(settings.consul_address) as consul:
+        snapshot = await _source(settings, consul, clock).read_once()
+    if json_:
+        click.echo(encoded(as_json(snapshot, clock.now())))
+    else:
+        console = Console(highlight=False, markup=False, emoji=False)
+        if not console.is_terminal:
+            console.width = PIPED_WIDTH
+        print_dashboard(console, snapshot, clock.now())
+    return _exit_code(snapshot)
+
+
+def _exit_code(snapshot: Snapshot) -> ExitCode:
+    assert snapshot.status is not None
+    return status_exit_code(snapshot.status)
+
+
+async def _open(settings: Settings, theme: str | None) -> int:
+    try:
+        from console.app import ConsoleApp
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "textual":
+            raise
+        raise BadUsage("Textual is not installed: pip install 'coord[console]'") from None
+    clock = SystemClock()
+    async with ConsulClient(settings.consul_address) as consul:
+        try:
+            app = ConsoleApp(_source(settings, consul, clock), clock=clock, theme=theme)
+        except ValueError as error:
+            raise BadUsage(str(error)) from None
+        await app.run_async()
+    return app.return_code or 0

@@ -1,0 +1,1 @@
+"""The screens. They are given snapshots and draw them; none of them reads or writes anything."""

@@ -1,0 +1,218 @@
+"""`coord-console` as people run it: printed once, as JSON, in a terminal, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+from console_scenes import NOW, SCENES, disconnected, leading
+from consul_agents import ConsulAgent
+from coord_command import GENEROUS_S, environment
+from hand_made import lead, register, release
+from rich.console import Console
+
+from console.cli import main
+from console.once import as_json, dashboard, print_dashboard
+from console.view.line import text_of
+from coord.consul import ConsulClient
+from coord.records import Paths
+from coord.status.as_json import encoded
+
+
+async def run(address: str, *args: str, **extra: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "console", *args),
+        env=environment(address, **extra),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(GENEROUS_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    assert b"Traceback" not in err
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_once_prints_the_dashboard(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str
+) -> None:
+    paths = Paths(name)
+    await register(consul, paths.candidate_service, "core-2")
+    tenure = await lead(consul, paths, "core-1", 1)
+    code, out, err = await run(consul_agent.http_addr, "--once", "--election", name)
+    assert (code, err) == (0, "")
+    assert "★ core-1 LEADS · term 1" in out
+    assert "● core-2" in out
+    assert "\x1b" not in out
+
+    await release(consul, paths, tenure, why="handed_over")
+    code, out, _ = await run(consul_agent.http_addr, "--once", "--election", name)
+    assert code == 1
+    assert "✖ NOBODY LEADS" in out
+
+
+async def test_json_is_the_snapshot(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str
+) -> None:
+    await lead(consul, Paths(name), "core-1", 1)
+    code, out, _ = await run(consul_agent.http_addr, "--json", "--election", name)
+    told = json.loads(out)
+    assert code == 0
+    assert told["election"] == name
+    assert told["consul"] == consul_agent.http_url
+    assert told["status"]["leader_node"] == "core-1"
+    assert told["contact"]["latency_ms"] > 0
+    assert [tenure["node"] for tenure in told["history"]["tenures"]] == ["core-1"]
+    assert told["journal"] == []
+
+
+async def test_without_consul_it_says_so_in_one_line() -> None:
+    code, out, err = await run("127.0.0.1:1", "--once")
+    assert (code, out) == (3, "")
+    assert err.startswith("coord-console: Consul cannot be reached")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ((), "there is no terminal to draw on"),
+        (("--once", "--json"), "give one of them"),
+        (("--once", "--election", "../x"), "election"),
+        (("--once", "--consul-addr", "ftp://x"), "consul_addr"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused(args: tuple[str, ...], said: str) -> None:
+    code, out, err = await run("127.0.0.1:1", *args)
+    assert (code, out) == (2, "")
+    assert err.startswith("coord-console: ")
+    assert said in err
+
+
+def test_help_names_the_settings() -> None:
+    told = CliRunner().invoke(main, ["--help"]).output
+    assert all(flag in told for flag in ("--once", "--json", "--election", "--theme", "--consul-"))
+
+
+# --- in a terminal ---
+
+
+_CONTROLS = re.compile(r"\x1b\[[0-9;?>=]*[A-Za-z]")
+
+
+class Terminal:
+    """A real terminal with `coord-console` in it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.seen = ""
+
+    async def until(self, text: str) -> None:
+        """Wait until that was drawn."""
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        loop.add_reader(self._fd, news.set)
+        try:
+            async with asyncio.timeout(GENEROUS_S):
+                while text not in _CONTROLS.sub("", self.seen):
+                    await news.wait()
+                    news.clear()
+                    self.seen += os.read(self._fd, 65536).decode(errors="replace")
+        finally:
+            loop.remove_reader(self._fd)
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[Terminal, int]]:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    try:
+        yield Terminal(ours), theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+async def opened(theirs: int, address: str, *args: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "console", *args),
+        env=environment(address),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+
+
+async def test_it_opens_in_a_terminal_and_quits(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str
+) -> None:
+    await lead(consul, Paths(name), "core-1", 1)
+    with terminal() as (screen, theirs):
+        process = await opened(theirs, consul_agent.http_addr, "--election", name)
+        try:
+            await screen.until("core-1 LEADS")
+            screen.type("q")
+            async with asyncio.timeout(GENEROUS_S):
+                assert await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def test_an_unknown_theme_is_refused_with_those_there_are(consul_agent: ConsulAgent) -> None:
+    with terminal() as (screen, theirs):
+        process = await opened(theirs, consul_agent.http_addr, "--theme", "pink")
+        async with asyncio.timeout(GENEROUS_S):
+            assert await process.wait() == 2
+        await screen.until("high-contrast")
+
+
+# --- what is printed ---
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("width", [80, 120, 250])
+def test_what_is_printed_fits(scene: str, width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO(), highlight=False)
+    print_dashboard(console, SCENES[scene](), NOW)
+    printed = console.export_text().splitlines()
+    assert all(len(one) <= width for one in printed)
+    assert not any("\x1b" in one or "\x07" in one for one in printed)
+
+
+def test_the_printed_table_is_aligned() -> None:
+    printed = [text_of(each) for each in dashboard(leading(), NOW, 120)]
+    head = next(one for one in printed if one.startswith("Node "))
+    rows = printed[printed.index(head) + 1 :]
+    at = head.index("Check")
+    assert all(row[at:].startswith(("● passing", "✖ critical")) for row in rows)
+
+
+def test_an_old_picture_is_printed_as_old() -> None:
+    printed = [text_of(each) for each in dashboard(disconnected(), NOW, 120)]
+    assert any("OLD" in one for one in printed)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_snapshot_is_json(scene: str) -> None:
+    told = encoded(as_json(SCENES[scene](), NOW))
+    assert told.isascii()
+    assert json.loads(told)["election"]

@@ -1,0 +1,110 @@
+"""The console without a terminal and without Consul: given snapshots, with time standing still."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from console_scenes import NOW
+from snapshots import NOW_MS
+from textual.pilot import Pilot
+
+from console.app import ConsoleApp
+from console.messages import SnapshotFetched
+from console.screens.dashboard import Dashboard
+from console.snapshot import Snapshot
+from console.view.nodes import NodeRow
+from console.widgets.lines import Lines
+from console.widgets.node_table import NodeTable
+
+
+class StoppedClock:
+    """A clock that moves when the test says so."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> float:
+        return self.at
+
+    def wall_ms(self) -> int:
+        return NOW_MS + round((self.at - NOW) * 1000)
+
+
+class Seat:
+    """Somebody who looks at the console, and presses keys."""
+
+    def __init__(self, app: ConsoleApp, pilot: Pilot[None], clock: StoppedClock) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.clock = clock
+
+    @property
+    def board(self) -> Dashboard:
+        return self.app.dashboard
+
+    @property
+    def table(self) -> NodeTable:
+        return self.board.query_one(NodeTable)
+
+    @property
+    def current(self) -> NodeRow:
+        row = self.table.current
+        assert row is not None
+        return row
+
+    def on_board(self) -> bool:
+        """Whether the dashboard is on top."""
+        return self.app.screen is self.board
+
+    def focused(self) -> str | None:
+        """The id of what hears the keys first."""
+        focused = self.app.focused
+        return None if focused is None else focused.id
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def show(self, snapshot: Snapshot) -> None:
+        """What a worker would post."""
+        self.app.post_message(SnapshotFetched(snapshot))
+        await self.pilot.pause()
+        await self.pilot.pause()
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass for what is shown."""
+        self.clock.at += seconds
+        self.app.tick()
+        await self.pilot.pause()
+
+    def lines(self, id: str) -> list[str]:
+        """What a part of the dashboard shows."""
+        return str(self.board.query_one(f"#{id}", Lines).render()).splitlines()
+
+    def nodes(self) -> list[str]:
+        """The names in the table, from the top."""
+        return [self.table.get_row_at(i)[0].plain[2:] for i in range(self.table.row_count)]
+
+    def cell(self, row: int, column: str) -> str:
+        index = self.table.get_column_index(column)
+        return self.table.get_row_at(row)[index].plain
+
+    def screen(self) -> list[str]:
+        """The whole picture as lines of text."""
+        size = self.app.size
+        strips = self.app.screen._compositor.render_strips(size)
+        return [strip.text.rstrip() for strip in strips]
+
+
+@asynccontextmanager
+async def seated(
+    snapshot: Snapshot, size: tuple[int, int] = (120, 40), theme: str | None = None
+) -> AsyncIterator[Seat]:
+    """Somebody before the console, in a terminal of that size, which shows the snapshot."""
+    clock = StoppedClock()
+    app = ConsoleApp(None, clock=clock, snapshot=snapshot, theme=theme)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.pause()
+        yield Seat(app, pilot, clock)
