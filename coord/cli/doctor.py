@@ -43,7 +43,8 @@ _ROLES = click.Choice([role.value for role in Role])
     "--fix",
     is_flag=True,
     help="Do what is safe: take away orphaned sessions that hold nothing, entries of processes "
-    "that are gone, expired pauses and requests that nobody answers any more; then look again.",
+    "that are gone, pauses that were over more than an hour ago, and requests that nobody answers "
+    "any more; then look again.",
 )
 @click.option(
     "--read-only", is_flag=True, help="Write nothing at all: do not try what the token may write."
