@@ -84,7 +84,8 @@ async def read_audit(
     *,
     consistency: Consistency = Consistency.DEFAULT,
 ) -> tuple[AuditEntry, ...]:
-    """The newest `limit` entries, oldest first. What cannot be read is there with its `problem`.
+    """The newest `limit` entries by Consul's index, in the order of their times. What cannot be
+    read is there with its `problem`.
 
     Empty too when the token may not see the audit.
 
@@ -95,20 +96,23 @@ async def read_audit(
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     reply = await consul.kv_list(paths.audit, consistency=consistency)
-    entries = sorted(reply.value, key=lambda entry: _sort_key(paths, entry.key))
-    return tuple(_decoded(entry) for entry in entries[-limit:])
+    newest = sorted(reply.value, key=lambda entry: _age_key(paths, entry))[-limit:]
+    ordered = sorted(newest, key=lambda entry: _sort_key(paths, entry.key))
+    return tuple(_decoded(entry) for entry in ordered)
 
 
 async def prune_audit(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES) -> int:
     """Delete all but the newest `keep` entries; returns how many were deleted.
 
-    Keys that are not named like an entry go first; those that no client may name are left.
+    Which are the newest Consul's index says, whatever the operators' clocks say. Keys that are not
+    named like an entry go first; those that no client may name are left.
 
     Raises:
         ConsulError: Consul did not do it, or not all of it.
     """
-    found = (await consul.kv_keys(paths.audit)).value
-    keys = sorted(filter(_may_be_named, found), key=lambda key: _sort_key(paths, key))
+    found = (await consul.kv_list(paths.audit)).value
+    ordered = sorted(found, key=lambda entry: _age_key(paths, entry))
+    keys = [entry.key for entry in ordered if _may_be_named(entry.key)]
     surplus = keys[: max(0, len(keys) - keep)]
     for start in range(0, len(surplus), _TXN_DELETES):
         await consul.txn([TxnOp.kv_delete(key) for key in surplus[start : start + _TXN_DELETES]])
@@ -120,6 +124,12 @@ def _decoded(entry: KVEntry) -> AuditEntry:
         return AuditEntry(entry.key, AuditRecord.decode(entry.value))
     except RecordError as error:
         return AuditEntry(entry.key, None, str(error))
+
+
+def _age_key(paths: Paths, entry: KVEntry) -> tuple[bool, int, tuple[int, str]]:
+    """In the order in which they came to be; what is named like no entry before all that is."""
+    by_time = _sort_key(paths, entry.key)
+    return (by_time[0] >= 0, entry.create_index, by_time)
 
 
 def _sort_key(paths: Paths, key: str) -> tuple[int, str]:

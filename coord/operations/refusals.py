@@ -9,7 +9,7 @@ from coord.operations.model import Leading, RefusalCode, Refused
 from coord.operations.successors import candidate_of
 from coord.records import Control, Paths, PauseRecord
 from coord.status.model import ClusterStatus, Condition
-from coord.status.words import duration
+from coord.status.words import duration, when
 
 _LOOK = "look with `coord status`"
 
@@ -206,5 +206,4 @@ def _not_drained(status: ClusterStatus, controls: Controls, ask: Ask) -> Refused
 
 def by(control: Control) -> str:
     """Who asked for it, when and why."""
-    at = control.at.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{control.actor}, at {at} ({control.reason})"
+    return f"{control.actor}, at {when(control.at)} ({control.reason})"

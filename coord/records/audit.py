@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 
 from pydantic import Field
 
-from coord.records.base import Name, Record, Term
+from coord.records.base import Moment, Name, Record, Term
 from coord.records.control import Actor, Reason, RequestId
 from coord.records.paths import Paths
 
@@ -34,11 +33,11 @@ class AuditRecord(Record):
     actor: Actor
     reason: Reason
     request_id: RequestId
-    at: datetime
+    at: Moment
     expected_term: Term = 0
     outcome: str = Field(default="begun", max_length=64)
     detail: str = Field(default="", max_length=1000)
-    finished_at: datetime | None = None
+    finished_at: Moment | None = None
     new_leader: Name = ""
     new_term: Term = 0
     gap_ms: int | None = Field(default=None, ge=0, le=10**10)

@@ -6,12 +6,16 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from coord.election.lookout import MAX_TERM as MAX_TERM
 from coord.records.paths import check_name
 
 MAX_DELAY_MS = 3_600_000
+
+MOMENT_YEARS = (1970, 9000)
+"""The first and the last year that a moment in a record may lie in: others cannot be worked with
+everywhere."""
 
 
 class RecordError(ValueError):
@@ -28,8 +32,20 @@ def _checked_name(value: Any) -> Any:
     return check_name("name", value) if isinstance(value, str) and value else value
 
 
+def _in_utc(moment: datetime) -> datetime:
+    first, last = MOMENT_YEARS
+    # A day of room for the offset: beyond, there may be no such moment in UTC.
+    if first - 1 <= moment.year <= last + 1:
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if first <= aware.year <= last:
+            return aware
+    raise ValueError(f"must be a moment of the years {first} to {last}")
+
+
 Name = Annotated[str, BeforeValidator(_checked_name), Field(max_length=128)]
 Term = Annotated[int, Field(ge=0, le=MAX_TERM, strict=True)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A moment in UTC; one that names no offset is taken for UTC."""
 DelayMs = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True)]
 
 

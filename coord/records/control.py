@@ -5,13 +5,12 @@ They are only asked: each node that reads it does its part, and who asked, and w
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from coord.records.base import Name, Record, Term
+from coord.records.base import Moment, Name, Record, Term
 
 MAX_PAUSE_MS = 86_400_000
 """The longest that an election may be paused: 24 hours."""
@@ -35,7 +34,7 @@ class Control(Record):
     actor: Actor
     reason: Reason
     request_id: RequestId
-    at: datetime
+    at: Moment
 
 
 class PauseRecord(Control):

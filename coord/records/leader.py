@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import Field
 
-from coord.records.base import MAX_TERM, DelayMs, Name, Record, RecordError, Term
+from coord.records.base import MAX_TERM, DelayMs, Moment, Name, Record, RecordError, Term
 
 
 class LeaderState(StrEnum):
@@ -32,7 +31,7 @@ class LeaderRecord(Record):
     node: Name = ""
     node_type: str = Field(default="", max_length=64)
     address: str = Field(default="", max_length=256)
-    since: datetime | None = None
+    since: Moment | None = None
     successors: tuple[Name, ...] = Field(default=(), max_length=3)
     lock_delay_ms: DelayMs = 0
     fenced_within_ms: DelayMs | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +13,12 @@ from hypothesis import strategies as st
 
 from coord.records import (
     MAX_TERM,
+    AuditRecord,
     LeaderRecord,
     LeaderState,
     Paths,
+    PauseRecord,
+    Record,
     RecordError,
     check_name,
     decode_term,
@@ -81,6 +87,50 @@ def test_a_record_that_is_none_names_the_field(raw: bytes, field: str) -> None:
     with pytest.raises(RecordError) as caught:
         LeaderRecord.decode(raw)
     assert caught.value.field.split(".")[0] == field
+
+
+CONTROL = {"actor": "ann", "reason": "why", "request_id": "a" * 16, "for_ms": 1}
+AUDIT = {"operation": "pause", "actor": "ann", "reason": "why", "request_id": "a" * 16}
+MOMENTS: list[tuple[type[Record], dict[str, Any], str]] = [
+    (PauseRecord, CONTROL, "at"),
+    (AuditRecord, AUDIT, "at"),
+    (AuditRecord, AUDIT | {"at": "2026-01-02T03:04:05Z"}, "finished_at"),
+    (LeaderRecord, {"state": "held"}, "since"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "field"), MOMENTS)
+@pytest.mark.parametrize(
+    "said", ["2026-01-02T03:04:05", "2026-01-02T03:04:05Z", "2026-01-02T05:34:05+02:30"]
+)
+def test_every_moment_is_in_utc(
+    kind: type[Record], body: dict[str, Any], field: str, said: str
+) -> None:
+    record = kind.decode(json.dumps(body | {field: said}).encode())
+    moment = getattr(record, field)
+    assert moment == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert moment.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(("kind", "body", "field"), MOMENTS)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "0001-01-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "1970-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59",
+        "9999-12-31T23:59:59-12:00",
+        "9000-12-31T23:59:59-01:00",
+        -1,
+    ],
+)
+def test_a_moment_that_nobody_can_work_with_is_none(
+    kind: type[Record], body: dict[str, Any], field: str, said: object
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        kind.decode(json.dumps(body | {field: said}).encode())
+    assert caught.value.field == field
 
 
 @given(st.integers(1, MAX_TERM))

@@ -547,6 +547,21 @@ async def test_the_newest_entries_are_kept(operator: Operator, paths: Paths) -> 
     assert last.record.request_id == ids[-1]
 
 
+async def test_an_operator_whose_clock_is_behind_is_kept_as_well(
+    operator: Operator, paths: Paths
+) -> None:
+    await lead(operator.consul, paths, "core-1", 7)
+    for number in range(3):
+        key = f"{paths.audit}{9_000_000_000_000 + number:013d}-{number:016x}"
+        await operator.consul.kv_put(key, b"{}")
+    doing = await operator.do(await operator.planned(Operation.PAUSE), wait=False)
+    request_id = (await doing.outcome()).request_id
+    assert await prune_audit(operator.consul, paths, keep=1) == 3
+    (left,) = await read_audit(operator.consul, paths)
+    assert left.record is not None
+    assert left.record.request_id == request_id
+
+
 async def test_an_entry_that_cannot_be_read_is_shown_so(operator: Operator, paths: Paths) -> None:
     for name, value in {"0" * 13 + "-" + "a" * 16: b"\xff", "x": b"[]", "y/z": b'{"v":1}'}.items():
         await operator.consul.kv_put(paths.audit + name, value)

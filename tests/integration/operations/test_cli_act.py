@@ -362,6 +362,15 @@ async def begun(consul: ConsulClient, paths: Paths) -> None:
     await eventually(stands)
 
 
+@pytest.fixture
+def hung_up_on() -> Iterator[None]:
+    """Children end at SIGHUP, also if the tests are run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hung_up_on")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_who_interrupts_the_waiting_takes_the_request_back(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str, number: signal.Signals
@@ -379,6 +388,7 @@ async def test_who_interrupts_the_waiting_takes_the_request_back(
     assert entry.record.outcome == "interrupted"
 
 
+@pytest.mark.usefixtures("hung_up_on")
 async def test_a_terminal_that_is_closed(
     consul: ConsulClient, coord: Coord, paths: Paths, led: str
 ) -> None:

@@ -259,6 +259,7 @@ async def test_a_drained_leader_leads_on_until_another_comes(
     assert seen.node == "core-2"
 
 
+@pytest.mark.long
 async def test_a_drained_node_is_the_last_resort(bench: Bench, operator: Operator) -> None:
     """Better a drained leader than none, once nobody has led for 30 s."""
     term = await fleet(bench, "core-2")

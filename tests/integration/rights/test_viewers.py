@@ -138,6 +138,7 @@ async def scene(make_agent: Callable[..., ConsulAgent], name: str, tmp_path: Pat
     return rights
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # many commands, one after the other
 async def test_all_that_looks_looks_with_a_viewers_token_and_changes_nothing(
     scene: Rights,
