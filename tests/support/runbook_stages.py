@@ -20,6 +20,8 @@ from agents import AgentConfig
 from cluster import Cluster, ClusterConfig
 from coord.clock import SystemClock
 from coord.consul import CheckStatus, ConsulClient, ConsulError
+from coord.election.reasons import WhyNot
+from coord.members import Role, members, read_instances
 from coord.records import DrainRecord, Paths, PauseRecord, utc
 from demo.fleet import Fleet
 
@@ -49,6 +51,17 @@ class Stage:
         await self.fleet.start(*standbys)
         for name in standbys:
             await self.fleet[name].state("standby")
+
+        # What a node knows of itself, Consul is told a moment later.
+        async def ready() -> set[str]:
+            found = members(
+                Role.CANDIDATE,
+                await read_instances(self.consul, ELECTION.candidate_service),
+                ELECTION.election,
+            )
+            return {m.node for m in found.items if m.passing and m.reason is WhyNot.HELD_BY_OTHER}
+
+        await eventually(ready, until=lambda nodes: nodes >= set(standbys))
 
     async def do(self, action: str, words: tuple[str, ...]) -> None:
         """Do what a runbook tells people to do without a command."""
