@@ -72,8 +72,9 @@ def _path(value: object) -> Path:
 
 def _file(path: Path) -> Path:
     # Not opened: what stands there may be a pipe, which can be read only once.
-    if path.is_dir() or not os.access(path, os.R_OK):
-        why = "is a directory" if path.is_dir() else "cannot be read"
+    # os.path, as a name that is too long is no file either, and no error.
+    if os.path.isdir(path) or not os.access(path, os.R_OK):
+        why = "is a directory" if os.path.isdir(path) else "cannot be read"
         raise InvalidValueError(
             f"{shown(str(path))} {why}", "name a file that is there and that this user may read"
         )

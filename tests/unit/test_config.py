@@ -275,6 +275,7 @@ BAD: list[tuple[str, object]] = [
     ("poller_token", "é"),
     ("poller_token", 5),
     ("priority", "1001"),
+    ("consul_client_key", "0" * 300),
     ("priority", "-1"),
     ("poller_capacity", "0"),
     ("poller_capacity", "-1"),
