@@ -267,9 +267,10 @@ class Checker:
         self._forgotten |= self._from_before
 
     def _listed(self, entry: Entry) -> None:
-        (seconds,) = entry.details
-        if seconds > LISTED_LIMIT_S:
-            self._broken("two listed", f"for {seconds:.1f} s")
+        seconds, leaderless_s = entry.details
+        if seconds - leaderless_s > LISTED_LIMIT_S:
+            missing = f", {leaderless_s:.1f} s of them without a leader of Consul"
+            self._broken("two listed", f"for {seconds:.1f} s{missing}")
 
     def _job(self, entry: Entry) -> None:
         state, job, *rest = entry.details

@@ -36,6 +36,8 @@ class Commits:
         self._leaders: dict[tuple[str, str], bool] = {}
         self._hosts: dict[str, bool] = {}
         self._listed_since: float | None = None
+        self._leaderless_by_then = 0.0
+        self._elections = consul.elections
         self._term: int | None = None
         """What the term key says, where that is known."""
         consul.on_commit(self._commit)
@@ -154,10 +156,12 @@ class Commits:
             self._no_longer_listed()
         elif self._listed_since is None:
             self._listed_since = self._now()
+            self._leaderless_by_then = self._elections.leaderless_s
 
     def _no_longer_listed(self) -> None:
         if self._listed_since is not None:
-            self._tell(What.LISTED, "consul", self._now() - self._listed_since)
+            leaderless_s = self._elections.leaderless_s - self._leaderless_by_then
+            self._tell(What.LISTED, "consul", self._now() - self._listed_since, leaderless_s)
             self._listed_since = None
 
     def _deregistered(self, node: str, service_id: str | None) -> None:

@@ -52,7 +52,8 @@ class What(StrEnum):
     FAILED = "failed"
     """An exception that nobody handled."""
     LISTED = "listed"
-    """Several instances of the leader's service passed in the catalog: for so many seconds."""
+    """Several instances of the leader's service passed in the catalog: for so many seconds, in so
+    many of which Consul had no leader, and nothing could be corrected."""
     JOB = "job"
     """Of a poll: an attempt is written down before it is made (asked: job, attempt, term), a
     result is (result: schedule, when it was due), a job is taken off without one (lost), or all of
@@ -78,7 +79,7 @@ FIELDS: Final[dict[What, tuple[str, ...]]] = {
     What.TOLD: ("event", "term"),
     What.FAULT: ("kind", "said"),
     What.FAILED: ("message", "error"),
-    What.LISTED: ("for_s",),
+    What.LISTED: ("for_s", "leaderless_s"),
     What.JOB: ("state", "job"),
     What.ORDERED: ("request", "of_term", "asked"),
     What.PHASE: ("name",),

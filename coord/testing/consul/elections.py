@@ -54,6 +54,14 @@ class Elections:
         self._step_downs: dict[SimulatedServer, Scheduled] = {}
         self._losses: dict[SimulatedServer, Scheduled] = {}
         self._campaigning: dict[SimulatedServer, None] = {}
+        self._leaderless_since: float | None = None
+        self._leaderless_s = 0.0
+
+    @property
+    def leaderless_s(self) -> float:
+        """For how long, all in all, nobody could have anything written: true seconds."""
+        since = self._leaderless_since
+        return self._leaderless_s + (0.0 if since is None else self._scheduler.now() - since)
 
     @property
     def majority(self) -> int:
@@ -73,10 +81,17 @@ class Elections:
             self._review_leader(server)
         for server in self._log.servers:
             self._review_follower(server)
+        self._count_leaderless()
         if self.acting is not None:
             self._cancel_election()
         elif self._election is None and self._candidates():
             self._election = self._later(self._election_s, self._elect)
+
+    def _count_leaderless(self) -> None:
+        if self.acting is not None:
+            self._leaderless_s, self._leaderless_since = self.leaderless_s, None
+        elif self._leaderless_since is None:
+            self._leaderless_since = self._scheduler.now()
 
     def elect_at_once(self, server: SimulatedServer) -> None:
         """Make it the leader, as at the very start."""

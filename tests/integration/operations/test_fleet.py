@@ -30,6 +30,7 @@ from coord.operations import (
     WarningCode,
     look,
 )
+from coord.operations.successors import candidate_of
 from coord.rights import Role
 from coord.telemetry.journal import read as read_journal
 from demo.fleet import NodeError
@@ -72,13 +73,15 @@ async def fleet(bench: Bench, *others: str, **priorities: str) -> int:
 
 
 async def standing_by(bench: Bench, *nodes: str) -> None:
-    """Wait until the catalog has these as passing candidates."""
+    """Wait until each of these has said that it can lead: that it runs comes before that."""
+    await eventually(lambda: able_to_lead(bench), until=lambda seen: set(nodes) <= seen)
 
-    async def passing() -> set[str]:
-        found = (await look(bench.consul, bench.paths, clock=SystemClock())).status
-        return {n for n, m in best_by_node(found.candidates.items).items() if m.passing}
 
-    await eventually(passing, until=lambda seen: set(nodes) <= seen)
+async def able_to_lead(bench: Bench) -> set[str]:
+    """Those that the catalog and the operators' orders leave able to lead."""
+    found = await look(bench.consul, bench.paths, clock=SystemClock())
+    members = best_by_node(found.status.candidates.items).values()
+    return {m.node for m in members if candidate_of(m, found.controls, named=True).ready}
 
 
 async def done(doing: Doing) -> Outcome:
