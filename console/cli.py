@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -21,7 +22,9 @@ from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.status import status_exit_code
 from coord.clock import Clock, SystemClock
 from coord.config import Settings
+from coord.config.sources import SourceKind
 from coord.consul.client import ConsulClient
+from coord.doctor import here_of
 from coord.records import Paths
 from coord.status.as_json import encoded
 
@@ -66,6 +69,8 @@ def main(
 ) -> None:
     """Show one election live, in a terminal. It needs Consul only; a viewer's token will do.
 
+    Where no election is named and Consul has others than the default one, it asks which.
+
     NO_COLOR is heeded; the themes ansi-dark and ansi-light take the terminal's own colours, and
     high-contrast is what it says.
 
@@ -83,9 +88,17 @@ def main(
     ctx.exit(asyncio.run(_open(settings, theme)))
 
 
-def _source(settings: Settings, consul: ConsulClient, clock: Clock) -> Source:
-    address = settings.consul_address.url
-    return Source(consul, Paths(settings.election), clock=clock, address=address)
+def _source(
+    settings: Settings, consul: ConsulClient, clock: Clock, election: str | None = None
+) -> Source:
+    """What reads that election; None: that of the settings."""
+    return Source(
+        consul,
+        Paths(election or settings.election),
+        clock=clock,
+        address=settings.consul_address.url,
+        here=here_of(settings),
+    )
 
 
 async def _print(settings: Settings, *, json_: bool) -> ExitCode:
@@ -117,7 +130,13 @@ async def _open(settings: Settings, theme: str | None) -> int:
     clock = SystemClock()
     async with ConsulClient(settings.consul_address) as consul:
         try:
-            app = ConsoleApp(_source(settings, consul, clock), clock=clock, theme=theme)
+            app = ConsoleApp(
+                _source(settings, consul, clock),
+                clock=clock,
+                theme=theme,
+                opened=partial(_source, settings, consul, clock),
+                named=settings.sources["election"].kind is not SourceKind.DEFAULT,
+            )
         except ValueError as error:
             raise BadUsage(str(error)) from None
         await app.run_async()
