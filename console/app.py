@@ -15,6 +15,7 @@ from console.snapshot import Snapshot
 from console.source import Source
 from console.themes import DARK, OURS
 from coord.clock import Clock
+from coord.operations import Operation
 
 TICK_S = 1.0
 """How often ages and what is left are drawn anew, in seconds."""
@@ -75,6 +76,13 @@ class ConsoleApp(App[None]):
         """Draw what was read."""
         self.snapshot = message.snapshot
         self.dashboard.show(message.snapshot)
+
+    def operate(self, operation: Operation, node: str = "") -> None:
+        """Open the dialog that previews, asks for and follows an operation.
+
+        node: whom it names; "" where the operation names none.
+        """
+        self.notify(f"{operation.value} {node}: not yet", markup=False)
 
     def tick(self) -> None:
         """Let time pass on the screen."""
