@@ -34,12 +34,11 @@ from coord.operations import (
     to_dict,
     whoami,
 )
-from coord.operations.confirming import asked_name, confirmed, confirms, pinned
+from coord.operations.confirming import UNSAID, asked_name, confirmed, confirms, pinned
 from coord.operations.text import caution_lines, outcome_lines, preview_lines, step_line
 from coord.records import MAX_REASON, Paths
 from coord.status.words import plain
 
-_UNSAID = "(not said yet)"
 _MAX_LINE = 1000
 
 
@@ -68,7 +67,7 @@ class Act:
                 node=self.node,
                 for_s=DEFAULT_PAUSE_S if self.for_s is None else self.for_s,
                 actor=whoami() if self.actor is None else self.actor,
-                reason=_UNSAID if self.reason is None else self.reason,
+                reason=UNSAID if self.reason is None else self.reason,
                 expected_term=self.term,
                 anyway=self.anyway,
             )

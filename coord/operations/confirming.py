@@ -9,6 +9,9 @@ from coord.operations.asks import Ask
 from coord.operations.model import Preview, RefusalCode, Refused
 from coord.status.words import plain
 
+UNSAID = "(not said yet)"
+"""What stands for the reason while it is only looked what would be done."""
+
 
 def parse_for(text: str) -> float:
     """How long, in seconds, as somebody writes it: `90s`, `30m`, `2h`.
