@@ -13,9 +13,7 @@ from console.controls.actions import ACTIONS, BY_OPERATION, Mode
 from console.controls.course import Course, in_a_word
 from console.controls.desk import Desk, no_right
 from console.controls.messages import (
-    ActionChosen,
     BeginWanted,
-    FollowChosen,
     LookedAt,
     LookFailed,
     LookWanted,
@@ -74,7 +72,19 @@ class ActingApp(App[None]):
     def action_act(self) -> None:
         """Show what can be done."""
         self._try_rights()
-        self.push_screen(ControlMenu(self.node_under_cursor, self._place(), self._under_way))
+        node = self.node_under_cursor
+
+        def chosen(found: Operation | Course | None) -> None:
+            if isinstance(found, Operation):
+                self.operate(found, node if found.needs_node else "")
+            elif found is not None:
+                self._follow(found)
+
+        self.push_screen(ControlMenu(node, self._place(), self._under_way), chosen)
+
+    def _follow(self, course: Course) -> None:
+        ask = course.plan.ask
+        self.push_screen(ControlScreen(ask.operation, ask.node, self._place(), course))
 
     def action_act_not(self) -> None:
         """Show what could be done, and why it cannot."""
@@ -114,16 +124,6 @@ class ActingApp(App[None]):
         return self._desk.under_way if self._desk is not None else ()
 
     # -- what the dialogs want -------------------------------------------------------------
-
-    def on_action_chosen(self, message: ActionChosen) -> None:
-        """Open its dialog."""
-        self.operate(message.operation, message.node)
-
-    def on_follow_chosen(self, message: FollowChosen) -> None:
-        """Open the dialog of what is under way."""
-        course = message.course
-        ask = course.plan.ask
-        self.push_screen(ControlScreen(ask.operation, ask.node, self._place(), course))
 
     def on_look_wanted(self, message: LookWanted) -> None:
         """Look, however long Consul takes: nothing waits for it but who asked."""

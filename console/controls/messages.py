@@ -9,7 +9,7 @@ from textual.screen import Screen
 from console.controls.course import Course
 from console.controls.sight import Sight
 from coord.consul import ConsulError
-from coord.operations import Operation, Preview
+from coord.operations import Preview
 
 
 class LookWanted(Message):
@@ -59,20 +59,3 @@ class TakeBackWanted(Message):
     def __init__(self, id: str) -> None:
         super().__init__()
         self.id = id
-
-
-class ActionChosen(Message):
-    """This is to be done; its dialog comes first."""
-
-    def __init__(self, operation: Operation, node: str) -> None:
-        super().__init__()
-        self.operation = operation
-        self.node = node
-
-
-class FollowChosen(Message):
-    """What is under way is to be looked at."""
-
-    def __init__(self, course: Course) -> None:
-        super().__init__()
-        self.course = course

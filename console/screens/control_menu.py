@@ -16,7 +16,6 @@ from textual.widgets.option_list import Option
 
 from console.controls.actions import ACTIONS, BY_OPERATION, Offer, offers
 from console.controls.course import Course
-from console.controls.messages import ActionChosen, FollowChosen
 from console.screens.control import Place
 from console.view.line import Span, Tone, line
 from console.widgets.parts import Parts
@@ -29,8 +28,10 @@ TICK_S = 1.0
 _FOLLOW = "follow-"
 
 
-class ControlMenu(ModalScreen[None]):
+class ControlMenu(ModalScreen[Operation | Course]):
     """All actions, each with its key; what cannot be done is dimmed, and says why.
+
+    Its result is what is to be done, or what is under way and is to be followed.
 
     node: what is under the cursor, or "". under_way: what goes on already.
     """
@@ -137,8 +138,7 @@ class ControlMenu(ModalScreen[None]):
             said = f"{found.action.title}: {found.why_not}"
             self.notify(said, severity="warning", markup=False)
             return
-        self.app.post_message(ActionChosen(chosen, self._node if chosen.needs_node else ""))
-        self.dismiss()
+        self.dismiss(chosen)
 
     def action_follow(self) -> None:
         """Look at what was begun first."""
@@ -148,8 +148,7 @@ class ControlMenu(ModalScreen[None]):
     def _follow(self, id: str) -> None:
         course = next((each for each in self._under_way() if each.id == id), None)
         if course is not None:
-            self.app.post_message(FollowChosen(course))
-            self.dismiss()
+            self.dismiss(course)
 
     def action_move(self, by: int) -> None:
         """To the next that can be chosen."""
