@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from console_bench import seated
@@ -66,7 +67,7 @@ async def test_a_dimmed_action_says_why_when_its_key_is_pressed(hands: Hands) ->
 @pytest.mark.parametrize("key", ["escape", "q", "a"])
 async def test_the_menu_closes(hands: Hands, key: str) -> None:
     await hands.press("a", key)
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
 
 
 async def test_the_menu_works_by_arrows_and_enter(hands: Hands) -> None:
@@ -105,7 +106,7 @@ async def test_the_dialog_shows_what_it_would_do_and_has_cancel_focused(hands: H
     assert hands.focused == "close"
     assert str(hands.dialog.query_one("#close", Button).label) == "Cancel"
     await hands.press("enter")
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
     assert (await read_controls(hands.consul, hands.paths)).request is None
     assert await hands.audit() == ()
 
@@ -113,7 +114,7 @@ async def test_the_dialog_shows_what_it_would_do_and_has_cancel_focused(hands: H
 async def test_esc_cancels(hands: Hands) -> None:
     await hands.asked("f")
     await hands.press("escape")
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
     assert await hands.audit() == ()
 
 
@@ -196,7 +197,7 @@ async def test_step_down_is_followed_until_the_new_leader_works(
     assert (entry.record.outcome, entry.record.new_leader) == ("done", "core-2")
     assert (entry.record.actor, entry.record.reason) == (ACTOR, "kernel update")
     await hands.press("enter")
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
 
 
 async def test_a_transfer_names_the_node_under_the_cursor(hands: Hands, tenure: Tenure) -> None:
@@ -262,7 +263,7 @@ async def test_a_closed_dialog_lets_it_go_on_and_its_end_is_told(
     await hands.request()
     await hands.reads("asked: core-1")
     await hands.press("escape")
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
     assert any("it goes on" in each for each in hands.notices)
     await hand_over(hands.consul, hands.paths, tenure, "core-2")
     await hands.until(lambda: "done: core-2 leads, under term 8" in hands.notices)
@@ -305,7 +306,7 @@ async def test_quitting_asks_while_something_is_under_way(hands: Hands) -> None:
     assert isinstance(hands.app.screen, QuitScreen)
     assert hands.focused == "stay"
     await hands.press("enter")
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
     assert hands.app.is_running
     await hands.press("q", "left", "enter")
     await hands.until(lambda: not hands.app.is_running)
@@ -375,7 +376,7 @@ async def test_a_leader_that_goes_while_it_is_asked_is_refused(
 
 async def test_another_successor_than_the_one_that_was_shown_is_refused(hands: Hands) -> None:
     await hands.asked("s")
-    told = {"priority": "900", "state": "standby", "why_not": "held_by_other"}
+    told: dict[str, Any] = {"priority": "900", "state": "standby", "why_not": "held_by_other"}
     await register(hands.consul, hands.paths.candidate_service, "core-9", **told)
     await hands.confirm()
     await hands.reads("refused: it is no longer as it was shown")
@@ -424,7 +425,7 @@ async def test_a_node_that_nobody_knows_is_asked_for_and_refused(hands: Hands) -
     await hands.reads("refused: no candidate named core-9 is registered")
     assert hands.offered("anyway")
     await hands.button("close")
-    assert hands.app.screen is hands.app.dashboard
+    assert hands.on_board()
 
 
 async def test_nobody_leads(consul: ConsulClient, paths: Paths, tenure: Tenure) -> None:

@@ -169,7 +169,7 @@ async def test_nothing_freezes_while_consul_does_not_answer(
             await hands.act("s")
             await hands.reads("asking Consul, 1 s")
             await hands.press("escape")
-            assert hands.app.screen is hands.app.dashboard
+            assert hands.on_board()
             await hands.act("s")
             await hands.reads("✖ Consul cannot be reached")
             assert hands.focused == "close"

@@ -178,7 +178,7 @@ def test_the_gap_is_told_by_its_phases() -> None:
 def test_whatever_ends_it_is_told() -> None:
     error = ConsulUnavailable("GET /v1/txn", "connection refused")
     for more in ({"called_off": True}, {"error": error}, {"mistake": "KeyError: 'x'"}):
-        course = replace(going(), **more)  # type: ignore[arg-type]
+        course = replace(going(), **more)
         assert course.ended
         assert not course.ok
         assert tuple(courses.outcome_parts(course, 60))

@@ -95,6 +95,10 @@ class Hands:
                 await self.press("tab")
         await self.press("enter")
 
+    def on_board(self) -> bool:
+        """Whether the dashboard is on top."""
+        return self.app.screen is self.app.dashboard
+
     # -- what is to be seen ----------------------------------------------------------------
 
     async def until(self, right: Callable[[], object]) -> None:
@@ -209,7 +213,11 @@ async def standing(
     consul: ConsulApi, paths: Paths, *others: str, leader: str = "core-1", term: int = 7
 ) -> Tenure:
     """A leader that works, made by hand, and others that stand by."""
-    told = {"priority": "100", "workloads": "cluster-health", "fenced_within_ms": "2500"}
+    told: dict[str, Any] = {
+        "priority": "100",
+        "workloads": "cluster-health",
+        "fenced_within_ms": "2500",
+    }
     service = paths.candidate_service
     await register(consul, service, leader, state="leading", why_not="", **told)
     for node in others:

@@ -44,9 +44,7 @@ async def written(hands: Hands) -> AuditRecord:
     return entry.record
 
 
-async def test_step_down_is_pressed_and_another_leads(
-    make_bench: MakeBench, rights: Rights
-) -> None:
+async def test_step_down_is_pressed(make_bench: MakeBench, rights: Rights) -> None:
     bench = await make_bench(env=FAST)
     await bench.fleet.start("core-1", "core-2", "core-3")
     first, term = await bench.working_leader()
