@@ -7,7 +7,10 @@ codes and the words for errors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -150,8 +153,38 @@ async def _open(settings: Settings, theme: str | None, actor: str) -> int:
         except ValueError as error:
             raise BadUsage(str(error)) from None
         try:
-            await app.run_async()
+            with _left_by_signals(app.exit):
+                await app.run_async()
         finally:
-            for course in await desk.close():
-                click.echo(f"{PROGRAM}: {in_a_word(course)}")
+            await _closed(desk)
     return app.return_code or 0
+
+
+@contextlib.contextmanager
+def _left_by_signals(leave: Callable[[], object]) -> Iterator[None]:
+    """SIGTERM and a terminal that is closed end the console as `q` does, so that what it has begun
+    is brought to an end, too."""
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, leave)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def _closed(desk: Desk) -> None:
+    """Wait until what is under way has ended, and tell how; nobody may be there to read it."""
+    if desk.under_way:
+        _tell("an operation is under way: what is not answered is taken back")
+    for course in await desk.close():
+        _tell(in_a_word(course))
+
+
+def _tell(said: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(f"{PROGRAM}: {said}", err=True)

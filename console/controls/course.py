@@ -107,20 +107,20 @@ def time_line(course: Course, now: float) -> Iterator[Part]:
     for step in course.steps:
         lost = step.kind is StepKind.LOST_CONTACT
         symbol = Span("! ", Tone.WARN) if lost else Span(f"{DONE} ", Tone.GOOD)
-        yield Row(_head(symbol, step.at_ms), line(plain(step_words(step), LONG)))
+        yield Row(_head(symbol, seconds(step.at_ms)), line(plain(step_words(step), LONG)))
     if course.ended:
         return
     way = expected(course.plan)
     seen = [way.index(step.kind) for step in course.steps if step.kind in way]
     left = way[max(seen, default=-1) + 1 :]
     waits_for = STEPS[left[0]] if left else _last_wait(course)
-    yield Row(_head(Span(f"{NOW} ", Tone.WARN), elapsed_ms(course, now)), line(waits_for))
+    since = f"{elapsed_ms(course, now) / 1000:.1f} s"
+    yield Row(_head(Span(f"{NOW} ", Tone.WARN), since), line(waits_for))
     for kind in left[1:]:
         yield Row(_head(Span(f"{LATER} ", Tone.DIM)), line(Span(STEPS[kind], Tone.DIM)))
 
 
-def _head(symbol: Span, at_ms: int | None = None) -> Line:
-    time = "" if at_ms is None else seconds(at_ms)
+def _head(symbol: Span, time: str = "") -> Line:
     return line(symbol, Span(time.rjust(_WIDTH), Tone.DIM))
 
 

@@ -134,7 +134,7 @@ def test_the_time_line_says_what_was_seen_what_is_waited_for_and_what_comes() ->
     told = words(tuple(courses.time_line(course, NOW)))
     assert [each[0] for each in told] == ["✔", "✔", "◔", "○", "○"]
     assert "0.021 s" in told[1]
-    assert "1.000 s" in told[2]
+    assert " 1.0 s" in told[2]
     assert "lock given back" in told[2]
     over = replace(course, outcome=ended(OutcomeWord.NOT_ANSWERED))
     assert len(tuple(courses.time_line(over, NOW))) == 2
