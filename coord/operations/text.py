@@ -60,7 +60,7 @@ def preview_rows(plan: Preview) -> Rows:
     if plan.interrupts or plan.ask.operation is Operation.DRAIN:
         rows += _successor_rows(plan)
     if plan.gap is not None:
-        rows += _gap_rows(plan.gap)
+        rows += _gap_rows(plan, plan.gap)
     return rows
 
 
@@ -88,11 +88,15 @@ def _candidate(each: Successor) -> str:
     return f"{each.node} (priority {each.priority}{why})"
 
 
-def _gap_rows(gap: Gap) -> Rows:
+def _gap_rows(plan: Preview, gap: Gap) -> Rows:
     parts = ", ".join(f"{p.name.value} {seconds(p.ms)}" for p in gap.phases if p.ms)
-    rows = [("Gap", f"about {seconds(gap.expected_ms)} ({parts})")]
-    if gap.until_ms is not None:
-        rows.append(("", f"it may be {seconds(gap.until_ms)}"))
+    if gap.until_ms is not None and plan.successor is None:
+        until = seconds(gap.until_ms)
+        rows = [("Gap", f"until somebody can lead, by what is known {until}")]
+    else:
+        rows = [("Gap", f"about {seconds(gap.expected_ms)} ({parts})")]
+        if gap.until_ms is not None:
+            rows.append(("", f"it may be {seconds(gap.until_ms)}"))
     if gap.stop_ms is not None:
         rows.append(("", f"before it, up to {seconds(gap.stop_ms)} for the work to stop"))
     guessed = [p.name.value for p in gap.phases if p.source is Source.OWN_SETTINGS]
