@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import ClassVar
 
 from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from console.controls.actions import ACTIONS, BY_OPERATION, Mode
@@ -42,18 +44,24 @@ class ActingApp(App[None]):
     desk: what does it; None: nothing can be done. read_only: it was asked for that nothing can.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "act", "Act"),
+        Binding("a", "act_not", "Act (read-only)"),
+    ]
+
     def __init__(self, *, clock: Clock, desk: Desk | None, read_only: bool) -> None:
         super().__init__()
         self._clock = clock
         self._desk = desk
         why = BY_FLAG if read_only else NO_DESK if desk is None else ""
         self._attempted: dict[Operation, str] = {}
+        self._tried = ""
         self.mode = Mode(read_only=why)
         self.snapshot = Snapshot(election="")
 
     def on_mount(self) -> None:
         """See what the token allows."""
-        self._try_rights()
+        self.try_rights()
 
     @property
     def node_under_cursor(self) -> str:
@@ -71,7 +79,7 @@ class ActingApp(App[None]):
 
     def action_act(self) -> None:
         """Show what can be done."""
-        self._try_rights()
+        self.try_rights()
         node = self.node_under_cursor
 
         def chosen(found: Operation | Course | None) -> None:
@@ -127,12 +135,12 @@ class ActingApp(App[None]):
 
     def on_look_wanted(self, message: LookWanted) -> None:
         """Look, however long Consul takes: nothing waits for it but who asked."""
-        self.run_worker(self._look(message.asker), group="look")
+        self.run_worker(self._look(message.asker, message.election), group="look")
 
-    async def _look(self, asker: Screen[None]) -> None:
+    async def _look(self, asker: Screen[None], election: str) -> None:
         assert self._desk is not None, "without a desk nothing is looked for"
         try:
-            sight = await self._desk.look()
+            sight = await self._desk.look(election)
         except ConsulError as error:
             asker.post_message(LookFailed(error))
         else:
@@ -173,14 +181,20 @@ class ActingApp(App[None]):
 
     # -- rights ----------------------------------------------------------------------------
 
-    def _try_rights(self) -> None:
-        if self._desk is not None and not self.mode.read_only:
-            self.run_worker(
-                self._find_rights(self._desk), name="rights", group="rights", exclusive=True
-            )
+    def try_rights(self) -> None:
+        """See anew what the token allows, in the election that is shown now."""
+        election = self.snapshot.election
+        if election != self._tried:
+            self._tried, self._attempted = election, {}
+            self._set_mode({})
+        if self._desk is not None and election and not self.mode.read_only:
+            found = self._find_rights(self._desk, election)
+            self.run_worker(found, group="rights", exclusive=True)
 
-    async def _find_rights(self, desk: Desk) -> None:
-        denied = await desk.denied()
+    async def _find_rights(self, desk: Desk, election: str) -> None:
+        denied = await desk.denied(election)
+        if election != self._tried:
+            return
         # What is found denied is found again when it no longer is; what only an attempt could
         # tell stays as it was told.
         self._attempted = {op: why for op, why in self._attempted.items() if op not in denied}
@@ -190,7 +204,7 @@ class ActingApp(App[None]):
         """What was tried and is not permitted is not offered any more."""
         self._attempted[course.plan.ask.operation] = no_right(course.not_permitted)
         self._set_mode({**self.mode.denied, **self._attempted})
-        self._try_rights()
+        self.try_rights()
 
     def _set_mode(self, denied: Mapping[Operation, str]) -> None:
         mode = replace(self.mode, denied=MappingProxyType(dict(denied)))

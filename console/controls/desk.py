@@ -44,13 +44,13 @@ class _Doing:
 class Desk:
     """Looks, does, and ends what it has begun before it is closed.
 
+    settings: the operator's own, for what a fleet does not tell; their election is not meant.
     actor: who acts, as the records have it.
     """
 
     def __init__(self, consul: ConsulApi, settings: Settings, *, clock: Clock, actor: str) -> None:
         self._consul = consul
         self._settings = settings
-        self._paths = Paths(settings.election)
         self._clock = clock
         self._under_way: dict[str, _Doing] = {}
         self.actor = actor
@@ -66,13 +66,14 @@ class Desk:
     ) -> None:
         await self.close()
 
-    async def look(self) -> Sight:
-        """Look at what is decided on.
+    async def look(self, election: str) -> Sight:
+        """Look at what is decided on in that election.
 
         Raises:
             ConsulError: Consul cannot be read.
         """
-        return Sight(await look(self._consul, self._paths, clock=self._clock), self._settings)
+        looked = await look(self._consul, Paths(election), clock=self._clock)
+        return Sight(looked, self._settings)
 
     # -- what is under way -----------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class Desk:
 
     async def _follow(self, doing: _Doing, shown: Preview) -> None:
         reason = doing.course.plan.ask.reason
-        again = (await self.look()).plan(pinned(shown, reason))
+        again = (await self.look(shown.election)).plan(pinned(shown, reason))
         plan = confirmed(shown, again, reason)
         if isinstance(plan, Refused):
             doing.now(replace(doing.course, refused=plan))
@@ -136,10 +137,10 @@ class Desk:
 
     # -- rights ----------------------------------------------------------------------------
 
-    async def denied(self) -> Mapping[Operation, str]:
-        """What the token does not allow, and why, found without writing anything: see
+    async def denied(self, election: str) -> Mapping[Operation, str]:
+        """What the token does not allow there, and why, found without writing anything: see
         `coord.doctor`. Nothing is said of what cannot be told."""
-        paths = self._paths
+        paths = Paths(election)
         tried = {
             paths.audit: f"{paths.audit}console",
             paths.request: paths.request,
@@ -150,17 +151,18 @@ class Desk:
         may = dict(zip(tried, found, strict=True))
         denied = {}
         for operation in Operation:
-            needs = (paths.audit, self._key_of(operation))
+            needs = (paths.audit, _key_of(operation, paths))
             missing = next((name for name in needs if may[name] is False), None)
             if missing is not None:
                 denied[operation] = no_right(f"the token may not write {missing}")
         return denied
 
-    def _key_of(self, operation: Operation) -> str:
-        if operation.of_leader:
-            return self._paths.request
-        pauses = operation in (Operation.PAUSE, Operation.RESUME)
-        return self._paths.pause if pauses else self._paths.drains
+
+def _key_of(operation: Operation, paths: Paths) -> str:
+    if operation.of_leader:
+        return paths.request
+    pauses = operation in (Operation.PAUSE, Operation.RESUME)
+    return paths.pause if pauses else paths.drains
 
 
 def no_right(why: str) -> str:

@@ -13,11 +13,12 @@ from coord.operations import Preview
 
 
 class LookWanted(Message):
-    """`asker` wants to know how it is now; a `LookedAt` or `LookFailed` answers it."""
+    """`asker` wants to know how that election is now; `LookedAt` or `LookFailed` answers it."""
 
-    def __init__(self, asker: Screen[None]) -> None:
+    def __init__(self, asker: Screen[None], election: str) -> None:
         super().__init__()
         self.asker = asker
+        self.election = election
 
 
 class LookedAt(Message):

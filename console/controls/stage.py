@@ -139,7 +139,8 @@ def said(stage: Stage, snapshot: Snapshot, now: float) -> Iterator[Part]:
     elif stage.phase is Phase.LOOKING:
         yield line(Span(f"asking Consul, {duration(now - stage.since)}", Tone.DIM))
     elif stage.phase is Phase.ASKING and stage.plan is not None:
-        later = moved_on(snapshot, stage.plan.leader)
+        same = snapshot.election == stage.plan.election
+        later = moved_on(snapshot, stage.plan.leader) if same else ""
         if later:
             yield line(Span(f"! {later}: this will be refused", Tone.BAD))
         else:

@@ -76,6 +76,7 @@ class ControlScreen(ModalScreen[None]):
         self._place = place
         self._stage = Stage(operation=operation, node=node, course=course)
         self._follows = course.id if course is not None else ""
+        self._election = place.snapshot().election
         self._term = seen_term(place.snapshot())
         self._anyway = False
         self._sight: Sight | None = None
@@ -130,7 +131,7 @@ class ControlScreen(ModalScreen[None]):
 
     def _look(self, **known: Any) -> None:
         self._enter(Phase.LOOKING, **known)
-        self.post_message(LookWanted(self))
+        self.post_message(LookWanted(self, self._election))
 
     # -- what it is told -------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class ControlScreen(ModalScreen[None]):
         self._show_buttons()
         room = self.query_one("#control")
         room.border_title = stage.title
-        room.border_subtitle = f"election {plain(self._place.snapshot().election)}"
+        room.border_subtitle = f"election {plain(self._election)}"
         self.tick()
         self.query_one(f"#control-{Field.NODE}" if phase is Phase.NODE else "#close").focus()
         if stage.course is not None and stage.course.ended:

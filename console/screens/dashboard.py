@@ -33,8 +33,6 @@ class Dashboard(Screen[None]):
     """Draws the latest snapshot that it was given, and the time that passes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "app.act", "Act"),
-        Binding("a", "app.act_not", "Act (read-only)"),
         Binding("slash", "filter", "Filter", key_display="/"),
         # The table hears it first, and the filter: here it closes the details from within.
         Binding("enter", "details", "Details", show=False),
