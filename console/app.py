@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from console.controls.acting import ActingApp
+from console.controls.desk import Desk
 from console.messages import ElectionsFetched, Examine, Jump, Operate, SnapshotFetched
 from console.screens.audit import AuditRoom
 from console.screens.dashboard import Dashboard
@@ -28,7 +30,6 @@ from console.view.elections import ElectionRow
 from console.view.rooms import SHOWS, Where
 from console.widgets.tabs import Tab
 from coord.clock import Clock
-from coord.operations import Operation
 
 TICK_S = 1.0
 """How often ages and what is left are drawn anew, in seconds."""
@@ -43,13 +44,14 @@ ROOMS: tuple[type[Any], ...] = (
 )
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(ActingApp):
     """One election, live.
 
     source: what reads it; None: only what is posted as `SnapshotFetched` is shown.
     theme: the name of a theme, Textual's own included.
     opened: gives the source of another election; None: there is no choosing another.
     named: somebody named the election; else it is asked for where there are others.
+    desk: what does what is asked for; None: nothing can be done. read_only: nothing is to be.
 
     Raises:
         ValueError: there is no such theme.
@@ -78,17 +80,18 @@ class ConsoleApp(App[None]):
         theme: str | None = None,
         opened: Callable[[str], Source] | None = None,
         named: bool = True,
+        desk: Desk | None = None,
+        read_only: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(clock=clock, desk=desk, read_only=read_only)
         self._source = source
-        self._clock = clock
         self._opened = opened
         self._named = named
         self._picker: Picker[ElectionRow] | None = None
         first = source.snapshot if source is not None else Snapshot(election="")
         self.snapshot = first if snapshot is None else snapshot
         self.rooms: dict[Where, Room] = {
-            kind.WHERE: kind(clock.now, self.snapshot) for kind in ROOMS
+            kind.WHERE: kind(clock.now, self.snapshot, lambda: self.mode.word) for kind in ROOMS
         }
         for each in OURS:
             self.register_theme(each)
@@ -99,6 +102,13 @@ class ConsoleApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The dashboard is there from the first."""
         return self.rooms[Where.DASHBOARD]
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The first screen."""
+        board = self.rooms[Where.DASHBOARD]
+        assert isinstance(board, Dashboard)
+        return board
 
     @property
     def room(self) -> Room:
@@ -132,6 +142,11 @@ class ConsoleApp(App[None]):
         if message.source in (None, self._source):
             self.snapshot = message.snapshot
             self.room.show(message.snapshot)
+
+    @property
+    def node_under_cursor(self) -> str:
+        """The node that an action on a node means; "": none."""
+        return self.room.node_under_cursor if self.screen_stack else ""
 
     def tick(self) -> None:
         """Let time pass on the screen."""
@@ -187,6 +202,7 @@ class ConsoleApp(App[None]):
         self._source.want_sessions(self.room.WHERE is Where.SESSIONS)
         self.room.show(self.snapshot)
         self._read()
+        self.try_rights()
 
     # --- getting around ---
 
@@ -220,15 +236,8 @@ class ConsoleApp(App[None]):
     # --- acting ---
 
     def on_operate(self, message: Operate) -> None:
-        """A step of a runbook is an operation."""
-        self.operate(message.operation, message.node)
-
-    def operate(self, operation: Operation, node: str = "") -> None:
-        """Open the dialog that previews, asks for and follows an operation.
-
-        node: whom it names; "" where the operation names none.
-        """
-        self.notify(f"{operation.value} {node}: not yet", markup=False)
+        """A step of a runbook is an operation; its dialog asks for whatever it takes."""
+        self.operate(message.operation)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What ctrl+p offers: what the keys do, and Textual's own."""
@@ -236,6 +245,7 @@ class ConsoleApp(App[None]):
         room = self.room
         if screen is not room:
             return
+        yield from self.act_commands()
         for each in room.commands():
             yield SystemCommand(*each)
         for where in Where:

@@ -44,9 +44,8 @@ class Examine(Message):
 
 
 class Operate(Message):
-    """Do an operation: preview it, ask, and follow it. node: whom it names; "" if nobody."""
+    """Do an operation: preview it, ask for what it takes, and follow it."""
 
-    def __init__(self, operation: Operation, node: str = "") -> None:
+    def __init__(self, operation: Operation) -> None:
         super().__init__()
         self.operation = operation
-        self.node = node

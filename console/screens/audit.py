@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rich.console import RenderableType
 
 from console.screens.listing import ListRoom
@@ -21,10 +19,7 @@ class AuditRoom(ListRoom[AuditRow]):
 
     WHERE = Where.AUDIT
     WHAT = "operations"
-
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
-        super().__init__(now, snapshot, audit.LAYOUT)
+    LAYOUT_OF_ROWS = audit.LAYOUT
 
     def rows_of(self, snapshot: Snapshot) -> tuple[AuditRow, ...]:
         """See `ListRoom`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual.binding import Binding, BindingType
@@ -31,12 +31,12 @@ class Dashboard(ListRoom[NodeRow]):
 
     WHERE = Where.DASHBOARD
     WHAT = "nodes"
+    LAYOUT_OF_ROWS = nodes.LAYOUT
     KEYS: ClassVar[Keys] = (("w", "how far back the leadership line goes"),)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("w", "window", "Window")]
 
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
-        super().__init__(now, snapshot, nodes.LAYOUT)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._window_s = 0
 
     def above(self) -> Iterator[Widget]:
@@ -52,6 +52,11 @@ class Dashboard(ListRoom[NodeRow]):
     def name_of(self, row: NodeRow) -> str:
         """See `ListRoom`."""
         return row.node
+
+    @property
+    def node_under_cursor(self) -> str:
+        """See `Room`."""
+        return "" if self.current is None else self.current.node
 
     def detail_of(self, row: NodeRow) -> RenderableType:
         """As `coord status NODE` shows it."""

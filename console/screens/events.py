@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual.binding import Binding, BindingType
@@ -27,6 +27,7 @@ class EventsRoom(ListRoom[EventRow]):
 
     WHERE = Where.EVENTS
     WHAT = "events"
+    LAYOUT_OF_ROWS = events.LAYOUT
     TAIL = True
     KEYS: ClassVar[Keys] = (
         ("space", "hold the picture still; again, and it goes on with what was told meanwhile"),
@@ -39,9 +40,8 @@ class EventsRoom(ListRoom[EventRow]):
         Binding("c", "cause", "Cause"),
     ]
 
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
-        super().__init__(now, snapshot, events.LAYOUT)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._held: tuple[JournalEntry, ...] | None = None
         self._made: dict[str, EventRow] = {}
 

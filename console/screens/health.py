@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from rich.console import RenderableType
@@ -35,6 +35,7 @@ class HealthRoom(ListRoom[FindingRow]):
 
     WHERE = Where.HEALTH
     WHAT = "findings"
+    LAYOUT_OF_ROWS = health.LAYOUT
     SHOWS_DETAILS = True
     KEYS: ClassVar[Keys] = (
         ("r", "have the doctor look: as `coord doctor --read-only`, it changes nothing"),
@@ -45,10 +46,6 @@ class HealthRoom(ListRoom[FindingRow]):
         Binding("r", "examine", "Examine"),
         Binding("x", "call_off", "Call off"),
     ]
-
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
-        super().__init__(now, snapshot, health.LAYOUT)
 
     def above(self) -> Iterator[Widget]:
         """The cluster, and how the doctor is getting on."""

@@ -25,6 +25,7 @@ from coord.status.reasons import WHY_NOT
 EVERYWHERE = (
     ("1 … 6", "the screens: " + ", ".join(f"{each.key} {each.value}" for each in Where)),
     ("e", "choose another election"),
+    ("a", "act: step down, transfer, drain, pause, …; each shows first what it would do"),
     ("ctrl+p", "all commands, the themes among them"),
     ("esc", "back"),
     ("?", "this help"),

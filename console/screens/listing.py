@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.console import RenderableType
@@ -28,6 +28,7 @@ class ListRoom(Room, Generic[R]):
     """Rows of one kind. `WHAT` names them: it is the id of the table."""
 
     WHAT: ClassVar[str]
+    LAYOUT_OF_ROWS: ClassVar[Layout[Any]]
     TAIL: ClassVar[bool] = False
     """The table follows what is added at its end."""
     SHOWS_DETAILS: ClassVar[bool] = False
@@ -41,11 +42,8 @@ class ListRoom(Room, Generic[R]):
         Binding("y", "copy", "Copy"),
     ]
 
-    def __init__(
-        self, now: Callable[[], float], snapshot: Snapshot, layout: Layout[R], **more: Any
-    ) -> None:
-        super().__init__(now, snapshot, **more)
-        self._layout_of_rows = layout
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._rows: tuple[R, ...] = ()
         self._sorting = Sorting()
         self._drawn = False
@@ -76,7 +74,7 @@ class ListRoom(Room, Generic[R]):
 
     def make_table(self) -> RowTable[R]:
         """The table."""
-        return RowTable[R](self._layout_of_rows, id=self.WHAT, tail=self.TAIL)
+        return RowTable[R](self.LAYOUT_OF_ROWS, id=self.WHAT, tail=self.TAIL)
 
     def more_title(self) -> str:
         """What else is said above the table."""
@@ -114,6 +112,11 @@ class ListRoom(Room, Generic[R]):
         return self.query_one(f"#{self.WHAT}", RowTable)
 
     @property
+    def current(self) -> R | None:
+        """The row under the cursor."""
+        return self.table.current if self._there else None
+
+    @property
     def _filter(self) -> Input:
         return self.query_one("#filter", Input)
 
@@ -138,7 +141,7 @@ class ListRoom(Room, Generic[R]):
     def _draw_rows(self) -> None:
         words = self._filter.value
         found = selected(self._rows, words)
-        rows = self._layout_of_rows.ordered(found, self._sorting)
+        rows = self.LAYOUT_OF_ROWS.ordered(found, self._sorting)
         self.table.show(rows, self._snapshot.wall_ms(self._now()), self._sorting)
         notes = self.notes(self._snapshot)
         self.query_one("#notes", Lines).show(notes)
@@ -159,7 +162,7 @@ class ListRoom(Room, Generic[R]):
         if words:
             title = f"{name}: {found} of {count} with '{plain(words, 40)}'"
         if self._sorting.column:
-            by = self._layout_of_rows.named(self._sorting.column).title
+            by = self.LAYOUT_OF_ROWS.named(self._sorting.column).title
             title += f", by {by.lower()}{', turned around' if self._sorting.reverse else ''}"
         self.query_one(f"#{self.WHAT}-room").border_title = title + self.more_title()
 
@@ -261,7 +264,7 @@ class ListRoom(Room, Generic[R]):
 
     def action_sort(self) -> None:
         """Sort by the next column that is shown, at last as the rows are given."""
-        shown = ["", *(c.name for c in self._layout_of_rows.shown(self.table.size.width))]
+        shown = ["", *(c.name for c in self.LAYOUT_OF_ROWS.shown(self.table.size.width))]
         at = shown.index(self._sorting.column) if self._sorting.column in shown else 0
         self._sort_by(Sorting(shown[(at + 1) % len(shown)]))
 

@@ -35,10 +35,13 @@ class Room(Screen[None]):
     """Keys that this screen alone has, for its help."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", show=False)]
 
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
+    def __init__(
+        self, now: Callable[[], float], snapshot: Snapshot, mode: Callable[[], str] = lambda: ""
+    ) -> None:
+        """`now` tells the monotonic time, in seconds; `mode` why nothing can be done, if so."""
         super().__init__(classes="room")
         self._now = now
+        self._mode = mode
         self._snapshot = snapshot
         self._there = False
 
@@ -94,7 +97,7 @@ class Room(Screen[None]):
         banner = headline.banner(snapshot, now)
         self.set_class(bool(banner), "-banner")
         self.set_class(bool(banner) and snapshot.status is not None, "-old")
-        self.query_one("#header", Ends).show(headline.header(snapshot, now))
+        self.query_one("#header", Ends).show(headline.header(snapshot, now, self._mode()))
         self.query_one("#banner", Lines).show([banner])
 
     def on_resize(self) -> None:
@@ -104,6 +107,11 @@ class Room(Screen[None]):
     def on_screen_resume(self) -> None:
         """Somebody came back to it."""
         self.call_after_refresh(self.tick)
+
+    @property
+    def node_under_cursor(self) -> str:
+        """The node that an action on a node means; "": none."""
+        return ""
 
     def go_to(self, key: str) -> None:
         """Show one thing that another screen names."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual.widget import Widget
 
 from console.messages import Operate
 from console.screens.listing import ListRoom
-from console.screens.picker import Picker
 from console.screens.room import WIDE, Keys
 from console.snapshot import Snapshot
-from console.view import nodes, runbooks
+from console.view import runbooks
 from console.view.line import Line, Span, Tone, line
 from console.view.rooms import Where
 from console.view.runbooks import RunbookRow
@@ -27,15 +25,15 @@ class RunbooksRoom(ListRoom[RunbookRow]):
 
     WHERE = Where.RUNBOOKS
     WHAT = "sections"
+    LAYOUT_OF_ROWS = runbooks.LAYOUT
     KEYS: ClassVar[Keys] = (
         ("enter", "read the section; esc goes back to the list"),
         ("tab", "to the buttons of its steps: each asks before it does anything"),
         ("/", "search: every word must stand somewhere in the section"),
     )
 
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
-        super().__init__(now, snapshot, runbooks.LAYOUT)
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self._made: tuple[tuple[Runbook, ...], tuple[RunbookRow, ...]] = ((), ())
 
     def pane(self) -> Widget:
@@ -118,21 +116,6 @@ class RunbooksRoom(ListRoom[RunbookRow]):
             self.go_to(row.book.name + event.href if local else runbooks.reference(event.href))
 
     def on_runbook_pane_wanted(self, event: RunbookPane.Wanted) -> None:
-        """Do the step: whom it concerns is asked here, everything else by its own dialog."""
-        step = event.step
-        assert step.operation is not None
-        operation = Operation(step.operation.value.replace("-", "_"))
-        if not operation.needs_node:
-            self.post_message(Operate(operation))
-            return
-
-        def chosen(key: str | None) -> None:
-            row = next((row for row in rows if row.key == key), None)
-            if row is not None:
-                self.post_message(Operate(operation, row.node))
-
-        rows = nodes.node_rows(self._snapshot)
-        picker = Picker(f"{step.operation.value}: which node?", nodes.LAYOUT, rows)
-        example = next((row.key for row in rows if row.node == step.example_node), None)
-        picker.show(rows, begin_at=example)
-        self.app.push_screen(picker, chosen)
+        """Do the step. The names in it are examples: its dialog asks for the real ones."""
+        assert event.step.operation is not None
+        self.post_message(Operate(Operation(event.step.operation.value.replace("-", "_"))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import RenderableType
 from textual.widget import Widget
@@ -23,10 +23,7 @@ class SessionsRoom(ListRoom[HeldRow]):
 
     WHERE = Where.SESSIONS
     WHAT = "holdings"
-
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
-        super().__init__(now, snapshot, sessions.LAYOUT)
+    LAYOUT_OF_ROWS = sessions.LAYOUT
 
     def above(self) -> Iterator[Widget]:
         """The lock."""
@@ -39,6 +36,11 @@ class SessionsRoom(ListRoom[HeldRow]):
     def name_of(self, row: HeldRow) -> str:
         """See `ListRoom`."""
         return row.id
+
+    @property
+    def node_under_cursor(self) -> str:
+        """See `Room`."""
+        return "" if self.current is None else self.current.node
 
     def detail_of(self, row: HeldRow) -> RenderableType:
         """See `ListRoom`."""

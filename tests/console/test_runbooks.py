@@ -9,7 +9,6 @@ from test_rooms import at
 from textual.widgets import Button, Markdown
 
 from console.app import ConsoleApp
-from console.screens.picker import Picker
 from console.view.rooms import Where
 from console.widgets.runbook import RunbookPane
 from coord.operations import Operation
@@ -105,24 +104,15 @@ async def test_a_step_that_is_an_operation_is_a_button(
         assert operated == [(Operation.STEP_DOWN, "")]
 
 
-async def test_whom_it_concerns_is_asked(operated: list[tuple[Operation, str]]) -> None:
+async def test_the_node_of_a_step_is_an_example_and_left_to_the_dialog(
+    operated: list[tuple[Operation, str]],
+) -> None:
     async with seated(with_runbooks()) as seat:
         await go_to(seat, "force-leader-change#let-a-certain-node-lead")
         assert labels(seat) == ["▶ transfer …"]
         await seat.press("tab", "enter")
         await seat.pilot.pause()
-        picker = seat.app.screen
-        assert isinstance(picker, Picker)
-        assert operated == []
-        await seat.type("core-3")
-        await seat.press("enter")
-        await seat.pilot.pause()
-        assert operated == [(Operation.TRANSFER, "core-3")]
-        await seat.press("enter")
-        await seat.pilot.pause()
-        await seat.press("escape")
-        await seat.pilot.pause()
-        assert len(operated) == 1
+        assert operated == [(Operation.TRANSFER, "")]
 
 
 async def test_every_operation_has_a_button_somewhere(

@@ -252,9 +252,11 @@ async def test_the_doctor_can_be_called_off_and_what_he_found_before_stays(
             await register(consul, paths.leader_service, f"core-{term}", term=str(term))
         looking = asyncio.create_task(source.examine())
         await listener.until(
-            lambda s: s.examination
-            and s.examination.progress
-            and s.examination.progress.stage is Stage.WAITING
+            lambda s: (
+                s.examination
+                and s.examination.progress
+                and s.examination.progress.stage is Stage.WAITING
+            )
         )
         looking.cancel()
         off = await listener.until(lambda s: s.examination and s.examination.called_off)
@@ -285,7 +287,9 @@ async def test_operations_come_with_the_past(consul: ConsulClient, paths: Paths)
     assert [entry.record for entry in told.past.operations] == [record]
 
 
-async def test_elections_are_found_or_it_is_told_why_not(consul: ConsulClient, paths: Paths) -> None:
+async def test_elections_are_found_or_it_is_told_why_not(
+    consul: ConsulClient, paths: Paths
+) -> None:
     await lead(consul, paths, "core-1", 1)
     found = await Source(consul, paths, clock=SystemClock()).read_elections()
     assert found.listing is not None

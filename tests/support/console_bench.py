@@ -17,7 +17,6 @@ from console.screens.listing import ListRoom
 from console.screens.room import Room
 from console.snapshot import Snapshot
 from console.view.nodes import NodeRow
-from console.view.rooms import Where
 from console.widgets.details import Details
 from console.widgets.lines import Lines
 from console.widgets.table import RowTable
@@ -46,9 +45,7 @@ class Seat:
 
     @property
     def board(self) -> Dashboard:
-        board = self.app.rooms[Where.DASHBOARD]
-        assert isinstance(board, Dashboard)
-        return board
+        return self.app.dashboard
 
     @property
     def table(self) -> RowTable[Any]:
