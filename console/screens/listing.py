@@ -96,8 +96,8 @@ class ListRoom(Room, Generic[R]):
         yield Lines(id="notes")
         yield Container(
             Vertical(
-                self.make_table(),
                 Lines(id="none"),
+                self.make_table(),
                 Input(placeholder="words that must stand in a row", id="filter"),
                 id=f"{self.WHAT}-room",
                 classes="list",
@@ -148,6 +148,7 @@ class ListRoom(Room, Generic[R]):
         self.set_class(bool(notes), "-noted")
         self.query_one("#none", Lines).show([self._none(bool(words))])
         self.set_class(not found, "-none")
+        self.table.show_header = bool(found)
         self._draw_title(len(found), words)
         self.draw_details()
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from acceptance import FAST, MakeBench
 from consul_agents import ConsulAgent, client_of
+from operator_bench import Operator
 from rights_bench import Rights
 from textual.pilot import Pilot
 
@@ -25,8 +26,7 @@ from coord.clock import SystemClock
 from coord.consul import ConsulApi
 from coord.doctor import Here
 from coord.election.timing import Timing
-from coord.operations import Ask, Operation, perform, preview
-from coord.operations.asks import new_request_id
+from coord.operations import Operation
 from coord.records import Paths
 from coord.rights import Role
 from demo.fleet import Fleet
@@ -84,21 +84,6 @@ async def opened(consul: ConsulApi, paths: Paths) -> AsyncIterator[Screens]:
         yield Screens(app, pilot)
 
 
-async def step_down(consul: ConsulApi, paths: Paths) -> str:
-    """Have the leader step down, as an operator does; the request's id."""
-    clock = SystemClock()
-    ask = Ask(
-        operation=Operation.STEP_DOWN,
-        actor="alice",
-        reason="a test",
-        request_id=new_request_id(),
-    )
-    plan = await preview(consul, paths, ask, clock=clock)
-    async for _ in perform(consul, paths, plan, clock=clock):
-        pass
-    return ask.request_id
-
-
 async def test_a_change_is_traced_from_the_event_to_who_asked_for_it(make_bench: MakeBench) -> None:
     bench = await make_bench(env=FAST)
     await bench.fleet.start("core-1", "core-2", "core-3")
@@ -107,7 +92,11 @@ async def test_a_change_is_traced_from_the_event_to_who_asked_for_it(make_bench:
     async with opened(bench.consul, bench.paths) as screens:
         await screens.go(Where.EVENTS)
         await screens.until(lambda: screens.under_cursor("kind") == "leader_changed")
-        request = await step_down(bench.consul, bench.paths)
+        operator = Operator(bench.consul, bench.paths, actor="alice")
+        plan = await operator.planned(Operation.STEP_DOWN)
+        doing = await operator.do(plan)
+        request = plan.ask.request_id
+        assert (await doing.outcome()).ok
         second, _ = await bench.working_leader(after_term=term)
         # The cursor at the end follows what is told.
         await screens.until(
