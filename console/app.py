@@ -19,7 +19,7 @@ from console.screens.events import EventsRoom
 from console.screens.health import HealthRoom
 from console.screens.help import HelpScreen
 from console.screens.picker import Picker
-from console.screens.room import WIDE, Room
+from console.screens.room import WIDE, Keys, Room
 from console.screens.runbooks import RunbooksRoom
 from console.screens.sessions import SessionsRoom
 from console.snapshot import Elections, Snapshot
@@ -64,6 +64,8 @@ class ConsoleApp(ActingApp):
         (WIDE, "-wide"),
     ]
     TITLE: str | None = "coord"
+    KEYS: ClassVar[Keys] = ()
+    """Keys that are there on every screen of this app alone, for the help."""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(each.key, f"room('{each.value}')", each.title, show=False) for each in Where),
         Binding("e", "elections", "Election", show=False),
@@ -91,13 +93,18 @@ class ConsoleApp(ActingApp):
         first = source.snapshot if source is not None else Snapshot(election="")
         self.snapshot = first if snapshot is None else snapshot
         self.rooms: dict[Where, Room] = {
-            kind.WHERE: kind(clock.now, self.snapshot, lambda: self.mode.word) for kind in ROOMS
+            kind.WHERE: kind(clock.now, self.snapshot, lambda: self.word) for kind in ROOMS
         }
         for each in OURS:
             self.register_theme(each)
         if theme is not None and theme not in self.available_themes:
             raise ValueError(f"no theme is called {theme!r}: {', '.join(self.available_themes)}")
         self.theme = theme or DARK.name
+
+    @property
+    def word(self) -> str:
+        """Why nothing can be done, as it stands at the top of every screen; "": it can."""
+        return self.mode.word
 
     def get_default_screen(self) -> Screen[None]:
         """The dashboard is there from the first."""
@@ -231,7 +238,7 @@ class ConsoleApp(ActingApp):
 
     def action_help(self) -> None:
         """What the keys do."""
-        self.push_screen(HelpScreen(self.room.WHERE, self.room.KEYS))
+        self.push_screen(HelpScreen(self.room.WHERE, (*self.KEYS, *self.room.KEYS)))
 
     # --- acting ---
 

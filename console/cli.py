@@ -12,16 +12,20 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from console import headless
 from console.controls.course import in_a_word
 from console.controls.desk import Desk
 from console.once import as_json, print_dashboard
+from console.recording.reading import RecordingError, read_recording
+from console.recording.writing import Recorder
 from console.snapshot import Snapshot
-from console.source import Source
+from console.source import Post, Source
 from coord.cli.errors import EPILOG, BadUsage, CliError, ExitCode, cli_errors
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.status import status_exit_code
@@ -65,6 +69,18 @@ class _Command(SettingsCommand):
 @click.option(
     "--read-only", is_flag=True, default=None, help="Only look: offer no action, try no right."
 )
+@click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Record what is shown, as it changes; a name in .gz compresses. Needs no terminal.",
+)
+@click.option(
+    "--replay",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Play what was recorded; needs no Consul.",
+)
 @click.option("--actor", metavar="NAME", help="Who acts; default: user@host, before sudo.")
 @click.option("--theme", metavar="NAME", help="Begin with this theme; ctrl+p changes it.")
 @click.option("--traceback", is_flag=True, help="Show where an internal error came from.")
@@ -74,6 +90,8 @@ def main(
     /,
     once: bool,
     json_: bool,
+    record: Path | None,
+    replay: Path | None,
     actor: str | None,
     theme: str | None,
     traceback: bool,
@@ -89,18 +107,30 @@ def main(
     NO_COLOR is heeded; the themes ansi-dark and ansi-light take the terminal's own colours, and
     high-contrast is what it says.
 
+    --record FILE goes on until the console is left; without a terminal, until Ctrl-C or SIGTERM.
+    --replay FILE shows it again on the same screens, with a clock of its own, and acts on nothing.
+
     With --once or --json it exits as `coord status` does: with 0 if somebody leads, 1 if nobody
     does, 3 if Consul cannot be reached, 4 if the token may not see it.
     """
     del traceback
+    ways = {"--once": once, "--json": json_, "--record": record, "--replay": replay}
+    given = [name for name, value in ways.items() if value]
+    if len(given) > 1:
+        raise BadUsage(f"{' and '.join(given)}: give one of them")
+    seen = sys.stdin.isatty() and sys.stdout.isatty()
+    if replay is not None:
+        if not seen:
+            raise BadUsage("there is no terminal to play it on")
+        ctx.exit(asyncio.run(_play(replay, theme)))
     settings = load_settings(params)
-    if once and json_:
-        raise BadUsage("--once and --json: give one of them")
     if once or json_:
         ctx.exit(asyncio.run(_print(settings, json_=json_)))
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise BadUsage("there is no terminal to draw on; --once and --json need none")
-    ctx.exit(asyncio.run(_open(settings, theme, _actor(actor))))
+    if record is not None and not seen:
+        ctx.exit(asyncio.run(_record(settings, record)))
+    if not seen:
+        raise BadUsage("there is no terminal to draw on; --once, --json and --record need none")
+    ctx.exit(asyncio.run(_open(settings, theme, _actor(actor), record)))
 
 
 def _actor(said: str | None) -> str:
@@ -114,16 +144,33 @@ def _actor(said: str | None) -> str:
 
 
 def _source(
-    settings: Settings, consul: ConsulClient, clock: Clock, election: str | None = None
+    settings: Settings,
+    consul: ConsulClient,
+    clock: Clock,
+    also: Post = lambda _: None,
+    election: str | None = None,
 ) -> Source:
-    """What reads that election; None: that of the settings."""
+    """What reads that election; None: that of the settings. also: gets each snapshot, too."""
     return Source(
         consul,
         Paths(election or settings.election),
         clock=clock,
         address=settings.consul_address.url,
         here=here_of(settings),
+        also=also,
     )
+
+
+def _recorder(path: Path, settings: Settings, clock: Clock) -> Recorder:
+    """What records there; no token of ours gets into it."""
+    token = settings.consul_address.token
+    try:
+        return Recorder(path, clock=clock, secrets=(token,) if token else ())
+    except FileExistsError:
+        said = f"--record {path}: there is such a file already; name another, or remove it"
+    except OSError as error:
+        said = f"--record {path}: {error.strerror or error}"
+    raise BadUsage(said)
 
 
 async def _print(settings: Settings, *, json_: bool) -> ExitCode:
@@ -145,42 +192,95 @@ def _exit_code(snapshot: Snapshot) -> ExitCode:
     return status_exit_code(snapshot.status)
 
 
-async def _open(settings: Settings, theme: str | None, actor: str) -> int:
+async def _record(settings: Settings, path: Path) -> int:
+    """Record without a terminal, until a signal comes."""
+    clock, stop = SystemClock(), asyncio.Event()
+    recorder = _recorder(path, settings, clock)
+    async with ConsulClient(settings.consul_address, on_token=recorder.hide) as consul:
+        _tell(f"recording election {settings.election} in {path}, until Ctrl-C or SIGTERM")
+        with _left_by_signals(stop.set, signal.SIGINT):
+            source = _source(settings, consul, clock, recorder.record)
+            found = await headless.record(source, recorder, stop)
+    if isinstance(found, headless.Finished):
+        _tell(f"{found.changes} changes recorded in {path}, {found.size_bytes:,} bytes")
+        return ExitCode.OK
+    _tell(f"the recording {path} has ended: {found.why}")
+    return ExitCode.NOT_GOOD
+
+
+def _textual() -> None:
     try:
-        from console.app import ConsoleApp
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "textual":
-            raise
+        import textual  # noqa: F401
+    except ModuleNotFoundError:
         raise BadUsage("Textual is not installed: pip install 'coord[console]'") from None
+
+
+async def _play(path: Path, theme: str | None) -> int:
+    """Play a recording."""
+    _textual()
+    from console.replay import ReplayApp
+
+    try:
+        app = ReplayApp(read_recording(path), clock=SystemClock(), theme=theme)
+    except (RecordingError, ValueError) as error:
+        raise BadUsage(str(error)) from None
+    with _left_by_signals(app.exit):
+        await app.run_async()
+    return app.return_code or 0
+
+
+async def _open(settings: Settings, theme: str | None, actor: str, path: Path | None) -> int:
+    _textual()
+    from console.app import ConsoleApp
+
     clock = SystemClock()
-    async with ConsulClient(settings.consul_address) as consul:
+    recorder = None if path is None else _recorder(path, settings, clock)
+    also: Post = recorder.record if recorder is not None else lambda _: None
+    hide = recorder.hide if recorder is not None else lambda _: None
+    async with ConsulClient(settings.consul_address, on_token=hide) as consul:
         desk = Desk(consul, settings, clock=clock, actor=actor)
         try:
             app = ConsoleApp(
-                _source(settings, consul, clock),
+                _source(settings, consul, clock, also),
                 clock=clock,
                 theme=theme,
-                opened=partial(_source, settings, consul, clock),
+                opened=partial(_source, settings, consul, clock, also),
                 named=settings.sources["election"].kind is not SourceKind.DEFAULT,
                 desk=desk,
                 read_only=settings.read_only,
             )
         except ValueError as error:
             raise BadUsage(str(error)) from None
+        if recorder is not None:
+            recorder.on_end = lambda ended: app.notify(
+                f"Nothing is recorded any more: {ended.why}", severity="error", markup=False
+            )
         try:
             with _left_by_signals(app.exit):
                 await app.run_async()
         finally:
             await _closed(desk)
+            if recorder is not None:
+                _closed_recorder(recorder)
     return app.return_code or 0
 
 
+def _closed_recorder(recorder: Recorder) -> None:
+    """Say what became of the recording."""
+    early = recorder.ended
+    recorder.close()
+    if early is not None:
+        _tell(f"the recording {recorder.path} had ended before: {early.why}")
+    else:
+        _tell(f"{recorder.changes} changes recorded in {recorder.path}")
+
+
 @contextlib.contextmanager
-def _left_by_signals(leave: Callable[[], object]) -> Iterator[None]:
+def _left_by_signals(leave: Callable[[], object], *more: signal.Signals) -> Iterator[None]:
     """SIGTERM and a terminal that is closed end the console as `q` does, so that what it has begun
-    is brought to an end, too."""
+    is brought to an end, too; `more` do likewise."""
     loop = asyncio.get_running_loop()
-    numbers = [signal.SIGTERM]
+    numbers = [signal.SIGTERM, *more]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         numbers.append(signal.SIGHUP)
     for number in numbers:

@@ -48,6 +48,7 @@ class Source:
 
     address: of the Consul that is asked, for people.
     here: the settings here, for the doctor; None: he cannot be asked.
+    also: gets each new snapshot, too.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Source:
         address: str = "",
         here: Here | None = None,
         refresh_s: float = REFRESH_S,
+        also: Post = lambda _: None,
     ) -> None:
         self._consul = consul
         self._paths = paths
@@ -66,6 +68,7 @@ class Source:
         self._refresh_s = refresh_s
         self._here = here
         self._began = clock.now()
+        self._also = also
         self._post: Post = lambda _: None
         self._sessions_due = asyncio.Event()
         self._sessions_wanted = False
@@ -212,6 +215,7 @@ class Source:
 
     def _set(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._also(snapshot)
         self._post(snapshot)
 
 
