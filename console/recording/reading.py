@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeGuard
 
 from console.recording.form import Decoder, Tree
 from console.recording.frame import Frame, Header
@@ -23,6 +22,11 @@ MOST_BYTES = 2 * 1024**3
 LINE_BYTES = 64 * 1024**2
 """Nor are longer lines."""
 
+LATEST_S, LATEST_MS, LARGEST = 1e12, 10**13 - 1, 2**63
+"""No clock is later, in seconds since boot and in milliseconds since 1970; no other number larger.
+Whatever Consul holds is cut down to that when it is read."""
+
+_WALL = frozenset({"at_ms", "from_ms", "until_ms", "since_ms", "oldest_ms"})
 _MAGIC = b"\x1f\x8b"
 _TIMES = frozenset({"read_at", "contact", "sessions_at"})
 """What changes in a fleet at rest: it is no change to step to."""
@@ -160,13 +164,14 @@ class _Reading:
 
     def _frame(self, number: int, said: Any, last: Frame | None) -> Frame:
         at = said.get("at") if isinstance(said, dict) else None
-        if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
-            _wrong(self._path, number, "at: the seconds at which it was recorded are missing")
+        if not _is_number(at) or not 0 <= at <= LATEST_S:
+            _wrong(self._path, number, "at: it is no number of seconds")
         if last is not None and at < last.at:
             _wrong(self._path, number, "at: it is earlier than the line before")
         before: Tree = {} if last is None else last.tree
         try:
             tree = patched(before, said.get("new"))
+            _check_numbers(said["new"])
         except (ValueError, RecursionError) as error:
             _wrong(self._path, number, f"new: {error}")
         if not isinstance(tree, dict):
@@ -204,6 +209,25 @@ def _only_time(patch: Any) -> bool:
         elif name not in _TIMES:
             return False
     return True
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_numbers(value: Any, name: str = "") -> None:
+    """Raises ValueError where a number is larger than any that is written."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key != "details":  # an event may say what it likes
+                _check_numbers(inner, name if key in "=~+-@#" else key)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_numbers(inner, name)
+    elif _is_number(value):
+        most = LATEST_MS if name in _WALL else LATEST_S if isinstance(value, float) else LARGEST
+        if abs(value) > most:
+            raise ValueError(f"{name[:40]}: a number that is too large")
 
 
 def _no_number(word: str) -> NoReturn:
