@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,8 +67,9 @@ class ConsoleApp(ActingApp):
     TITLE: str | None = "coord"
     KEYS: ClassVar[Keys] = ()
     """Keys that are there on every screen of this app alone, for the help."""
+    DEFAULT_MODE: ClassVar[str] = Where.DASHBOARD.value
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(each.key, f"room('{each.value}')", each.title, show=False) for each in Where),
+        *(Binding(each.key, f"room('{each.value}')", each.label, show=False) for each in Where),
         Binding("e", "elections", "Election", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Quit"),
@@ -95,6 +97,9 @@ class ConsoleApp(ActingApp):
         self.rooms: dict[Where, Room] = {
             kind.WHERE: kind(clock.now, self.snapshot, lambda: self.word) for kind in ROOMS
         }
+        for where, room in self.rooms.items():
+            # A mode each: Textual keeps the screens of all of them.
+            self.add_mode(where.value, partial(_same, room))
         for each in OURS:
             self.register_theme(each)
         if theme is not None and theme not in self.available_themes:
@@ -105,10 +110,6 @@ class ConsoleApp(ActingApp):
     def word(self) -> str:
         """Why nothing can be done, as it stands at the top of every screen; "": it can."""
         return self.mode.word
-
-    def get_default_screen(self) -> Screen[None]:
-        """The dashboard is there from the first."""
-        return self.rooms[Where.DASHBOARD]
 
     @property
     def dashboard(self) -> Dashboard:
@@ -126,8 +127,6 @@ class ConsoleApp(ActingApp):
 
     def on_mount(self) -> None:
         """Begin to read, and to count."""
-        for where, room in self.rooms.items():
-            self.install_screen(room, where.value)
         self.set_interval(TICK_S, self.tick)
         self._read()
         if not self._named:
@@ -146,7 +145,7 @@ class ConsoleApp(ActingApp):
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw what was read, unless it is of an election that was looked at before."""
-        if message.source in (None, self._source):
+        if self.is_running and message.source in (None, self._source):
             self.snapshot = message.snapshot
             self.room.show(message.snapshot)
 
@@ -156,8 +155,9 @@ class ConsoleApp(ActingApp):
         return self.room.node_under_cursor if self.screen_stack else ""
 
     def tick(self) -> None:
-        """Let time pass on the screen."""
-        self.room.tick()
+        """Let time pass on the screen; when the app ends, its parts go before it."""
+        if self.is_running:
+            self.room.tick()
 
     def on_examine(self, message: Examine) -> None:
         """Have the doctor look, or call him off."""
@@ -225,7 +225,7 @@ class ConsoleApp(ActingApp):
         if self._source is not None:
             self._source.want_sessions(where is Where.SESSIONS)
         room.show(self.snapshot)
-        await self.switch_screen(room)
+        await self.switch_mode(where.value)
 
     async def on_tab_chosen(self, message: Tab.Chosen) -> None:
         """Somebody clicked on the name of a screen."""
@@ -257,12 +257,19 @@ class ConsoleApp(ActingApp):
             yield SystemCommand(*each)
         for where in Where:
             go = self._going(where)
-            yield SystemCommand(f"Go to {where.title}", SHOWS[where].capitalize(), go)
+            yield SystemCommand(f"Go to {where.label}", SHOWS[where].capitalize(), go)
         yield SystemCommand("Election", "Choose another election", self.action_elections)
         yield SystemCommand("Help", "Keys, symbols, reasons", self.action_help)
 
     def _going(self, where: Where) -> Callable[[], None]:
-        return lambda: self.call_later(self.go_to, where)
+        def go() -> None:
+            self.call_later(self.go_to, where)
+
+        return go
+
+
+def _same(room: Room) -> Room:
+    return room
 
 
 def _others(found: Elections, here: str) -> bool:

@@ -61,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(Group(*self._parts()), id="help-text", markup=False)
 
     def _parts(self) -> Iterator[RenderableType]:
-        yield _table(f"{self._where.title}: {SHOWS[self._where]}", self._own())
+        yield _table(f"{self._where.label}: {SHOWS[self._where]}", self._own())
         yield _table("Everywhere", EVERYWHERE)
         if self._where is Where.DASHBOARD:
             yield from self._of_dashboard()

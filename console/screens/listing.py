@@ -28,6 +28,8 @@ class ListRoom(Room, Generic[R]):
     """Rows of one kind. `WHAT` names them: it is the id of the table."""
 
     WHAT: ClassVar[str]
+    TITLE_OF_ROWS: ClassVar[str] = ""
+    """What stands above the table; "": the same."""
     LAYOUT_OF_ROWS: ClassVar[Layout[Any]]
     TAIL: ClassVar[bool] = False
     """The table follows what is added at its end."""
@@ -158,7 +160,7 @@ class ListRoom(Room, Generic[R]):
         return () if self._rows else self.none(self._snapshot)
 
     def _draw_title(self, found: int, words: str) -> None:
-        name, count = self.WHAT.capitalize(), len(self._rows)
+        name, count = self.TITLE_OF_ROWS or self.WHAT.capitalize(), len(self._rows)
         title = f"{name}: {count}"
         if words:
             title = f"{name}: {found} of {count} with '{plain(words, 40)}'"

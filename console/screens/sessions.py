@@ -23,6 +23,7 @@ class SessionsRoom(ListRoom[HeldRow]):
 
     WHERE = Where.SESSIONS
     WHAT = "holdings"
+    TITLE_OF_ROWS = "Sessions and services"
     LAYOUT_OF_ROWS = sessions.LAYOUT
 
     def above(self) -> Iterator[Widget]:

@@ -21,7 +21,7 @@ class Where(StrEnum):
         return str(list(Where).index(self) + 1)
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """What it is called."""
         return self.value.capitalize()
 

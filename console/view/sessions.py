@@ -16,6 +16,7 @@ from coord.status import (
     Condition,
     LeaderInstance,
     LeaderStatus,
+    Listing,
     Member,
     Role,
     Seen,
@@ -249,7 +250,7 @@ def notes(snapshot: Snapshot) -> tuple[Line, ...]:
     elif listed is not None and listed.seen is not Seen.KNOWN:
         said_ = "none seen: the token may not see them (session:read)"
         found.append(line(Span(f"? sessions: {said_}", Tone.WARN)))
-    services = {
+    services: Mapping[str, Listing[LeaderInstance] | Listing[Member]] = {
         "leader's service": status.leader_service,
         "candidates": status.candidates,
         "observers": status.observers,

@@ -21,7 +21,7 @@ class Tab(Static):
             self.where = where
 
     def __init__(self, where: Where, *, here: bool) -> None:
-        name = f"{where.key} {where.title}"
+        name = f"{where.key} {where.label}"
         # In brackets, so that it does not take a colour to see it.
         super().__init__(f"[{name}]" if here else f" {name} ", markup=False)
         self._where = where

@@ -52,8 +52,8 @@ async def test_its_number_goes_to_each_screen(where: Where) -> None:
     async with seated(FULL[where](), (80, 24)) as seat:
         await at(seat, where)
         picture = seat.screen()
-        assert f"[{where.key} {where.title}]" in picture[1]
-        assert all(each.title in picture[1] for each in Where)
+        assert f"[{where.key} {where.label}]" in picture[1]
+        assert all(each.label in picture[1] for each in Where)
         assert "Help" in picture[-1]
         assert "Quit" in picture[-1]
 

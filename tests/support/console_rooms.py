@@ -200,8 +200,14 @@ def hostile() -> Snapshot:
         partial(StepDownRequested, reason=StepDownReason.REQUESTED, actor=HOSTILE, detail=HOSTILE),
         term=7,
     )
-    evil = session("core-1", holds=True, id="s-1", name=HOSTILE, node=HOSTILE, consul_node=HOSTILE,
-                   behavior=HOSTILE, checks=(SessionCheck(HOSTILE, None, HOSTILE),))  # fmt: skip
+    evil = replace(
+        session("core-1", holds=True),
+        name=HOSTILE,
+        node=HOSTILE,
+        consul_node=HOSTILE,
+        behavior=HOSTILE,
+        checks=(SessionCheck(HOSTILE, None, HOSTILE),),
+    )
     leader = LeaderInstance(
         node=HOSTILE,
         node_type=HOSTILE,
