@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from console.app import ConsoleApp
 from console.controls.actions import Mode
@@ -21,6 +21,7 @@ from console.source import read_runbooks
 from console.view.replay import replay_line, wall_ms
 from console.view.rooms import Where
 from console.widgets.lines import Lines
+from console.widgets.tabs import Tabs
 from coord.clock import Clock
 
 FRAME_S = 0.1
@@ -107,16 +108,16 @@ class ReplayApp(ConsoleApp):
         self.call_after_refresh(self._with_line)
 
     async def _with_line(self) -> None:
-        """Every screen has the line of the tape, above its keys."""
+        """Every screen has the line of the tape, below its head."""
         room = self.room
         if not room.query("#replay"):
-            await room.mount(Lines(id="replay"), before=room.query_one(Footer))
+            await room.mount(Lines(id="replay"), after=room.query_one(Tabs))
         self._draw_line()
 
     # --- playing ---
 
     def _play_on(self) -> None:
-        if self._tape.player.playing:
+        if self._tape.player.playing and self.is_running:
             self._show_present()
 
     def _show_present(self) -> None:

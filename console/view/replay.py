@@ -33,29 +33,43 @@ def replay_line(
 ) -> Line:
     """All of it in `width` columns, when it is `now` for who looks."""
     here = player.at(now)
-    mode = "▶" if player.plays(now) else "‖"
-    told = [index for index, frame in enumerate(frames) if frame.told]
-    place = sum(index <= index_at(frames, here) for index in told)
-    began = line(
-        Span("REPLAY ", Tone.WARN),
-        Span(f"{mode} {speed_words(player.speed):<5} ", Tone.STRONG),
-        Span(_clock(frames, here), Tone.STRONG),
-        f" {duration(here - player.begin)} of {duration(player.end - player.begin)} ",
-    )
     end = line(
-        Span(f" change {place} of {len(told)}", Tone.DIM),
+        Span(f" {_place(frames, here)}", Tone.DIM),
         Span(", torn at its end", Tone.WARN) if torn else None,
     )
-    room = width - sum(len(span.text) for span in (*began, *end))
-    if room < _SHORTEST:
-        return began
-    return (*began, *_bar(frames, player, here, room), *end)
+    for whole in (True, False):
+        began = _began(frames, player, now, whole=whole)
+        room = width - sum(len(span.text) for span in (*began, *end))
+        if room >= _SHORTEST:
+            return (*began, *_bar(frames, player, here, room), *end)
+    return (*began, *end)
+
+
+def _began(frames: Sequence[Frame], player: Player, now: float, *, whole: bool) -> Line:
+    """How it is played, and where it is; with dates and lengths where there is room."""
+    here = player.at(now)
+    mode = "▶" if player.plays(now) else "‖"
+    clock = _clock(frames, here)
+    length = f" of {duration(player.end - player.begin)}" if whole else ""
+    return line(
+        Span("REPLAY ", Tone.WARN),
+        Span(f"{mode} {speed_words(player.speed)} ", Tone.STRONG),
+        Span(clock if whole else clock.partition(" ")[2].removesuffix(" UTC"), Tone.STRONG),
+        f" +{duration(here - player.begin)}{length} ",
+    )
+
+
+def _place(frames: Sequence[Frame], here: float) -> str:
+    """Which of the changes is shown."""
+    shown = index_at(frames, here)
+    place = sum(frame.told for frame in frames[: shown + 1])
+    return f"change {place} of {place + sum(frame.told for frame in frames[shown + 1 :])}"
 
 
 def _clock(frames: Sequence[Frame], at: float) -> str:
     ms = wall_ms(frames, at)
     if not ms:
-        return "--:--:--"
+        return "no status was read yet"
     try:
         return moment(ms)
     except (OverflowError, ValueError, OSError):
