@@ -93,7 +93,7 @@ class HealthRoom(ListRoom[FindingRow]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There is nobody to call off unless the doctor is at work."""
-        return self._at_work if action == "call_off" else True
+        return self._at_work if action == "call_off" else super().check_action(action, parameters)
 
     def draw(self) -> None:
         """The keys change with what the doctor does."""

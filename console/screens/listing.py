@@ -36,12 +36,13 @@ class ListRoom(Room, Generic[R]):
     SHOWS_DETAILS: ClassVar[bool] = False
     """What is under the cursor is always to be seen in full, below the table."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
+        # First of all, so that what is typed next, however soon, is typed into the filter.
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         # The table hears it first, and the filter: here it closes the details from within.
         Binding("enter", "details", "Details", show=False),
         Binding("s", "sort", "Sort"),
         Binding("S", "turn", "Turn", show=False),
-        Binding("y", "copy", "Copy"),
+        Binding("y", "copy", "Copy", show=False),
     ]
 
     def __init__(self, *given: Any) -> None:
@@ -125,7 +126,7 @@ class ListRoom(Room, Generic[R]):
     def on_mount(self) -> None:
         """The table has the keys from the first."""
         self.set_class(self.SHOWS_DETAILS, "-below")
-        self.table.focus()
+        self.set_focus(self.table)
 
     def draw(self) -> None:
         """The rows that are wanted, in the order that is wanted."""
@@ -210,7 +211,7 @@ class ListRoom(Room, Generic[R]):
 
     def on_input_submitted(self) -> None:
         """The filter stays, the keys are the table's again."""
-        self.table.focus()
+        self.set_focus(self.table)
         if not self._filter.value:
             self.remove_class("-filtering")
 
@@ -231,7 +232,7 @@ class ListRoom(Room, Generic[R]):
         if not self.table.go_to(key):
             self.end_filter()
             self.table.go_to(key)
-        self.table.focus()
+        self.set_focus(self.table)
         self.after_going_to()
 
     def key_of(self, wanted: str) -> str:
@@ -249,10 +250,14 @@ class ListRoom(Room, Generic[R]):
 
     # --- keys ---
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the filter a slash is a slash."""
+        return not (action == "filter" and isinstance(self.focused, Input))
+
     def action_filter(self) -> None:
         """Type a filter, or change it."""
         self.add_class("-filtering")
-        self._filter.focus()
+        self.set_focus(self._filter)
 
     def action_details(self) -> None:
         """Open the details, or close them."""
@@ -261,9 +266,9 @@ class ListRoom(Room, Generic[R]):
         self.toggle_class("-detailed")
         if self.detailed:
             self.draw_details()
-            self.query_one("#details").focus()
+            self.set_focus(self.query_one("#details"))
         else:
-            self.table.focus()
+            self.set_focus(self.table)
 
     def action_sort(self) -> None:
         """Sort by the next column that is shown, at last as the rows are given."""
@@ -301,7 +306,7 @@ class ListRoom(Room, Generic[R]):
             self.action_details()
             return
         self.end_filter()
-        self.table.focus()
+        self.set_focus(self.table)
 
     def commands(self) -> Iterator[Command]:
         """What the keys of every table do."""

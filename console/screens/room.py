@@ -102,6 +102,9 @@ class Room(Screen[None]):
 
     def on_resize(self) -> None:
         """What has room has changed."""
+        foot = self.query_one(Footer)
+        foot.show_command_palette = self.size.width >= WIDE
+        foot.compact = self.size.width < WIDE
         self.call_after_refresh(self.tick)
 
     def on_screen_resume(self) -> None:

@@ -89,7 +89,7 @@ class RunbooksRoom(ListRoom[RunbookRow]):
     def _read(self) -> None:
         self.add_class("-detailed")
         self.draw_details()
-        self._pane.focus()
+        self.set_focus(self._pane)
 
     # --- keys ---
 
@@ -102,7 +102,7 @@ class RunbooksRoom(ListRoom[RunbookRow]):
         """To the list, then end the filter."""
         if self._reading or self.has_class("-detailed"):
             self.remove_class("-detailed")
-            self.table.focus()
+            self.set_focus(self.table)
             return
         super().action_back()
 

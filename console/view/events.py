@@ -84,7 +84,9 @@ def _row(entry: JournalEntry) -> EventRow:
     event = event_of(entry)
     if tone is Tone.BAD and event is not None and event.log_level == "info":
         symbol, tone = _CLEAN
-    return EventRow(entry, kind, sentence(entry), symbol, tone)
+    # The term has a column of its own.
+    said_ = sentence(entry).replace(f", term {entry.term}", "", 1)
+    return EventRow(entry, kind, said_, symbol, tone)
 
 
 def none(snapshot: Snapshot) -> Line:
@@ -145,7 +147,7 @@ LAYOUT: Layout[EventRow] = Layout(
         Column("at", "At (UTC)", 0, at("at_ms"), lambda row: (row.at_ms or 0,), width=12),
         Column("kind", "Kind", 0, _kind, by("kind"), width=12),
         Column("node", "Told by", 0, text("node", 24), by("node")),
-        Column("term", "Term", 100, _term, lambda row: (row.entry.term or 0,)),
+        Column("term", "Term", 0, _term, lambda row: (row.entry.term or 0,)),
         Column("said", "Says", 0, text("said", 400), by("said")),
     ),
     gives=(("said", 16), ("node", 8), ("kind", 12)),

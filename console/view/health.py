@@ -10,6 +10,7 @@ from console.snapshot import Examination, Snapshot
 from console.view.detail import Part, said, told
 from console.view.headline import failure_words
 from console.view.line import LONG, Line, Span, Tone, foreign, joined, line
+from console.view.runbooks import reference
 from console.view.table import Column, Layout, by, text
 from coord.doctor import Finding, Report, Severity, Stage
 from coord.status import ClusterHealthRecord, ClusterStatus, Seen
@@ -181,8 +182,12 @@ def _outcome(report: Report) -> Iterator[Span]:
     yield Span(f"{symbol} doctor: ", tone)
     if worst is None:
         yield Span("nothing is wrong", tone)
-    words = {Severity.CRITICAL: "critical", Severity.WARNING: "warnings", Severity.INFO: "notes"}
-    told_ = [f"{counts[each]} {word}" for each, word in words.items() if counts[each]]
+    words = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "note"}
+    told_ = [
+        f"{count} {word}{'s' if count > 1 and each is not Severity.CRITICAL else ''}"
+        for each, word in words.items()
+        if (count := counts[each])
+    ]
     yield Span(", ".join(told_), tone)
 
 
@@ -220,11 +225,14 @@ def detail(row: FindingRow) -> Iterator[Part]:
     finding = row.finding
     symbol, tone = SEVERITIES[finding.severity]
     severity = Span(f"{symbol} {finding.severity.value.upper()}  ", tone)
-    yield ("", line(severity, Span(row.code, Tone.STRONG), Span(f"  {row.subject}", Tone.DIM)))
+    yield (
+        "Finding",
+        line(severity, Span(row.code, Tone.STRONG), Span(f"  {row.subject}", Tone.DIM)),
+    )
     yield said("Found", finding.said)
     yield told("Means", finding.means)
     yield told("Do", finding.do, Tone.STRONG)
-    section = finding.runbook.rpartition("/")[2]
+    section = reference(finding.runbook)
     yield ("Runbook", line(section, Span(" (enter opens it)", Tone.DIM)))
 
 

@@ -44,7 +44,7 @@ class RowTable(DataTable[_Cell], Generic[R]):
     ]
 
     class Resized(Message):
-        """Another number of columns may have room now."""
+        """There is more room, or less."""
 
     def __init__(self, layout: Layout[R], *, id: str, tail: bool = False) -> None:
         super().__init__(id=id, cursor_type="row")
@@ -54,6 +54,7 @@ class RowTable(DataTable[_Cell], Generic[R]):
         self._rows: tuple[R, ...] = ()
         self._cells: dict[str, tuple[Line, ...]] = {}
         self._widths: tuple[int, ...] = ()
+        self._room = 0
         self._sorting = Sorting()
         self._palette: Palette = {}
 
@@ -63,8 +64,8 @@ class RowTable(DataTable[_Cell], Generic[R]):
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
     def on_resize(self) -> None:
-        """Columns come and go with the width."""
-        if self._design.shown(self.size.width) != self._columns:
+        """Columns come and go with the width, and are as wide as it lets them."""
+        if self.size.width != self._room:
             self.post_message(self.Resized())
 
     @property
@@ -77,11 +78,17 @@ class RowTable(DataTable[_Cell], Generic[R]):
         before, at = self._rows, self.cursor_row
         current, offset = self.current, at - round(self.scroll_y)
         follow = self._tail and not sorting.column and at >= len(before) - 1
-        columns = self._design.shown(self.size.width)
+        room, self._room = self._room, self.size.width
+        columns = self._design.shown(self._room)
         cells = {row.key: tuple(c.cell(row, now_ms) for c in columns) for row in rows}
-        widths = self._design.widths(columns, cells.values(), self.size.width)
+        # A bar to scroll by takes a column, and comes and goes with the rows.
+        widths = self._design.widths(columns, cells.values(), self._room - 1)
         self._rows, self._cells, old = tuple(rows), cells, self._cells
-        if columns != self._columns or self._too_narrow(widths) or sorting != self._sorting:
+        if (columns, sorting, room) != (
+            self._columns,
+            self._sorting,
+            self._room,
+        ) or self._too_narrow(widths):
             self._columns, self._widths, self._sorting = columns, widths, sorting
             self._rebuild()
         elif [row.key for row in before] != [row.key for row in rows]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from console_bench import seated
+from console_bench import at, seated
 from console_rooms import REQUEST, operations, with_audit
-from test_rooms import at
 
 from console.view.rooms import Where
 from coord.status import Seen

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from console_bench import seated
+from console_bench import at, seated
 from console_rooms import FINDINGS, examined
 from console_scenes import NOW, health, leading
-from test_rooms import at
 
 from console.messages import Examine
 from console.snapshot import Examination, Snapshot
@@ -106,7 +105,7 @@ async def test_findings_are_there_worst_first_and_the_first_in_full() -> None:
         await at(seat, Where.HEALTH)
         assert seat.column("code") == ["nobody_leads", "paused", "agent_is_server"]
         assert seat.column("severity") == ["✖ critical", "! warning", "○ info"]
-        assert "1 critical, 1 warnings, 1 notes" in seat.lines("doctor")[0]
+        assert "1 critical, 1 warning, 1 note" in seat.lines("doctor")[0]
         assert "looked 10 s ago" in seat.lines("doctor")[0]
         said = seat.details()
         assert "Nobody leads." in said

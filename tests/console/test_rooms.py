@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from console_bench import Seat, seated
-from console_rooms import (
-    FINDINGS,
-    examined,
-    hostile,
-    with_audit,
-    with_journal,
-    with_runbooks,
-    with_sessions,
-)
+from console_bench import Seat, at, seated
+from console_rooms import everything, hostile, with_journal
 from console_scenes import NOW, disconnected, leaderless, leading, never_read
 from textual.command import CommandPalette
+from textual.events import Key
+from textual.widgets import Input
 
 from console.screens.help import HelpScreen
 from console.snapshot import Failing, Snapshot
@@ -25,37 +20,25 @@ from console.widgets.tabs import Tab
 from coord.consul import ConsulUnavailable
 
 SIZES = [(80, 24), (120, 40), (250, 60)]
-FULL = {
-    Where.DASHBOARD: leading,
-    Where.EVENTS: with_journal,
-    Where.SESSIONS: with_sessions,
-    Where.HEALTH: lambda: examined(*FINDINGS),
-    Where.AUDIT: with_audit,
-    Where.RUNBOOKS: with_runbooks,
-}
+OTHERS = [where for where in Where if where is not Where.DASHBOARD]
 
 
-async def at(seat: Seat, where: Where) -> Seat:
-    """Go there by its key."""
-    await seat.press(where.key)
-    await seat.pilot.pause()
-    await seat.pilot.pause()
-    assert seat.room.WHERE is where
-    return seat
+def drawn(seat: Seat) -> list[str]:
+    """The picture without the keys below, which a theme may space otherwise."""
+    return seat.screen()[:-1]
 
 
 # --- getting there ---
 
 
-@pytest.mark.parametrize("where", Where)
-async def test_its_number_goes_to_each_screen(where: Where) -> None:
-    async with seated(FULL[where](), (80, 24)) as seat:
-        await at(seat, where)
-        picture = seat.screen()
-        assert f"[{where.key} {where.label}]" in picture[1]
-        assert all(each.label in picture[1] for each in Where)
-        assert "Help" in picture[-1]
-        assert "Quit" in picture[-1]
+async def test_its_number_goes_to_each_screen() -> None:
+    async with seated(everything(), (80, 24)) as seat:
+        for where in (*OTHERS, Where.DASHBOARD):
+            await at(seat, where)
+            picture = seat.screen()
+            assert f"[{where.key} {where.label}]" in picture[1]
+            assert all(each.label in picture[1] for each in Where)
+            assert all(word in picture[-1] for word in ("Help", "Quit", "Filter"))
 
 
 async def test_a_click_on_its_name_goes_there() -> None:
@@ -76,6 +59,15 @@ async def test_numbers_are_letters_while_a_filter_is_typed() -> None:
         assert seat.nodes() == []
 
 
+async def test_what_is_typed_in_one_go_after_the_slash_is_the_filter() -> None:
+    async with seated(leading()) as seat:
+        for key, char in (("slash", "/"), ("q", "q"), ("1", "1"), ("slash", "/"), ("e", "e")):
+            seat.app.post_message(Key(key, char))
+        await seat.pilot.pause()
+        await seat.pilot.pause()
+        assert seat.board.query_one("#filter", Input).value == "q1/e"
+
+
 async def test_what_a_screen_shows_stays_while_another_is_looked_at() -> None:
     async with seated(leading()) as seat:
         await seat.press("slash")
@@ -92,105 +84,104 @@ async def test_what_a_screen_shows_stays_while_another_is_looked_at() -> None:
 # --- what all share ---
 
 
-@pytest.mark.parametrize("where", Where)
-async def test_the_last_picture_stays_while_consul_is_away(where: Where) -> None:
+async def test_the_last_picture_stays_on_every_screen_while_consul_is_away() -> None:
     error = ConsulUnavailable("GET /v1/txn", "connection refused")
-    shown = FULL[where]()
+    shown = everything()
     async with seated(shown) as seat:
-        await at(seat, where)
-        before = seat.screen()
-        assert not seat.room.query_one("#banner").display
-        await seat.show(replace(shown, failing=Failing(NOW - 12.0, error)))
-        assert seat.room.has_class("-old")
-        assert "for 12 s" in seat.lines("banner")[0]
-        await seat.wait(5)
-        assert "for 17 s" in seat.lines("banner")[0]
-        rows = [one for one in before[12:-2] if "core-1" in one or "coord" in one]
-        after = "\n".join(seat.screen())
-        for row in rows[:2]:
-            assert row.split()[0] in after
-        await seat.show(shown)
-        seat.clock.at -= 5
-        await seat.wait(0)
-        assert not seat.room.has_class("-old")
+        for where in Where:
+            await at(seat, where)
+            assert not seat.room.query_one("#banner").display
+            rows = [list(seat.table.get_row_at(i)) for i in range(min(3, seat.table.row_count))]
+            await seat.show(replace(shown, failing=Failing(NOW - 12.0, error)))
+            assert seat.room.has_class("-old")
+            assert "for 12 s" in seat.lines("banner")[0]
+            await seat.wait(5)
+            assert "for 17 s" in seat.lines("banner")[0]
+            assert [str(seat.table.get_row_at(i)[0]) for i in range(len(rows))] == [
+                str(row[0]) for row in rows
+            ]
+            await seat.wait(-5)
+            await seat.show(shown)
+            assert not seat.room.has_class("-old")
+
+
+async def test_a_banner_is_there_too_where_one_goes_meanwhile() -> None:
+    error = ConsulUnavailable("GET /v1/txn", "connection refused")
+    async with seated(replace(everything(), failing=Failing(NOW - 12.0, error))) as seat:
+        for where in OTHERS:
+            await at(seat, where)
+            assert seat.room.has_class("-old")
+            assert "for 12 s" in seat.lines("banner")[0]
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("where", Where)
-async def test_every_screen_can_be_drawn_in_every_size(where: Where, size: tuple[int, int]) -> None:
-    for scene in (leaderless, disconnected, hostile, never_read, FULL[where]):
-        async with seated(scene(), size) as seat:
+@pytest.mark.parametrize("scene", [leaderless, disconnected, hostile, never_read, everything])
+async def test_every_screen_can_be_drawn_in_every_size(
+    scene: Callable[[], Snapshot], size: tuple[int, int]
+) -> None:
+    async with seated(scene(), size) as seat:
+        for where in Where:
             await at(seat, where)
-            await seat.press("down", "enter", "y", "escape", "s", "S")
-            assert seat.room.WHERE in (where, Where.RUNBOOKS)
+            await seat.press("down", "s")
+            assert not seat.table.show_horizontal_scrollbar
+            if where is not Where.HEALTH:
+                await seat.press("enter", "y", "escape")
             picture = seat.screen()
             assert len(picture) == size[1]
             assert not any("\x1b" in one or "\u202e" in one for one in picture)
-            if seat.room.WHERE is where:
-                assert not seat.table.show_horizontal_scrollbar
 
 
-@pytest.mark.parametrize("where", [where for where in Where if where is not Where.DASHBOARD])
-async def test_before_anything_was_read_nothing_is_claimed(where: Where) -> None:
+async def test_before_anything_was_read_nothing_is_claimed() -> None:
     async with seated(never_read()) as seat:
-        await at(seat, where)
-        assert seat.table.row_count == 0
-        assert seat.lines("none")[0]
+        for where in OTHERS:
+            await at(seat, where)
+            assert seat.table.row_count == 0
+            assert seat.lines("none")[0]
 
 
-@pytest.mark.parametrize("theme", ["coord", "high-contrast", "ansi-dark", "ansi-light"])
-@pytest.mark.parametrize("where", [where for where in Where if where is not Where.RUNBOOKS])
-async def test_every_theme_draws_the_same_words(where: Where, theme: str) -> None:
-    async with seated(FULL[where]()) as seat:
-        await at(seat, where)
-        before = seat.screen()
-        seat.app.theme = theme
-        await seat.pilot.pause()
-        await seat.pilot.pause()
-        assert seat.screen()[:-1] == before[:-1]
+async def test_every_theme_draws_the_same_words() -> None:
+    async with seated(everything()) as seat:
+        for where in OTHERS[:-1]:
+            seat.app.theme = "coord"
+            before = drawn(await at(seat, where))
+            for theme in ("high-contrast", "ansi-dark", "ansi-light"):
+                seat.app.theme = theme
+                await seat.pilot.pause()
+                await seat.pilot.pause()
+                assert drawn(seat) == before
 
 
-@pytest.mark.parametrize("where", [where for where in Where if where is not Where.RUNBOOKS])
-async def test_without_colours_everything_is_said(
-    where: Where, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with seated(FULL[where]()) as seat:
-        coloured = (await at(seat, where)).screen()
+async def test_without_colours_everything_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with seated(everything()) as seat:
+        coloured = [drawn(await at(seat, where)) for where in OTHERS[:-1]]
     monkeypatch.setenv("NO_COLOR", "1")
-    async with seated(FULL[where]()) as seat:
-        assert (await at(seat, where)).screen() == coloured
+    async with seated(everything()) as seat:
+        assert seat.app.no_color
+        assert [drawn(await at(seat, where)) for where in OTHERS[:-1]] == coloured
 
 
 # --- help and palette ---
 
 
-@pytest.mark.parametrize("where", Where)
-async def test_help_names_the_keys_of_the_screen(where: Where) -> None:
-    async with seated(FULL[where](), (120, 100)) as seat:
-        await at(seat, where)
-        await seat.press("question_mark")
-        assert isinstance(seat.app.screen, HelpScreen)
-        said = "\n".join(seat.screen())
-        for key, meaning in (*seat.room.KEYS, ("1 … 6", "the screens"), ("e", "another election")):
-            assert key in said
-            assert meaning[:30] in said
-        await seat.press("escape")
-        assert seat.room.WHERE is where
-        assert seat.app.screen is seat.room
-
-
-@pytest.mark.parametrize("where", Where)
-async def test_every_key_of_a_screen_is_in_its_help(where: Where) -> None:
-    """Whoever adds a key says what it does."""
-    async with seated(FULL[where]()) as seat:
-        await at(seat, where)
-        await seat.press("question_mark")
-        help_ = seat.app.screen
-        assert isinstance(help_, HelpScreen)
-        names = {"slash": "/", "question_mark": "?", "escape": "esc"}
-        for key in seat.room._bindings.key_to_bindings:
-            if len(key) == 1 or key in (*names, "space", "enter"):
-                assert names.get(key, key) in help_.keys_said(), key
+async def test_help_names_the_keys_of_the_screen() -> None:
+    """Whoever adds a key to a screen says there what it does."""
+    names = {"slash": "/", "question_mark": "?", "escape": "esc"}
+    async with seated(everything(), (120, 100)) as seat:
+        for where in Where:
+            await at(seat, where)
+            await seat.press("question_mark")
+            help_ = seat.app.screen
+            assert isinstance(help_, HelpScreen)
+            said = "\n".join(seat.screen())
+            for key, meaning in (*seat.room.KEYS, ("1 … 6", "the screens"), ("e", "choose")):
+                assert key in said
+                assert meaning[:30] in said
+            for key in seat.room._bindings.key_to_bindings:
+                if len(key) == 1 or key in (*names, "space", "enter"):
+                    assert names.get(key, key) in help_.keys_said(), key
+            await seat.press("escape")
+            assert seat.app.screen is seat.room
+            assert seat.room.WHERE is where
 
 
 async def ask(seat: Seat, command: str) -> None:
@@ -206,16 +197,10 @@ async def ask(seat: Seat, command: str) -> None:
     await seat.pilot.pause()
 
 
-@pytest.mark.parametrize("where", [where for where in Where if where is not Where.DASHBOARD])
-async def test_the_palette_goes_to_each_screen(where: Where) -> None:
-    async with seated(FULL[where]()) as seat:
-        await ask(seat, f"go to {where.value}")
-        assert seat.room.WHERE is where
-
-
-async def test_the_palette_has_the_commands_of_the_screen() -> None:
+async def test_the_palette_goes_to_a_screen_and_has_its_commands() -> None:
     async with seated(with_journal()) as seat:
-        await at(seat, Where.EVENTS)
+        await ask(seat, "go to events")
+        assert seat.room.WHERE is Where.EVENTS
         await ask(seat, "pause events")
         assert "HELD" in seat.title()
 

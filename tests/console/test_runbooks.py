@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from console_bench import Seat, seated
+from console_bench import Seat, at, seated
 from console_rooms import with_runbooks
-from test_rooms import at
 from textual.widgets import Button, Markdown
 
 from console.app import ConsoleApp

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console_bench import seated
+from console_bench import at, seated
 from console_rooms import session, with_sessions, with_stale_leader
 from console_scenes import leaderless, leading
-from test_rooms import at
 
 from console.view.rooms import Where
 from coord.consul import CheckStatus, ConsulUnavailable

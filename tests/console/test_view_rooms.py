@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 from console_rooms import (
-    FINDINGS,
     entries,
-    examined,
+    everything,
     hostile,
     operations,
     session,
-    with_audit,
     with_journal,
-    with_runbooks,
     with_sessions,
     with_stale_leader,
 )
@@ -52,21 +49,12 @@ def tables(shown: Snapshot) -> dict[str, tuple[Layout[Any], tuple[Row, ...]]]:
     }
 
 
-def full() -> Snapshot:
-    shown = with_sessions(shown=with_audit())
-    return replace(
-        shown,
-        examination=examined(*FINDINGS).examination,
-        runbooks=with_runbooks().runbooks,
-    )
-
-
 # --- tables ---
 
 
-@pytest.mark.parametrize("name", list(tables(full())))
+@pytest.mark.parametrize("name", list(tables(everything())))
 def test_every_column_can_be_sorted_by_and_every_row_has_its_own_key(name: str) -> None:
-    layout, rows = tables(full())[name]
+    layout, rows = tables(everything())[name]
     assert rows
     assert len({row.key for row in rows}) == len(rows)
     for column in layout.columns:
@@ -76,9 +64,9 @@ def test_every_column_can_be_sorted_by_and_every_row_has_its_own_key(name: str) 
 
 
 @pytest.mark.parametrize("width", [80, 120, 250])
-@pytest.mark.parametrize("name", list(tables(full())))
+@pytest.mark.parametrize("name", list(tables(everything())))
 def test_no_table_is_wider_than_its_room(name: str, width: int) -> None:
-    for shown in (full(), hostile()):
+    for shown in (everything(), hostile()):
         layout, rows = tables(shown)[name]
         columns = layout.shown(width)
         cells = [tuple(column.cell(row, NOW_MS) for column in columns) for row in rows]
@@ -86,7 +74,7 @@ def test_no_table_is_wider_than_its_room(name: str, width: int) -> None:
         assert sum(widths) + 2 * len(widths) <= width
 
 
-@pytest.mark.parametrize("name", list(tables(full())))
+@pytest.mark.parametrize("name", list(tables(everything())))
 def test_nothing_that_a_terminal_obeys_is_ever_shown(name: str) -> None:
     layout, rows = tables(hostile())[name]
     lines = [column.cell(row, NOW_MS) for row in rows for column in layout.columns]
@@ -234,7 +222,7 @@ def waiting(node: str, why: str, until_ms: int, state: str = "waiting") -> Any:
 
 
 def vacant(*candidates: Any, **fields: Any) -> Snapshot:
-    left = {"node": "core-1", "term": 7, "vanished": True} | fields
+    left: dict[str, Any] = {"node": "core-1", "term": 7, "vanished": True} | fields
     return of(snapshot(*candidates, leader=LeaderStatus(condition=Condition.VACANT, **left)))
 
 

@@ -17,6 +17,7 @@ from console.screens.listing import ListRoom
 from console.screens.room import Room
 from console.snapshot import Snapshot
 from console.view.nodes import NodeRow
+from console.view.rooms import Where
 from console.widgets.details import Details
 from console.widgets.lines import Lines
 from console.widgets.table import RowTable
@@ -139,3 +140,12 @@ async def seated(
         await pilot.pause()
         await pilot.pause()
         yield Seat(app, pilot, clock)
+
+
+async def at(seat: Seat, where: Where) -> Seat:
+    """Go to that screen by its key."""
+    await seat.press(where.key)
+    await seat.pilot.pause()
+    await seat.pilot.pause()
+    assert seat.room.WHERE is where
+    return seat

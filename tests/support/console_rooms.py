@@ -192,6 +192,12 @@ def with_runbooks() -> Snapshot:
     return replace(leading(), runbooks=read_runbooks())
 
 
+def everything() -> Snapshot:
+    """Something for every screen to show."""
+    shown = with_sessions(shown=with_audit())
+    return replace(shown, examination=examined(*FINDINGS).examination, runbooks=read_runbooks())
+
+
 def hostile() -> Snapshot:
     """Every text that the other screens show is meant to do harm."""
     pen = Pen("core-2")

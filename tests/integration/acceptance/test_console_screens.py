@@ -100,8 +100,10 @@ async def test_a_change_is_traced_from_the_event_to_who_asked_for_it(make_bench:
         second, _ = await bench.working_leader(after_term=term)
         # The cursor at the end follows what is told.
         await screens.until(
-            lambda: screens.under_cursor("kind") == "leader_changed"
-            and screens.under_cursor("node") == second.name
+            lambda: (
+                screens.under_cursor("kind") == "leader_changed"
+                and screens.under_cursor("node") == second.name
+            )
         )
         await screens.pilot.press("c")
         await screens.until(lambda: screens.under_cursor("kind") == "lost_leadership")
