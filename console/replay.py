@@ -27,6 +27,9 @@ from coord.clock import Clock
 FRAME_S = 0.1
 """How often the picture is drawn while it is played, in seconds."""
 
+TOLD_S = 15.0
+"""How long it is told that something cannot be done, in seconds."""
+
 WHY = "this is a replay: what it shows is over"
 
 
@@ -198,11 +201,11 @@ class ReplayApp(ConsoleApp):
     def on_examine(self, message: Examine) -> None:
         """The doctor cannot look at what is over."""
         message.prevent_default()
-        self.notify(f"The doctor is not called: {WHY}", timeout=3)
+        self.notify(f"The doctor is not called: {WHY}", timeout=TOLD_S)
 
     def action_elections(self) -> None:
         """There is only the one that was recorded."""
-        self.notify(f"There is no other election here: {WHY}", timeout=3)
+        self.notify(f"There is no other election here: {WHY}", timeout=TOLD_S)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the keys of the tape do, too."""
