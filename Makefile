@@ -11,9 +11,9 @@ PYTEST := --durations=10
 
 .NOTPARALLEL:
 
-.PHONY: help have-consul demo test test-election test-unit test-console test-conformance \
+.PHONY: help have-consul demo console test test-election test-unit test-console test-conformance \
 	test-integration test-runbooks test-all test-exhaustive test-simulation test-long \
-	test-conformance-long test-chaos lint simulate exhaustive storm chaos bench docs runbooks requirements consul consul-agent setup clean
+	test-conformance-long test-chaos lint simulate exhaustive storm chaos bench docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -29,6 +29,9 @@ $(READY): requirements/dev.txt pyproject.toml .ci/setup
 
 demo: have-consul ## five real nodes on a real Consul; ARGS=--keep leaves them running
 	@.venv/bin/python -m demo $(ARGS)
+
+console: have-consul ## the demo's fleet, and the console open on it; ARGS go to coord-console
+	@.venv/bin/python -m demo.console $(ARGS)
 
 lint: $(READY) ## style, types and import rules
 	@.ci/step "ruff check" .venv/bin/ruff check .
@@ -65,6 +68,7 @@ test-simulation: $(READY)
 	@.ci/step "simulation" .ci/suite tests/simulation --ignore=tests/simulation/pure -n $(WORKERS) $(PYTEST)
 
 test-long: have-consul
+	@.ci/console-prerequisites
 	@.ci/step "integration, long" .ci/suite tests/integration -m long -n $(WORKERS) --dist loadgroup $(PYTEST)
 
 test-conformance-long: have-consul
@@ -95,6 +99,12 @@ docs: $(READY) ## write the generated parts of the documentation; ARGS=--check o
 
 runbooks: have-consul ## run the runbooks' commands and write down what they show; read it then
 	@COORD_WRITE_RUNBOOKS=1 .ci/suite tests/runbooks $(PYTEST)
+
+snapshots: $(READY) ## keep what the console's screens look like now; look at the difference then
+	@COORD_WRITE_SNAPSHOTS=1 .ci/suite tests/console/test_snapshots.py -n $(WORKERS) $(PYTEST)
+
+screenshots: have-consul ## take the documentation's pictures of the console, of a real fleet
+	@PYTHONPATH=tests/support .venv/bin/python docs/screenshots.py $(ARGS)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones
 	@.ci/compile-requirements $(ARGS)

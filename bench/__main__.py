@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents import AgentError
-from bench import failover, idle
+from bench import console, failover, idle
 from bench.machine import load, this_machine
-from bench.report import failover_text, idle_text, measured, to_json
+from bench.report import console_text, failover_text, idle_text, measured, to_json
 from coord.election.timing import Timing, budget
 from demo import REPO
 from demo.fleet import NodeError
@@ -44,10 +44,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     runs.add_argument("--runs", type=_positive, default=10, help="of each fault (%(default)s)")
     seconds = argparse.ArgumentParser(add_help=False)
     seconds.add_argument(
-        "--seconds", type=_positive, default=60, help="to measure for, twice (%(default)s)"
+        "--seconds", type=_positive, default=60, help="to measure for, each time (%(default)s)"
     )
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="what", metavar="failover | idle | all")
+    commands = parser.add_subparsers(dest="what", metavar="failover | idle | console | all")
     faults = [fault.value for fault in failover.Fault]
     command = commands.add_parser(
         "failover", parents=[common, runs], help="how long nobody works after a fault"
@@ -56,7 +56,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "faults", nargs="*", metavar="fault", help=f"of {', '.join(faults)} (default: all)"
     )
     commands.add_parser("idle", parents=[common, seconds], help="what a node costs at rest")
-    commands.add_parser("all", parents=[common, runs, seconds], help="both (the default)")
+    commands.add_parser(
+        "console", parents=[common, seconds], help="what the console costs, and how soon it shows"
+    )
+    commands.add_parser("all", parents=[common, runs, seconds], help="all of it (the default)")
     known = {*commands.choices, "-h", "--help"}
     given = parser.parse_args(argv if argv and argv[0] in known else ["all", *argv])
     given.faults = getattr(given, "faults", None) or faults
@@ -103,8 +106,14 @@ async def _measure(given: argparse.Namespace, command: str, directory: Path) -> 
         at_rest = await idle.measure(directory / "idle", consul, given.seconds)
         parts["idle"] = f"{idle_text(at_rest)}\n\n{measured(machine, command, load())}"
         print(parts["idle"], end="\n\n", flush=True)
+    costs: tuple[console.ConsoleCost, ...] = ()
+    if given.what in ("console", "all"):
+        _say(f"console: {console.SMALL} nodes, then {console.LARGE}, {given.seconds} s each")
+        costs = await console.measure(directory / "console", consul, given.seconds)
+        parts["console"] = f"{console_text(costs)}\n\n{measured(machine, command, load())}"
+        print(parts["console"], end="\n\n", flush=True)
     if given.json:
-        figures = to_json(machine, command, limits, runs, at_rest)
+        figures = to_json(machine, command, limits, runs, at_rest, costs)
         given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if given.write_docs:
         text = DOCUMENT.read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ ELIGIBLE = NODES[:2]
 OBSERVER, POLLER = NODES[2:]
 
 _LASTING = frozenset({"leading", "standby", "observer"})
-_TELEMETRY = {"telemetry": {"prometheus_retention_time": "24h"}}
+TELEMETRY = {"telemetry": {"prometheus_retention_time": "24h"}}
 """Else Consul forgets what has not been counted for a minute, and begins again at 0."""
 
 _OLD_HTTP = re.compile(r"consul_http_([A-Z]+)_v1_(\w+?)_*_count")
@@ -132,15 +132,17 @@ def rates(before: Mapping[str, int], after: Mapping[str, int], seconds: float) -
     }
 
 
-async def _count(agents: Mapping[str, ConsulAgent]) -> dict[str, Counter[str]]:
-    async def one(agent: ConsulAgent) -> Counter[str]:
-        path = "/v1/agent/metrics?format=prometheus"
-        status, body = await asyncio.to_thread(agent.request, "GET", path)
-        if status != 200:
-            raise AgentError(f"{agent.name} does not tell its telemetry: {status}")
-        return counts(body.decode())
+async def count(agent: ConsulAgent) -> Counter[str]:
+    """What that agent has counted until now. Raises AgentError: it does not tell."""
+    path = "/v1/agent/metrics?format=prometheus"
+    status, body = await asyncio.to_thread(agent.request, "GET", path)
+    if status != 200:
+        raise AgentError(f"{agent.name} does not tell its telemetry: {status}")
+    return counts(body.decode())
 
-    found = await asyncio.gather(*(one(agent) for agent in agents.values()))
+
+async def _count(agents: Mapping[str, ConsulAgent]) -> dict[str, Counter[str]]:
+    found = await asyncio.gather(*(count(agent) for agent in agents.values()))
     return dict(zip(agents, found, strict=True))
 
 
@@ -172,7 +174,7 @@ async def _running_cluster(directory: Path, consul: Path) -> AsyncIterator[Clust
     settings = ClusterConfig(directory=directory, servers=1, clients=len(NODES), binary=consul)
     cluster = Cluster(settings)
     for agent in cluster.agents:
-        agent.reconfigure(extra=_TELEMETRY)
+        agent.reconfigure(extra=TELEMETRY)
     await asyncio.to_thread(cluster.__enter__)
     try:
         yield cluster

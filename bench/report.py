@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.console import ConsoleCost
 from bench.failover import Fault, Run
 from bench.idle import Idle, NodeCost
 from bench.machine import Machine
@@ -127,6 +128,32 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
 
 
+# --- the console ---------------------------------------------------------------------------------
+
+
+def console_text(costs: Sequence[ConsoleCost]) -> str:
+    """What the console costs before fleets of several sizes, and how soon it shows."""
+    rows: list[Row] = [("", *(f"{cost.nodes} nodes" for cost in costs))]
+    figures: dict[str, Callable[[ConsoleCost], str]] = {
+        "from its start to the first whole picture, s": lambda c: f"{c.first_s:.1f}",
+        "from a change in Consul to the screen, median, ms": lambda c: f"{c.shown_ms.median:.0f}",
+        "the same, worst, ms": lambda c: f"{c.shown_ms.worst:.0f}",
+        "CPU while nothing changes, % of a core": lambda c: _number(c.cpu_percent),
+        "resident memory, MB": lambda c: _number(c.rss_mb),
+        "requests while nothing changes, /s": lambda c: _number(c.requests_per_s),
+        "a recording grows by, KB an hour": lambda c: f"{c.recorded_per_h[0] / 1000:.0f}",
+        "a recording in .gz, KB an hour": lambda c: f"{c.recorded_per_h[1] / 1000:.0f}",
+    }
+    for name, figure in figures.items():
+        rows.append((name, *(figure(cost) for cost in costs)))
+    asked = sorted({name for cost in costs for name in cost.requests})
+    more: list[Row] = [("the requests, /s", *(f"{cost.nodes} nodes" for cost in costs))]
+    for name in asked:
+        more.append((f"`{name}`", *(_number(cost.requests.get(name)) for cost in costs)))
+    changes = costs[0].shown_ms.n if costs else 0
+    return f"{table(rows)}\n\n{table(more)}\n\nOf {changes} changes each, one a second or so."
+
+
 # --- all -----------------------------------------------------------------------------------------
 
 
@@ -136,7 +163,12 @@ def measured(machine: Machine, command: str, load_after: float) -> str:
 
 
 def to_json(
-    machine: Machine, command: str, budget: Budget, runs: Sequence[Run], idle: Idle | None
+    machine: Machine,
+    command: str,
+    budget: Budget,
+    runs: Sequence[Run],
+    idle: Idle | None,
+    console: Sequence[ConsoleCost] = (),
 ) -> dict[str, Any]:
     """Everything that was measured, as JSON has it."""
     return {
@@ -145,4 +177,5 @@ def to_json(
         "budget_s": asdict(budget),
         "failover": [asdict(run) | {"fault": run.fault.value} for run in runs],
         "idle": None if idle is None else asdict(idle),
+        "console": [asdict(cost) for cost in console],
     }

@@ -1,0 +1,77 @@
+"""The console in a real terminal, before a real fleet: a killed leader, then a forced release."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tmux import pane, require_tmux
+
+from coord.operations import read_audit
+from demo import REPO
+from demo.console import running_fleet
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+NODES = ("core-1", "core-2", "core-3")
+
+
+async def test_a_killed_leader_and_a_forced_release_are_seen_to_their_end(tmp_path: Path) -> None:
+    require_tmux()
+    async with running_fleet(tmp_path, NODES) as (agent, fleet), fleet.consul() as consul:
+        first = await fleet.leader_record()
+        command = (sys.executable, "-m", "console", "--actor", "ann@ops")
+        env = {"CONSUL_HTTP_ADDR": agent.http_addr, "PYTHONPATH": str(REPO)}
+        async with pane(tmp_path, command, env) as terminal:
+            await terminal.until(f"{first.node} LEADS · term {first.term}", "standby")
+            fleet[first.node].kill()
+            second = await fleet.leader_record(after_term=first.term)
+            await terminal.until(f"{second.node} LEADS · term {second.term}", "gone")
+
+            await terminal.keys("a")
+            await terminal.until("Force release")
+            await terminal.keys("f")
+            await terminal.until("Cancel", f"type {second.node}")
+            # A name that is not the leader's is not enough.
+            await terminal.keys("Tab")
+            await terminal.type("core-9")
+            await terminal.keys("Enter")
+            await terminal.type("it hangs")
+            await terminal.keys("Enter", "Enter")
+            await terminal.until(f"type {second.node}", "core-9")
+            assert (await fleet.leader_record()).term == second.term
+            assert await read_audit(consul, fleet.paths) == ()
+
+            await terminal.keys("C-u")
+            await terminal.type(second.node)
+            await terminal.keys("Enter", "Enter", "Enter")
+            third = await fleet.leader_record(after_term=second.term)
+            assert third.node not in (first.node, second.node)
+            await terminal.until("✓", f"{third.node} leads", "Close")
+            await terminal.keys("Escape")
+            await terminal.until(f"{third.node} LEADS · term {third.term}")
+            await terminal.keys("q")
+            await terminal.until("ended with 0")
+
+        (entry,) = await read_audit(consul, fleet.paths)
+        assert entry.record is not None
+        assert (entry.record.operation, entry.record.actor, entry.record.reason) == (
+            "force_release",
+            "ann@ops",
+            "it hangs",
+        )
+        assert (entry.record.new_leader, entry.record.new_term) == (third.node, third.term)
+
+
+async def test_make_console_opens_it_on_a_fleet_and_ends_the_fleet(tmp_path: Path) -> None:
+    require_tmux()
+    command = (sys.executable, "-m", "demo.console", "--read-only")
+    env = {"PYTHONPATH": f"{REPO}:{REPO / 'consul-dev'}"}
+    if "CONSUL_BIN" in os.environ:
+        env["CONSUL_BIN"] = os.environ["CONSUL_BIN"]
+    async with pane(tmp_path, command, env) as terminal:
+        await terminal.until("LEADS · term 1", "read-only", "poller-2", timeout_s=120)
+        await terminal.keys("q")
+        await terminal.until("ending the fleet", "ended with 0")

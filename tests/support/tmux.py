@@ -1,0 +1,88 @@
+"""A terminal that can be looked at: a tmux server of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+LOOK_S = 0.1
+"""Pause between two looks: tmux tells nobody when its picture changes."""
+
+
+def require_tmux() -> None:
+    """What this machine lacks is a reason to skip; in CI it is a failure."""
+    if shutil.which("tmux"):
+        return
+    lacking = "tmux is not installed: apt-get install tmux"
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI the console must be tried in a terminal: {lacking}")
+    pytest.skip(lacking)
+
+
+class Pane:
+    """What runs in it, as somebody before it sees it."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def tmux(self, *words: str) -> str:
+        """One command of tmux's."""
+        process = await asyncio.create_subprocess_exec(
+            *("tmux", "-f", "/dev/null", "-S", str(self._socket), *words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        return out.decode()
+
+    async def picture(self) -> str:
+        """What is on the screen."""
+        return await self.tmux("capture-pane", "-p")
+
+    async def until(self, *texts: str, timeout_s: float = 60.0) -> str:
+        """Wait until all of these are on the screen at once."""
+        shown = ""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not all(text in shown for text in texts):
+                    await asyncio.sleep(LOOK_S)
+                    shown = await self.picture()
+        except TimeoutError:
+            raise AssertionError(f"{texts} did not come:\n{shown}") from None
+        return shown
+
+    async def keys(self, *names: str) -> None:
+        """Press keys, by tmux's names."""
+        await self.tmux("send-keys", *names)
+
+    async def type(self, text: str) -> None:
+        """Type a text as it is."""
+        await self.tmux("send-keys", "-l", text)
+
+
+@asynccontextmanager
+async def pane(
+    directory: Path,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    size: tuple[int, int] = (120, 40),
+) -> AsyncIterator[Pane]:
+    """A terminal in which that runs, with its exit status on the screen in the end."""
+    found = Pane(directory / "tmux")
+    said = shlex.join(["env", *(f"{name}={value}" for name, value in env.items()), *command])
+    width, height = (str(each) for each in size)
+    line = f"{said}; echo ended with $?; exec sleep infinity"
+    await found.tmux("new-session", "-d", "-x", width, "-y", height, "sh", "-c", line)
+    try:
+        yield found
+    finally:
+        await found.tmux("kill-server")
