@@ -1,4 +1,4 @@
-"""Entries of the journal as people, and programs, read them, each in a line or a few narrow ones."""
+"""Entries of the journal as people, and programs, read them: in a line or a few narrow ones."""
 
 from __future__ import annotations
 
