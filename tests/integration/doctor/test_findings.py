@@ -252,10 +252,10 @@ async def test_nobody_leads_and_the_candidates_say_why(ward: Ward) -> None:
     assert Subject.LEADER not in report.fine
 
 
-async def _leaderless(ward: Ward, **told: str) -> Finding:
+async def _leaderless(ward: Ward, why_not: str) -> Finding:
     """core-1 and core-2 are there, tell that, and nobody leads: what the doctor says of that."""
     for node in ("core-1", "core-2"):
-        await ward.candidate(node, state="waiting", **told)
+        await ward.candidate(node, state="waiting", why_not=why_not)
     await ward.consul.kv_put(ward.paths.leader, record(LeaderState.VACANT, "", 0), cas=0)
     report = await ward.examine()
     (finding,) = [f for f in report.findings if f.code is Code.NOBODY_LEADS]
@@ -265,7 +265,7 @@ async def _leaderless(ward: Ward, **told: str) -> Finding:
 
 async def test_nobody_leads_as_somebody_paused_the_election(ward: Ward) -> None:
     await ward.control(ward.paths.pause, for_ms=1_800_000, actor="bob@desk", reason="the network")
-    finding = await _leaderless(ward, why_not="paused")
+    finding = await _leaderless(ward, "paused")
     for said in ("bob@desk", "the network", "about 29 min"):
         assert said in finding.said
     assert "`coord resume`" in finding.do
@@ -273,13 +273,13 @@ async def test_nobody_leads_as_somebody_paused_the_election(ward: Ward) -> None:
 
 
 async def test_nobody_leads_as_of_a_pause_that_is_not_to_be_seen(ward: Ward) -> None:
-    finding = await _leaderless(ward, why_not="paused")
+    finding = await _leaderless(ward, "paused")
     assert "`coord resume`" in finding.do
 
 
 async def test_nobody_leads_and_a_pause_that_is_over_is_not_why(ward: Ward) -> None:
     await ward.control(ward.paths.pause, for_ms=60_000, at=ago(300).isoformat())
-    finding = await _leaderless(ward, why_not="lock_delay")
+    finding = await _leaderless(ward, "lock_delay")
     assert "resume" not in finding.do
 
 
@@ -287,7 +287,7 @@ async def test_nobody_leads_as_every_candidate_is_drained(ward: Ward) -> None:
     for node, actor in (("core-1", "bob@desk"), ("core-2", "carol@desk")):
         await ward.control(ward.paths.drain(node), actor=actor, reason="new disks")
     await ward.candidate("web-1", why_not="not_eligible", eligible="false")
-    finding = await _leaderless(ward, why_not="drained")
+    finding = await _leaderless(ward, "drained")
     for said in ("bob@desk", "carol@desk", "new disks"):
         assert said in finding.said
     assert "`coord undrain core-1`" in finding.do
@@ -296,7 +296,7 @@ async def test_nobody_leads_as_every_candidate_is_drained(ward: Ward) -> None:
 
 async def test_nobody_leads_though_not_every_candidate_is_drained(ward: Ward) -> None:
     await ward.control(ward.paths.drain("core-1"))
-    finding = await _leaderless(ward, why_not="lock_delay")
+    finding = await _leaderless(ward, "lock_delay")
     assert "undrain" not in finding.do
 
 
