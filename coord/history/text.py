@@ -133,25 +133,22 @@ def _vacant(vacant: Vacant, now_ms: int) -> Iterator[Text]:
 
 
 def paused_words(pause: Pause) -> Text:
-    """By whom the election was paused, from when until when, why, and how that ended."""
-    text = Text.assemble(
-        "paused by ", foreign(pause.actor, "bold"), f" from {_to_s(pause.from_ms)}"
-    )
+    """By whom the election was paused and why, from when until when, and how that ended."""
+    why = f" ({plain(pause.reason, LONG)}) from {_to_s(pause.from_ms)}"
+    text = Text.assemble("paused by ", foreign(pause.actor, "bold"), why)
     until = "" if pause.until_ms is None else _to_s(pause.until_ms)
     match pause.end:
         case PauseEnd.RESUMED | PauseEnd.REPLACED:
             did = "ended it" if pause.end is PauseEnd.RESUMED else "paused anew"
-            why = f" ({plain(pause.ended_why, LONG)})" if pause.ended_why else ""
-            text.append_text(
-                Text.assemble(f" until {until}, when ", foreign(pause.ended_by), f" {did}{why}")
-            )
+            text.append(f" until {until}, when ").append_text(foreign(pause.ended_by))
+            text.append(f" {did} ({plain(pause.ended_why, LONG)})")
         case PauseEnd.RAN_OUT:
             text.append(f" until about {until}, when its time was over")
         case PauseEnd.STANDS:
             text.append(f" until about {until}, or `coord resume`" if until else " until now")
         case PauseEnd.UNKNOWN:
             text.append("; how it ended is not told")
-    return text.append(f": {plain(pause.reason, LONG)}")
+    return text
 
 
 def _to_s(wall_ms: int) -> str:
