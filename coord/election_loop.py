@@ -176,6 +176,7 @@ class ElectionLoop:
             now,
             wall_ms=self._clock.wall_ms(),
             until=self.election.waits_until,
+            pause=self.election.orders.pause_kept,
         )
         self._metrics.paused(now < self.election.orders.paused_until)
         self._metrics.drained(self.election.orders.drains_us)

@@ -95,6 +95,8 @@ class Member:
     since_ms, until_ms: since when, and about until when, it is what `state` and `why_not` say, by
         its own wall clock in milliseconds since 1970; None where it does not say. What did not
         last long enough to be told, it leaves out.
+    pause: the id of the request by which it knows the election to be paused, "" if it is not; None
+        where it does not say.
     """
 
     role: Role
@@ -116,6 +118,7 @@ class Member:
     timing_ms: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     since_ms: int | None = None
     until_ms: int | None = None
+    pause: str | None = None
 
     @property
     def reason(self) -> WhyNot | None:
@@ -239,6 +242,7 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         timing_ms=_timing(meta),
         since_ms=_number(meta.get("since_ms"), MAX_WALL_MS),
         until_ms=_number(meta.get("until_ms"), MAX_WALL_MS),
+        pause=cut(meta["pause"]) if "pause" in meta else None,
     )
 
 

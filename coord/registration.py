@@ -160,7 +160,7 @@ class CandidateService(TtlService):
                 "workloads": ",".join(identity.workloads)[:MAX_META],
                 **{f"{name}_ms": str(round(getattr(timing, name) * 1000)) for name in TIMING_TOLD},
             }
-        self._said = self._told = (JOINING, "")
+        self._said = self._told = (JOINING, "", "")
         self._said_at = float("-inf")
         self._since_ms: int | None = None
         self._until_ms: int | None = None
@@ -174,16 +174,25 @@ class CandidateService(TtlService):
         self._asking = asyncio.Lock()
 
     def say(
-        self, state: str, why_not: str, now: float, *, wall_ms: int, until: float | None = None
+        self,
+        state: str,
+        why_not: str,
+        now: float,
+        *,
+        wall_ms: int,
+        until: float | None = None,
+        pause: str = "",
     ) -> None:
         """What this node is and why it does not lead, for the catalog to tell.
 
         wall_ms: the wall clock's `now`, in milliseconds since 1970.
         until: when that is to end, on the clock of `now`; None, or no finite number, if it is not
             known. It is told with the rest: that it alone has changed is never worth a write.
+        pause: the id of the request by which it knows the election to be paused; "" if it is not.
         """
-        if (state, why_not) != self._said or self._since_ms is None:
-            self._said, self._said_at, self._since_ms = (state, why_not), now, wall_ms
+        if (state, why_not) != self._said[:2] or self._since_ms is None:
+            self._said_at, self._since_ms = now, wall_ms
+        self._said = (state, why_not, pause)
         left_s = math.inf if until is None else until - now
         self._until_ms = wall_ms + round(left_s * 1000) if math.isfinite(left_s) else None
 
@@ -228,6 +237,8 @@ class CandidateService(TtlService):
     async def _tell(self) -> None:
         said = self._said
         meta = {**self._meta, "state": said[0], "why_not": said[1]}
+        if self._identity.eligible:
+            meta["pause"] = said[2]
         for name, wall_ms in (("since_ms", self._since_ms), ("until_ms", self._until_ms)):
             if wall_ms is not None:
                 meta[name] = str(wall_ms)
@@ -237,14 +248,17 @@ class CandidateService(TtlService):
     def _worth_telling(self, now: float) -> bool:
         """Each telling is a write in Consul. An election that passes in a few seconds must not
         cost one of every candidate, so only what lasts is told; and that a node has joined, leads
-        no longer, or is drained or no longer is: an operator waits for that."""
+        no longer, is drained or no longer is, or has heard of a pause or its end: an operator waits
+        for that."""
         lasted = now - self._said_at >= SETTLE_S
         if self._told[0] != JOINING and now - self.heard_at > FRESH_S:
             return False
         if self.token_is_old:
             return True
         led = self._told[0] in _LEADS and self._said[0] not in _LEADS
-        waited_for = led or self._told[0] == JOINING or _DRAINED in (self._said[1], self._told[1])
+        drained = _DRAINED in (self._said[1], self._told[1])
+        paused = self._said[2] != self._told[2]
+        waited_for = led or self._told[0] == JOINING or drained or paused
         return self._said != self._told and (lasted or waited_for)
 
     async def keep_alive(

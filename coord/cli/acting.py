@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 import click
 
 from coord.cli.acting_text import caution_lines, outcome_lines, preview_lines, step_line
-from coord.cli.errors import BadUsage, ExitCode
+from coord.cli.errors import BadUsage, ExitCode, discard_stdout
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
@@ -72,7 +71,7 @@ class Act:
                 anyway=self.anyway,
             )
         except ValueError as error:
-            raise BadUsage(str(error)) from None
+            raise BadUsage(str(error).replace("for_s:", "--for:")) from None
 
 
 def act(settings: Settings, wished: Act) -> ExitCode:
@@ -258,7 +257,7 @@ class _Showing:
                 self._lines([step_line(item)] if isinstance(item, Step) else outcome_lines(item))
         except OSError:
             self._unread = True
-            _discard_stdout()
+            discard_stdout()
         return not self._unread
 
     def _json(self, item: Preview | Refused | Step | Outcome) -> None:
@@ -267,10 +266,3 @@ class _Showing:
     def _lines(self, lines: list[str]) -> None:
         for line in lines:
             click.echo(plain(line, _MAX_LINE))
-
-
-def _discard_stdout() -> None:
-    """What is left to be written goes nowhere: else the interpreter fails over it as it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

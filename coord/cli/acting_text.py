@@ -62,7 +62,7 @@ def preview_lines(plan: Preview) -> list[str]:
     if plan.interrupts or ask.operation is Operation.DRAIN:
         lines += _successor_rows(plan)
     if plan.gap is not None:
-        lines += _gap_rows(plan.gap)
+        lines += _gap_rows(plan, plan.gap)
     return lines
 
 
@@ -86,11 +86,14 @@ def _candidate(each: Successor) -> str:
     return f"{each.node} (priority {each.priority}{why})"
 
 
-def _gap_rows(gap: Gap) -> list[str]:
+def _gap_rows(plan: Preview, gap: Gap) -> list[str]:
     parts = ", ".join(f"{p.name.value} {seconds(p.ms)}" for p in gap.phases if p.ms)
-    lines = _row("Gap", f"about {seconds(gap.expected_ms)} ({parts})")
-    if gap.until_ms is not None:
-        lines += _row("", f"it may be {seconds(gap.until_ms)}")
+    if gap.until_ms is not None and plan.successor is None:
+        lines = _row("Gap", f"until somebody can lead, by what is known {seconds(gap.until_ms)}")
+    else:
+        lines = _row("Gap", f"about {seconds(gap.expected_ms)} ({parts})")
+        if gap.until_ms is not None:
+            lines += _row("", f"it may be {seconds(gap.until_ms)}")
     if gap.stop_ms is not None:
         lines += _row("", f"before it, up to {seconds(gap.stop_ms)} for the work to stop")
     guessed = [p.name.value for p in gap.phases if p.source is Source.OWN_SETTINGS]

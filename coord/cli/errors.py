@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import enum
 import errno
+import json
+import os
 import socket
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,12 +34,14 @@ class ExitCode(enum.IntEnum):
     """Of operations alone: nothing was changed, as it is not as it was thought to be."""
     INTERNAL = 70
     INTERRUPTED = 130
+    UNREAD = 141
+    """Whoever was to read the output has gone, as `head` does: as the signal SIGPIPE is told."""
 
 
 EPILOG = (
     "Exit codes: 0 done; 1 an answer that is not good news; 2 wrong usage or settings; "
     "3 Consul cannot be reached; 4 not permitted; 5 refused (Act alone); 70 internal error; "
-    "130 interrupted."
+    "130 interrupted; 141 nobody reads the output any more."
 )
 
 
@@ -46,10 +51,21 @@ class CliError(click.ClickException):
     exit_code = ExitCode.INTERNAL
     program = "coord"
 
+    def as_json(self) -> str:
+        """The same as one line of JSON, for whoever reads stdout alone."""
+        said = {"kind": "error", "code": ExitCode(self.exit_code).name.lower()}
+        return json.dumps(said | {"exit_code": int(self.exit_code), "message": self.message})
+
     def show(self, file: IO[Any] | None = None) -> None:
         """Print each line of the message, with the program's name before it."""
         for line in self.message.splitlines():
             click.echo(f"{self.program}: {line}", file=file, err=file is None)
+
+
+class CannotWrite(CliError):
+    """The output cannot be written."""
+
+    exit_code = ExitCode.NOT_GOOD
 
 
 class BadSettings(CliError):
@@ -87,12 +103,15 @@ def cli_errors(*, show_traceback: bool, program: str = "coord") -> Iterator[None
     """Turn whatever a command of `program` raises into a `CliError`; click's own errors pass."""
     try:
         yield
-    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+    except (click.ClickException, click.exceptions.Exit):
         raise
+    except BrokenPipeError:
+        discard_stdout()
+        raise click.exceptions.Exit(ExitCode.UNREAD) from None
     except (KeyboardInterrupt, click.Abort):
         raise Interrupted("interrupted") from None
     except Exception as error:
-        known = _known(error)
+        known = known_error(error)
         if known is not None:
             raise known from None
         if show_traceback:
@@ -103,22 +122,34 @@ def cli_errors(*, show_traceback: bool, program: str = "coord") -> Iterator[None
         ) from None
 
 
-def _known(error: Exception) -> CliError | None:
-    # Here, because only now it matters what they are.
-    from coord.config import SettingsError
-    from coord.consul.errors import ConsulError
-    from coord.workloads import WorkloadError
+def discard_stdout() -> None:
+    """What is left to be written goes nowhere: else the interpreter fails over it as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
+
+def known_error(error: Exception) -> CliError | None:
+    """What an error means for whoever typed the command; None: nobody has foreseen it."""
+    # Here, because only now it matters what they are.
+    from coord.config import SettingsError, env_name, flag_name
+    from coord.consul.errors import ConsulError
+    from coord.plugins import PluginError
+
+    if isinstance(error, CliError):
+        return error
     if isinstance(error, SettingsError):
         return BadSettings(str(error))
-    if isinstance(error, WorkloadError):
-        return BadSettings(
-            f"{_one_line(error)}; correct --workloads (COORDINATOR_WORKLOADS) or what it names"
-        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        discard_stdout()
+        return CannotWrite(f"the output cannot be written: {error.strerror}; make room for it")
+    if isinstance(error, PluginError):
+        setting = f"{flag_name(error.field)} ({env_name(error.field)})"
+        return BadSettings(f"{_one_line(error)}; correct {setting} or what it names")
     if isinstance(error, ConsulError):
         return consul_failure(error)
     if isinstance(error, ExceptionGroup):
-        known = [_known(inner) for inner in error.exceptions]
+        known = [known_error(inner) for inner in error.exceptions]
         return known[0] if all(known) else None
     return None
 

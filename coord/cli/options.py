@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic_core import PydanticUndefined
 
+from coord.cli.errors import ConsulUnreachable, known_error
 from coord.config import (
     NO_FLAG_FIELDS,
     TIMING_FIELDS,
@@ -25,6 +27,7 @@ CONNECTION_FIELDS = ("election", *CONSUL_FIELDS)
 """What a command needs that only looks at Consul."""
 
 _BOOL_FIELDS = frozenset({"eligible", "consul_ssl", "consul_ssl_verify"})
+_JSON_PARAMS = ("as_json", "as_json_", "json_")
 _NODE_FIELDS = ("node", "node_type", "eligible", "election", "priority", "listen", "advertise")
 _METAVARS = {
     "listen": "HOST:PORT",
@@ -32,6 +35,7 @@ _METAVARS = {
     "consul_addr": "ADDR",
     "session_checks": "NAMES",
     "workloads": "NAMES",
+    "event_handlers": "NAMES",
     "poller_capacity": "N",
     "priority": "N",
     "max_restarts": "N",
@@ -97,6 +101,22 @@ class SettingsCommand(click.Command):
             for field in self._fields
         ]
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As always; an error names the Consul that was asked, and is told as JSON, too, where
+        JSON was wanted."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            known = known_error(error)
+            if isinstance(known, ConsulUnreachable):
+                known = ConsulUnreachable(f"{known.message}\n{_asked(ctx.params)}")
+            if known is not None and any(ctx.params.get(name) for name in _JSON_PARAMS):
+                with suppress(OSError):
+                    click.echo(known.as_json())
+            raise known or error from None
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Its own options first, then a section for each kind of setting."""
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -110,6 +130,11 @@ class SettingsCommand(click.Command):
             if title in sections:
                 with formatter.section(title):
                     formatter.write_dl(sections[title])
+
+
+def _asked(params: Mapping[str, Any]) -> str:
+    settings = load_settings(params)
+    return f"asked: {settings.consul_address.url} ({settings.sources['consul_addr']})"
 
 
 def load_settings(params: Mapping[str, Any]) -> Settings:

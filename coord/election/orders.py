@@ -73,6 +73,11 @@ class Orders:
         forced = request is not None and request.reason is StepDownReason.FORCED
         return request.term if forced and request is not None else None
 
+    @property
+    def pause_kept(self) -> str:
+        """The id of the request by which it is paused; "" if it is not."""
+        return "" if self._ended else self._pause
+
     def held_back_until(self, last_resort_at: float) -> float:
         """Until when we must not try for a vacancy, in which a drained node may from then on."""
         drained = last_resort_at if self.drains_us else _NEVER

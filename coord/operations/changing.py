@@ -77,7 +77,8 @@ class Change:
         if self._answered_ms is not None or self._ask.operation is Operation.FORCE_RELEASE:
             return
         told = self._entry(scene, StepDownRequested.EVENT, self._plan.basis.term, self._former)
-        if told is not None:
+        # A leader answers one request; by its id we know whose.
+        if told is not None and told.details.get("request_id") in (None, self._ask.request_id):
             self._answered_ms = at_ms
             why = str(told.details.get("reason") or "")
             steps.append(self._step(StepKind.ANSWERED, at_ms, self._former, why))
@@ -144,7 +145,7 @@ class Change:
 
     def verdict(self, at_ms: int) -> Verdict | None:
         """See `Course`."""
-        if self._superseded is not None and not self.past_recall:
+        if self._superseded is not None and not self.answered:
             return superseded(self._superseded)
         if self._works_ms is not None:
             told = self._told is not None

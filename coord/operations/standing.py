@@ -1,8 +1,7 @@
 """The course of an operation that lasts: a pause, a drain, and their ends. Pure.
 
-A drain is done once the node says so, some seconds after it has seen it; one that is not there, or
-of a version that does not know of it, is not waited for. A pause is done once it stands: candidates
-see it at once, and say that they are paused only while nobody leads.
+It is done once every node that it concerns says that it has seen it, some seconds after it has; one
+that is not there, or of a version that does not say so, is not waited for.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from coord.operations.asks import Operation
 from coord.operations.model import Preview
 from coord.operations.outcomes import OutcomeWord, Step, StepKind
 from coord.operations.scene import Scene
-from coord.operations.successors import HINDERS
 from coord.operations.verdict import Verdict
 from coord.status.words import duration
 
@@ -42,6 +40,7 @@ class Standing:
         self._open: dict[str, str] = {}
         self._silent: dict[str, str] = {}
         self._superseded = False
+        self._over = False
         self._leader = ""
 
     @property
@@ -57,6 +56,8 @@ class Standing:
     def see(self, scene: Scene, at_ms: int) -> list[Step]:
         """See `Course`."""
         self._seen_once = True
+        pauses = self._operation is Operation.PAUSE
+        self._over = pauses and at_ms >= self._plan.ask.for_s * 1000
         self._superseded = self._is_superseded(scene)
         self._leader = scene.leader.node if scene.leader.locked else ""
         found = best_by_node(scene.candidates.items)
@@ -66,9 +67,9 @@ class Standing:
             member = found.get(node)
             if member is None or not member.passing:
                 self._silent[node] = NOT_THERE
-            elif member.priority is None:
+            elif self._too_old(member):
                 self._silent[node] = TOO_OLD
-            elif self._cannot_say(node):
+            elif self._is_drained_leader(node):
                 continue
             elif not self._says_so(member):
                 self._open[node] = member.why_not or member.state
@@ -77,6 +78,11 @@ class Standing:
                 said = member.why_not or member.state
                 steps.append(Step(kind=StepKind.TOLD, at_ms=at_ms, node=node, detail=said))
         return steps
+
+    def _too_old(self, member: Member) -> bool:
+        if self._operation in (Operation.PAUSE, Operation.RESUME):
+            return member.pause is None
+        return member.priority is None
 
     def _is_superseded(self, scene: Scene) -> bool:
         ends = self._operation in (Operation.RESUME, Operation.UNDRAIN)
@@ -88,22 +94,19 @@ class Standing:
         return [
             node
             for node, member in found.items()
-            if member.passing and member.eligible is not False and node != self._leader
+            if member.passing and member.eligible is not False
         ]
 
-    def _cannot_say(self, node: str) -> bool:
-        """Whether the node has no way to say that it has seen it, and does as it is asked."""
-        if self._plan.ask.node:
-            return node == self._leader
-        return self._leader != ""
+    def _is_drained_leader(self, node: str) -> bool:
+        """Whether it leads: it has no way to say that it is drained, and makes way if it can."""
+        return self._plan.ask.node == self._leader == node
 
     def _says_so(self, member: Member) -> bool:
         reason = WhyNot.parse(member.why_not)
         if self._operation is Operation.PAUSE:
-            # A node gives one reason; one that keeps it from leading anyway may come first.
-            return reason in (WhyNot.PAUSED, WhyNot.DRAINED) or reason in HINDERS
+            return member.pause == self._plan.ask.request_id
         if self._operation is Operation.RESUME:
-            return reason is not WhyNot.PAUSED
+            return member.pause == ""
         if self._operation is Operation.DRAIN:
             return reason is WhyNot.DRAINED
         return reason is not WhyNot.DRAINED
@@ -125,6 +128,8 @@ class Standing:
         """See `Course`."""
         if not self._wait:
             return Verdict(word=OutcomeWord.DONE, detail=f"{self._what()}; nobody was waited for")
+        if self._over:
+            return Verdict(word=OutcomeWord.DONE, detail=f"{self._what()}, which is over by now")
         if self._superseded:
             return Verdict(
                 word=OutcomeWord.SUPERSEDED,

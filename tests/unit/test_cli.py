@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -43,8 +44,6 @@ TOKEN = "b1gs3cret-0000"
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in list(os.environ):
         if name.startswith(("COORDINATOR_", "CONSUL_", "CLUSTER_", "SERVICERADAR_")):
             monkeypatch.delenv(name)
@@ -288,6 +287,78 @@ def test_an_exit_of_its_own_passes() -> None:
             ctx.exit(17)
 
     assert CliRunner().invoke(command).exit_code == 17
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """host:port where nothing listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{unused.getsockname()[1]}"
+
+
+JSON_COMMANDS = (
+    ("status",),
+    ("history",),
+    ("events",),
+    ("purge", "--dry-run"),
+    ("step-down", "--dry-run"),
+    ("pause", "--yes", "--reason", "a test"),
+)
+
+
+@pytest.mark.parametrize("command", JSON_COMMANDS, ids=lambda c: c[0])
+def test_whoever_reads_json_is_told_of_an_error_too(command: tuple[str, ...], nowhere: str) -> None:
+    result = run(*command, "--json", "--consul-addr", nowhere)
+    assert result.exit_code == ExitCode.CONSUL_UNREACHABLE
+    said = json.loads(result.stdout)
+    assert (said["kind"], said["code"], said["exit_code"]) == ("error", "consul_unreachable", 3)
+    assert said["message"].splitlines() == [
+        line.removeprefix("coord: ") for line in result.stderr.splitlines()
+    ]
+
+
+def test_settings_that_cannot_be_used_are_told_as_json_too() -> None:
+    result = run("status", "--json", "--election", "!")
+    assert result.exit_code == ExitCode.USAGE
+    assert json.loads(result.stdout)["code"] == "usage"
+
+
+def test_without_json_an_error_leaves_stdout_empty(nowhere: str) -> None:
+    assert run("status", "--consul-addr", nowhere).stdout == ""
+
+
+def test_the_consul_that_was_asked_is_named_with_where_that_comes_from(nowhere: str) -> None:
+    by_flag = run("status", "--consul-addr", nowhere).stderr
+    assert f"http://{nowhere} (flag --consul-addr)" in by_flag
+    by_environment = run("status", CONSUL_HTTP_ADDR=nowhere).stderr
+    assert f"http://{nowhere}" in by_environment
+    assert "CONSUL_HTTP_ADDR)" in by_environment
+
+
+def test_output_that_nobody_reads_ends_it_as_the_signal_would() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "coord", "config"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (ExitCode.UNREAD, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, as Linux has it")
+def test_output_that_cannot_be_written_is_said_in_a_line() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "coord", "config"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == ExitCode.NOT_GOOD
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot be written" in done.stderr
+
+
+def test_a_duration_that_cannot_be_is_named_as_it_is_typed() -> None:
+    result = run("pause", "--for", "48h", "--yes", "--reason", "a test")
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.startswith("coord: --for: ")
 
 
 def advice(error: ConsulError) -> str:

@@ -198,14 +198,18 @@ async def test_force_release_of_a_leader_that_hangs(bench: Bench, operator: Oper
 
 async def test_nobody_takes_over_while_it_is_paused(bench: Bench, operator: Operator) -> None:
     term = await fleet(bench, "core-2")
-    await done(await operator.act(Operation.PAUSE, for_s=600.0))
+    doing = await operator.act(Operation.PAUSE, for_s=600.0)
+    await done(doing)
+    assert {s.node for s in doing.steps if s.kind is StepKind.TOLD} == {"core-1", "core-2"}
     plan = await operator.planned(FORCE)
     assert WarningCode.PAUSED in {c.code for c in plan.cautions if c.serious}
     outcome = await (await operator.do(plan, timeout_s=10.0)).outcome()
     assert outcome.word is OutcomeWord.NO_SUCCESSOR
     assert outcome.waiting["core-2"] == "paused"
     assert await bench.holder() is None
-    await done(await operator.act(Operation.RESUME, expected_term=term))
+    doing = await operator.act(Operation.RESUME, expected_term=term)
+    await done(doing)
+    assert [s.node for s in doing.steps if s.kind is StepKind.TOLD][-1:] == ["core-2"]
     await bench.settled(await bench.witness.next_leader(term))
 
 

@@ -22,11 +22,12 @@ from operations_bench import (
 )
 
 from coord.consul import CheckStatus
+from coord.controls import Controls
 from coord.members import Seen
 from coord.operations import GapSource, Operation, Outcome, OutcomeWord, StepKind, to_dict
 from coord.operations.changing import TELLING_MS, Change
 from coord.operations.standing import NOT_THERE, TOO_OLD, Standing
-from coord.status.model import Condition
+from coord.status.model import Condition, LeaderStatus
 
 STEP_DOWN, TRANSFER, FORCE = Operation.STEP_DOWN, Operation.TRANSFER, Operation.FORCE_RELEASE
 NEXT = TERM + 1
@@ -207,6 +208,31 @@ def test_another_request_in_its_place(asked_by: str | None) -> None:
     verdict = course.verdict(10)
     assert verdict is not None
     assert verdict.word is OutcomeWord.SUPERSEDED
+
+
+@pytest.mark.parametrize("asked_by", ["c" * 16, "", None])
+def test_another_request_after_the_leader_had_answered_ours(asked_by: str | None) -> None:
+    plan = planned(STEP_DOWN)
+    course = Change(plan)
+    answer = {"reason": "requested", "request_id": plan.ask.request_id}
+    course.see(scene(journal=(told("step_down_requested", "core-1", TERM, **answer),)), 10)
+    course.see(scene(asked_by=asked_by), 20)
+    assert course.verdict(20) is None
+    course.see(released(), 30)
+    course.see(taken(**MEASURED), 40)
+    verdict = course.verdict(40)
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.DONE
+
+
+def test_what_the_leader_answers_another_operator_is_no_answer_to_us() -> None:
+    course = Change(planned(STEP_DOWN))
+    answer = {"reason": "requested", "request_id": "c" * 16}
+    journal = (told("step_down_requested", "core-1", TERM, **answer),)
+    assert course.see(scene(journal=journal, asked_by="c" * 16), 10) == []
+    verdict = course.verdict(10)
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.SUPERSEDED
     assert not course.past_recall
 
 
@@ -348,24 +374,43 @@ def test_who_does_not_say_so_in_time() -> None:
     assert verdict.waiting == {"core-2": "held_by_other"}
 
 
-def test_a_pause_is_seen_at_once_and_told_only_while_nobody_leads() -> None:
-    course = Standing(planned(Operation.PAUSE), wait=True)
-    assert course.see(scene(), 10) == []
-    verdict = course.verdict(10)
-    assert verdict is not None
-    assert verdict.word is OutcomeWord.DONE
-
-
-def test_a_pause_while_nobody_leads_waits_for_every_candidate() -> None:
-    course = Standing(planned(Operation.PAUSE), wait=True)
-    one, other = candidate("core-2", why_not="paused"), candidate("core-3", why_not="lock_delay")
-    assert [s.node for s in course.see(scene(one, other, leader=VACANT), 10)] == ["core-2"]
-    assert course.verdict(10) is None
-    cooling = candidate("core-3", why_not="cooling_down")
-    course.see(scene(one, cooling, leader=VACANT), 20)
+@pytest.mark.parametrize("key", [VACANT, held("core-1", TERM, "s-7")])
+def test_a_pause_waits_for_every_candidate_to_have_seen_this_very_one(key: LeaderStatus) -> None:
+    plan = planned(Operation.PAUSE)
+    course = Standing(plan, wait=True)
+    seen = candidate("core-2", pause=plan.ask.request_id)
+    for other in ("", "c" * 16):
+        unaware = candidate("core-3", why_not="paused", pause=other)
+        course.see(scene(seen, unaware, leader=key), 10)
+        assert course.verdict(10) is None
+    late = course.verdict(course.until_ms())
+    assert late is not None
+    assert (late.word, list(late.waiting)) == (OutcomeWord.NOT_ANSWERED, ["core-3"])
+    steps = course.see(scene(seen, candidate("core-3", pause=plan.ask.request_id), leader=key), 20)
+    assert [(s.kind, s.node) for s in steps] == [(StepKind.TOLD, "core-3")]
     verdict = course.verdict(20)
     assert verdict is not None
     assert verdict.word is OutcomeWord.DONE
+
+
+@pytest.mark.parametrize("asked_by", ["", None])
+def test_a_pause_that_is_over_before_all_have_said_so(asked_by: str | None) -> None:
+    course = Standing(planned(Operation.PAUSE, for_s=2.0), wait=True)
+    course.see(scene(candidate("core-2", pause=""), asked_by=asked_by), 2000)
+    verdict = course.verdict(2000)
+    assert verdict is not None
+    assert verdict.word is OutcomeWord.DONE
+
+
+@pytest.mark.parametrize("operation", [Operation.PAUSE, Operation.RESUME])
+def test_who_is_too_old_to_tell_of_a_pause_is_named(operation: Operation) -> None:
+    said = controls(pause=paused()) if operation is Operation.RESUME else Controls()
+    course = Standing(planned(operation, said=said), wait=True)
+    stands: dict[str, Any] = {"asked_by": ""} if operation is Operation.RESUME else {}
+    course.see(scene(candidate("core-2"), **stands), 10)
+    verdict = course.verdict(10)
+    assert verdict is not None
+    assert (verdict.word, dict(verdict.waiting)) == (OutcomeWord.DONE, {"core-2": TOO_OLD})
 
 
 @pytest.mark.parametrize("total_ms", [None, 500])
@@ -405,17 +450,19 @@ def test_a_drained_leader_that_does_not_make_way() -> None:
 @pytest.mark.parametrize(
     ("operation", "node", "before", "after"),
     [
-        (Operation.RESUME, "", "paused", "waiting_turn"),
-        (Operation.UNDRAIN, "core-2", "drained", "held_by_other"),
+        (Operation.RESUME, "", {"pause": "b" * 16}, {"pause": ""}),
+        (Operation.UNDRAIN, "core-2", {"why_not": "drained"}, {"why_not": "held_by_other"}),
     ],
 )
-def test_the_end_of_what_lasted(operation: Operation, node: str, before: str, after: str) -> None:
+def test_the_end_of_what_lasted(
+    operation: Operation, node: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
     said = controls(pause=paused(), drained=("core-2",))
     course = Standing(planned(operation, node, said=said), wait=True)
     key = VACANT if operation is Operation.RESUME else held("core-1", TERM, "s-7")
-    course.see(scene(candidate("core-2", why_not=before), leader=key, asked_by=""), 10)
+    course.see(scene(candidate("core-2", **before), leader=key, asked_by=""), 10)
     assert course.verdict(10) is None
-    course.see(scene(candidate("core-2", why_not=after), leader=key, asked_by=""), 20)
+    course.see(scene(candidate("core-2", **after), leader=key, asked_by=""), 20)
     verdict = course.verdict(20)
     assert verdict is not None
     assert verdict.word is OutcomeWord.DONE
