@@ -9,7 +9,7 @@ from coord.doctor.facts import Facts
 from coord.doctor.findings import Finding, found
 from coord.doctor.judge_consul import passing
 from coord.election.reasons import WhyNot
-from coord.members import Member, cut
+from coord.members import Member, Seen, cut
 from coord.status.words import left, pause_left_ms, when
 
 _NAMED = 3
@@ -43,12 +43,16 @@ def _paused(facts: Facts) -> tuple[str, str]:
     """That the election is paused, by whom and until when; and what ends that."""
     pause = facts.controls.pause
     keeping = any(member.reason is WhyNot.PAUSED for member in passing(facts))
-    left_ms = 0 if pause is None else pause_left_ms(pause, facts.at_ms)
-    if not keeping and (pause is None or left_ms < 0):
-        return "", ""
     do = "`coord resume` ends the pause, if nobody needs it any more."
     if pause is None:
-        return "the election is paused, by whom your token may not see", do
+        # Where none stands, they are about to see that.
+        unseen = keeping and facts.controls_seen is not Seen.KNOWN
+        return (
+            ("the election is paused, by whom your token may not see", do) if unseen else ("", "")
+        )
+    left_ms = pause_left_ms(pause, facts.at_ms)
+    if not keeping and left_ms < 0:
+        return "", ""
     who = f"the election is paused by {cut(pause.actor)} since {when(pause.at)}"
     return f"{who}, {left(left_ms)}: {cut(pause.reason)}", do
 

@@ -19,13 +19,13 @@ from consul_agents import (
     eventually,
 )
 from doctor_bench import Ward, ago, codes, raft_index
-from hand_made import make_token
+from hand_made import make_token, record
 
 from coord.consul import ConsulAddress, ConsulClient, Denied, TxnOp, TxnResult
 from coord.consul.types import Consistency
 from coord.doctor import Code, Report, Severity, Subject
 from coord.operations import read_audit
-from coord.records import Paths
+from coord.records import LeaderState, Paths
 from coord.rights import Role, Rule, rules
 from coord.status.denial import WORDS
 
@@ -252,6 +252,19 @@ async def test_without_a_sight_of_controls_nothing_is_said_of_them(
     unseen = {skipped.subject for skipped in report.skipped}
     assert {Subject.CONTROLS, Subject.AUDIT} <= unseen
     assert Subject.CONTROLS not in report.fine
+
+
+async def test_of_a_pause_that_may_not_be_seen_the_candidates_tell(
+    locked_down: ConsulAgent, root: ConsulClient, name: str
+) -> None:
+    paths = Paths(name)
+    ward = Ward(root, paths)
+    await ward.candidate("core-1", state="waiting", why_not="paused")
+    await root.kv_put(paths.leader, record(LeaderState.VACANT, "", 0), cas=0)
+    denied = Rule("key_prefix", paths.control, "deny", "")
+    report = await examined(locked_down, paths, *rules(Role.VIEWER, paths), denied)
+    (finding,) = [f for f in report.findings if f.code is Code.NOBODY_LEADS]
+    assert "`coord resume`" in finding.do
 
 
 # --- it never disturbs ---
