@@ -15,7 +15,7 @@ from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.screen import console_here, lines_of
 from coord.clock import SystemClock
 from coord.config import Settings
-from coord.consul import Consistency, ConsulError
+from coord.consul import Consistency, ConsulError, Denied
 from coord.consul.client import ConsulClient
 from coord.history import Pause, PauseEnd
 from coord.history.events import KINDS, as_json, is_wanted, lines, paused_before, tells_of_a_gap
@@ -25,6 +25,7 @@ from coord.history.text import paused_words
 from coord.members import Seen
 from coord.records import Paths
 from coord.status import Unavailable
+from coord.status.denial import WORDS
 from coord.status.words import plain
 from coord.telemetry.journal import JournalEntry, newest
 
@@ -126,7 +127,8 @@ async def _show(settings: Settings, printer: _Printer) -> ExitCode:
     if journal.stale:
         raise ConsulUnreachable("Consul has no leader: what is shown may be of any age")
     if journal.seen is Seen.NOT_PERMITTED:
-        raise NotPermitted("not permitted: the token may not read the journal (key_prefix, read)")
+        why = WORDS[journal.denied or Denied.LACKS_RIGHTS]
+        raise NotPermitted(f"not permitted to read the journal (key_prefix, read): {why}")
     return ExitCode.OK
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from coord.consul import Denied
 from coord.election.reasons import Cause, LostReason
 from coord.members import Seen
 
@@ -194,6 +195,7 @@ class History:
     at_ms: when it was read, by the reader's wall clock.
     stale: Consul has no leader; what is shown may be of any age.
     journal, audit: whether what was read is what there is.
+    denied: what is wrong with the token, where it may not read the journal or the leader key.
     vacant: nobody leads now; None where somebody does, nobody ever did, or it is not known.
     oldest_ms: of when the oldest entry of the journal is; older ones are not known of.
     pruned: the journal holds as many entries as are kept: older ones are gone.
@@ -207,6 +209,7 @@ class History:
     stale: bool = False
     journal: Seen
     audit: Seen
+    denied: Denied | None = None
     vacant: Vacant | None = None
     tenures: tuple[Tenure, ...] = ()
     oldest_ms: int | None = None

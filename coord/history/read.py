@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from coord.clock import Clock
-from coord.consul import Consistency, ConsulApi, ConsulNotPermitted
+from coord.consul import Consistency, ConsulApi, ConsulNotPermitted, Denied
 from coord.history.assemble import tenures, vacant
 from coord.history.model import History, Pause
 from coord.history.operated import operations_of
@@ -34,11 +34,15 @@ def journal_probe(paths: Paths) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JournalRead:
-    """All entries of the journal, oldest first; stale: Consul has no leader, they may be old."""
+    """All entries of the journal, oldest first; stale: Consul has no leader, they may be old.
+
+    denied: what is wrong with the token, where it may not read them.
+    """
 
     seen: Seen
     entries: tuple[JournalEntry, ...]
     stale: bool
+    denied: Denied | None = None
 
 
 async def read_journal(consul: ConsulApi, paths: Paths) -> JournalRead:
@@ -49,7 +53,7 @@ async def read_journal(consul: ConsulApi, paths: Paths) -> JournalRead:
     """
     keys = await read_keys(consul, paths)
     below = await _read_journal(consul, paths, keys.consistency)
-    return JournalRead(below.seen, decoded(paths, below.entries), keys.stale)
+    return JournalRead(below.seen, decoded(paths, below.entries), keys.stale, below.denied)
 
 
 async def _read_journal(consul: ConsulApi, paths: Paths, consistency: Consistency) -> Below:
@@ -99,6 +103,7 @@ async def read_past(
         stale=keys.stale,
         journal=journal.seen,
         audit=audit,
+        denied=keys.denied or journal.denied,
         vacant=vacant(found, keys.leader, paused, at_ms),
         tenures=found[:limit],
         oldest_ms=min((each.at_ms for each in entries if each.at_ms is not None), default=None),

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from coord.consul import Denied
 from coord.history.model import (
     FORCED,
     Asked,
@@ -24,6 +25,7 @@ from coord.history.operated import FORCE
 from coord.members import Seen
 from coord.operations import AuditEntry
 from coord.records import AuditRecord
+from coord.status.denial import WORDS
 from coord.status.reasons import CAUSES, LOST
 from coord.status.words import duration, exactly, foreign, ms_of, plain, span
 
@@ -84,6 +86,8 @@ def limits(history: History) -> Iterator[str]:
     """What is not known, or not to be relied on, and why."""
     if history.stale:
         yield "Consul has no leader: this may be of any age"
+    if history.denied is not None and history.denied is not Denied.LACKS_RIGHTS:
+        yield WORDS[history.denied]
     if history.journal is not Seen.KNOWN:
         yield f"the journal: {_UNSEEN[history.journal]}"
     if history.audit is not Seen.KNOWN:

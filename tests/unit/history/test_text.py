@@ -10,6 +10,7 @@ import pytest
 from journals import START_MS, audited
 from snapshots import lines
 
+from coord.consul import Denied
 from coord.election.reasons import Cause, LostReason
 from coord.history import (
     Asked,
@@ -123,6 +124,7 @@ def test_each_limit_of_what_is_known_is_said() -> None:
     plain = history(SECOND)
     assert not list(limits(plain))
     for limited in (
+        replace(plain, denied=Denied.UNKNOWN_TOKEN),
         replace(plain, journal=Seen.NOT_PERMITTED),
         replace(plain, audit=Seen.NOT_PERMITTED),
         replace(plain, unreadable=3),
