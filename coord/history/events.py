@@ -17,7 +17,7 @@ from coord.history.pauses import during
 from coord.history.text import paused_words
 from coord.history.told import whole
 from coord.status.as_json import plain_value
-from coord.status.words import exactly, foreign, plain
+from coord.status.words import SHOWN, exactly, foreign, plain
 from coord.telemetry import CATALOGUE, Event, LeaderChanged, LeaderDown, LostLeadership
 from coord.telemetry.journal import JournalEntry
 from coord.telemetry.words import of_event
@@ -27,6 +27,9 @@ LONG = 400
 
 _NODE, _KIND = 10, 19
 _INDENT = 4
+_NARROW = 25
+"""How much of a node's and an event's name is shown where 80 columns do not hold both, in
+characters."""
 _COMMON = ("node_type", "election")
 KINDS = tuple(sorted(kind.NAME for kind in CATALOGUE if kind.JOURNALED))
 """What the journal keeps, by short name."""
@@ -63,21 +66,25 @@ def lines(entry: JournalEntry, width: int, paused: Sequence[Pause] = ()) -> Rend
     paused: the pauses in the gap before it.
     """
     head, said = _head(entry), _said(entry)
-    parts: list[RenderableType] = [Text.assemble(head, "  ", said)]
+    parts: list[RenderableType] = [Text.assemble(head, "  ", said) if said else head]
     if head.cell_len + 2 + said.cell_len > width:
         head.rstrip()
-        parts = [head, _below(said)]
+        if head.cell_len > width:
+            head = _head(entry, _NARROW)
+            head.rstrip()
+        parts = [head, _below(said)] if said else [head]
     return Group(*parts, *(_below(paused_words(each)) for each in paused))
 
 
-def _head(entry: JournalEntry) -> Text:
+def _head(entry: JournalEntry, most: int = SHOWN) -> Text:
+    """When, who and which event; the names of no more than `most` characters."""
     kind = kind_of(entry) or "unreadable"
     return Text.assemble(
         (exactly(entry.at_ms), "dim"),
         "  ",
-        _padded(foreign(entry.node), _NODE),
+        _padded(foreign(plain(entry.node, most)), _NODE),
         "  ",
-        _padded(foreign(kind, "bold" if entry.event else "yellow"), _KIND),
+        _padded(foreign(plain(kind, most), "bold" if entry.event else "yellow"), _KIND),
     )
 
 

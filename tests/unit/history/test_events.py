@@ -89,6 +89,20 @@ def test_what_does_not_fit_stands_below_in_full(width: int) -> None:
         assert " ".join(" ".join(rows[1:]).split()) == " ".join(sentence(made).split())
 
 
+def test_long_names_are_shortened_rather_than_broken() -> None:
+    told = Pen("n" * 60).tell(NOW, BecameLeader, term=7)
+    head, *rest = lines(event_lines(entry(told), 80), 80)
+    assert "became_leader" in head
+    assert all(row.startswith("    ") for row in rest)
+    assert "n" * 60 in "".join(lines(event_lines(entry(told), 200), 200))
+
+
+def test_what_says_nothing_leaves_no_line_empty() -> None:
+    for name in ("moon", "m" * 60):
+        made = entry(KVEntry(f"{PATHS.journal}odd", json.dumps({"event": name}).encode()))
+        assert len(lines(event_lines(made, 80), 80)) == 1
+
+
 def test_what_fits_stands_in_one_line() -> None:
     assert len(lines(event_lines(entry(PEN.tell(NOW, BecameLeader, term=7)), 80), 80)) == 1
 
