@@ -122,7 +122,8 @@ async def test_no_consul(make_agent: Callable[..., ConsulAgent]) -> None:
     agent = await asyncio.to_thread(make_agent)
     agent.kill()
     code, out, err = await coord(agent.http_addr, "events")
-    assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 1)
+    assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 2)
+    assert agent.http_addr in err.splitlines()[1]
 
 
 # --- following ---

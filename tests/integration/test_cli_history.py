@@ -246,7 +246,8 @@ async def test_no_consul(make_agent: Callable[..., ConsulAgent]) -> None:
     agent.kill()
     for arguments in ((), ("--audit",)):
         code, out, err = await coord(agent.http_addr, "history", *arguments)
-        assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 1)
+        assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 2)
+        assert agent.http_addr in err.splitlines()[1]
 
 
 async def test_without_a_consul_leader_what_was_last_known_is_shown_and_said_to_be_old(
