@@ -78,7 +78,8 @@ class ConsoleApp(ActingApp):
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw what was read."""
         self.snapshot = message.snapshot
-        self.dashboard.show(message.snapshot)
+        if self.is_running:
+            self.dashboard.show(message.snapshot)
 
     @property
     def node_under_cursor(self) -> str:
@@ -87,8 +88,9 @@ class ConsoleApp(ActingApp):
         return row.node if row is not None else ""
 
     def tick(self) -> None:
-        """Let time pass on the screen."""
-        self.dashboard.tick()
+        """Let time pass on the screen, unless it is being taken down."""
+        if self.is_running:
+            self.dashboard.tick()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What ctrl+p offers: what the keys do, and Textual's own."""

@@ -33,13 +33,16 @@ class Dashboard(Screen[None]):
     """Draws the latest snapshot that it was given, and the time that passes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        # The first to be seen, also where there is no room for all of them.
+        Binding("a", "app.act", "Act"),
+        Binding("a", "app.act_not", "Act ✖"),
         Binding("slash", "filter", "Filter", key_display="/"),
         # The table hears it first, and the filter: here it closes the details from within.
         Binding("enter", "details", "Details", show=False),
         Binding("s", "sort", "Sort"),
         Binding("S", "turn", "Turn", show=False),
         Binding("w", "window", "Window"),
-        Binding("y", "copy", "Copy"),
+        Binding("y", "copy", "Copy", show=False),
         Binding("escape", "back", "Back", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "app.quit", "Quit"),

@@ -264,7 +264,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 async def test_the_buttons_are_to_be_seen_in_every_size(stage: str, size: tuple[int, int]) -> None:
     async with seated(leading(), size) as seat:
-        screen = ControlScreen(FORCE, "", place(seat))
+        screen = ControlScreen(FORCE, "", place(seat), going(FORCE))
         await seat.app.push_screen(screen)
         known = STAGES[stage]
         screen._stage = known
@@ -285,13 +285,13 @@ async def test_the_buttons_are_to_be_seen_in_every_size(stage: str, size: tuple[
 
 async def test_a_long_preview_scrolls_and_what_is_asked_stays() -> None:
     async with seated(leading(), (80, 24)) as seat:
-        screen = ControlScreen(FORCE, "", place(seat))
+        screen = ControlScreen(FORCE, "", place(seat), going(FORCE))
         await seat.app.push_screen(screen)
         cautions = tuple(
             Caution(WarningCode.PAUSED, f"caution {i} " + "word " * 20) for i in range(12)
         )
         plan = replace(planned(FORCE), cautions=cautions)
-        screen._stage = replace(screen._stage, plan=plan)
+        screen._stage = Stage(operation=FORCE, plan=plan)
         screen._enter(Phase.ASKING)
         await seat.pilot.pause()
         await seat.pilot.pause()
