@@ -80,12 +80,10 @@ async def test_the_menu_works_by_arrows_and_enter(hands: Hands) -> None:
     assert str(hands.dialog.query_one("#control").border_title) == "Force release"
 
 
-async def test_the_menu_stays_true_while_it_is_open(hands: Hands) -> None:
+async def test_the_menu_stays_true_while_it_is_open(hands: Hands, tenure: Tenure) -> None:
     await hands.open_menu()
     assert dict(hands.menu)["step_down"]
-    for session in await hands.consul.session_list():
-        if session.name == "core-1":
-            await hands.consul.session_destroy(session.id)
+    await hands.consul.session_destroy(tenure.session)
     await hands.until(lambda: not dict(hands.menu)["step_down"])
     assert "not now: nobody leads" in "\n".join(hands.picture())
     assert dict(hands.menu)["pause"]
@@ -214,14 +212,14 @@ async def test_a_transfer_names_the_node_under_the_cursor(hands: Hands, tenure: 
     await hands.reads("✖ fell_back: core-3 did not take over in time; core-2 leads")
 
 
-async def test_force_release_destroys_the_session(hands: Hands) -> None:
+async def test_force_release_destroys_the_session(hands: Hands, tenure: Tenure) -> None:
     await hands.asked("f")
     assert "core-1 seems to be well" in hands.text
     await hands.fill("name", "core-1")
     await hands.confirm("it hangs")
     await hands.reads("session destroyed")
     await hands.reads("nobody works since")
-    assert not [s for s in await hands.consul.session_list() if s.name == "core-1"]
+    assert await hands.consul.session_info(tenure.session) is None
 
 
 async def test_pause_and_resume(hands: Hands) -> None:
