@@ -145,9 +145,10 @@ class ConsoleApp(ActingApp):
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw what was read, unless it is of an election that was looked at before."""
-        if self.is_running and message.source in (None, self._source):
+        if message.source in (None, self._source):
             self.snapshot = message.snapshot
-            self.room.show(message.snapshot)
+            if self.is_running:
+                self.room.show(message.snapshot)
 
     @property
     def node_under_cursor(self) -> str:

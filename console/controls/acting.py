@@ -46,7 +46,7 @@ class ActingApp(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "act", "Act"),
-        Binding("a", "act_not", "Act (read-only)"),
+        Binding("a", "act_not", "Act ✖"),
     ]
 
     def __init__(self, *, clock: Clock, desk: Desk | None, read_only: bool) -> None:

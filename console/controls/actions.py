@@ -117,9 +117,9 @@ def _refused(status: ClusterStatus, operation: Operation, node: str) -> str:
         ask = Ask(
             operation=operation, node=node if operation.needs_node else "", actor="-", reason="-"
         )
-    except ValueError as error:
+        found = refusal(status, status.controls.asked, ask, leading(status))
+    except ValueError as error:  # what is shown has a name that none can have
         return plain(str(error), 200)
-    found = refusal(status, status.controls.asked, ask, leading(status))
     # What may be done all the same is offered: its dialog says what speaks against it.
     return "" if found is None or found.anyway else plain(found.sentence, 200)
 

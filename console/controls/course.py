@@ -155,37 +155,41 @@ def outcome_parts(course: Course, width: int) -> Iterator[Part]:
     if course.outcome is not None:
         first, *rest = outcome_lines(course.outcome)
         symbol, tone = (DONE, Tone.GOOD) if course.ok else (FAILED, Tone.BAD)
-        yield line(Span(f"{symbol} {plain(first, LONG)}", tone))
-        yield from (line(f"  {plain(text.strip(), LONG)}") for text in rest)
+        yield _told(symbol, first, tone)
+        yield from (_told("", text.strip()) for text in rest)
         phases = course.outcome.phases
         told = [(name.value, phases[name.value]) for name in PhaseName if name.value in phases]
         if told:
             yield ()
             yield from phase_lines(told, width)
     elif course.called_off:
-        yield line(Span(f"{FAILED} taken back before it was begun", Tone.BAD))
+        yield _told(FAILED, "taken back before it was begun", Tone.BAD)
     elif course.refused is not None:
         yield from refused_parts(course.refused)
     elif course.error is not None:
         yield from error_parts(course.error)
     elif course.mistake:
-        yield line(Span(f"{FAILED} internal error: {plain(course.mistake, LONG)}", Tone.BAD))
-        yield line("  it may have been done: look at the audit")
+        yield _told(FAILED, f"internal error: {course.mistake}", Tone.BAD)
+        yield _told("", "it may have been done: look at the audit")
+
+
+def _told(symbol: str, text: str, tone: Tone = Tone.PLAIN) -> Part:
+    return Row(line(Span(symbol, tone)), line(Span(plain(text, LONG), tone)))
 
 
 def refused_parts(refused: Refused) -> Iterator[Part]:
     """Why it is not begun, and what helps."""
-    yield line(Span(f"{FAILED} refused: {plain(refused.sentence, LONG)}", Tone.BAD))
+    yield _told(FAILED, f"refused: {refused.sentence}", Tone.BAD)
     if refused.hint:
-        yield line(f"  {plain(refused.hint, LONG)}")
-    yield line(Span("  nothing was changed", Tone.DIM))
+        yield _told("", refused.hint)
+    yield _told("", "nothing was changed", Tone.DIM)
 
 
 def error_parts(error: ConsulError) -> Iterator[Part]:
     """That Consul could not be asked."""
-    yield line(Span(f"{FAILED} {failure_words(error)}", Tone.BAD))
-    yield line(f"  {plain(str(error), LONG)}")
-    yield line(Span("  nothing was changed", Tone.DIM))
+    yield _told(FAILED, failure_words(error), Tone.BAD)
+    yield _told("", str(error))
+    yield _told("", "nothing was changed", Tone.DIM)
 
 
 def in_a_word(course: Course) -> str:

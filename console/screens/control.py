@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Input, Label
 
 from console.controls.actions import BY_OPERATION, Mode, offer, seen_term
@@ -43,6 +43,9 @@ TICK_S = 0.2
 """How often what is counted is drawn anew, in seconds."""
 
 USUAL_PAUSE = "30m"
+
+_FRAME = 3
+"""Of the dialog, and the blank line above what stands below, in lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,23 +94,14 @@ class ControlScreen(ModalScreen[None]):
         with Vertical(id="control"):
             with VerticalScroll(id="control-body", can_focus=False):
                 yield Parts(id="control-text")
-            for field in Field:
-                with Horizontal(classes="control-field", id=f"control-{field}-room"):
-                    yield Label(str(field))
-                    yield Input(
-                        USUAL_PAUSE if field is Field.FOR else "",
-                        id=f"control-{field}",
-                        placeholder=HINTS.get(field, ""),
-                        compact=True,
-                        select_on_focus=field is Field.FOR,
-                    )
-            yield Parts(id="control-said")
-            with Horizontal(id="control-buttons"):
-                yield Button(title, id=Key.DO.value, variant="warning", compact=True)
-                yield Button("Do it anyway", id=Key.ANYWAY.value, variant="warning", compact=True)
-                yield Button("Look again", id=Key.AGAIN.value, compact=True)
-                yield Button("Take it back", id=Key.BACK.value, compact=True)
-                yield Button("Cancel", id=Key.CLOSE.value, variant="primary", compact=True)
+            with Vertical(id="control-foot"):
+                for field in Field:
+                    with Horizontal(classes="control-field", id=f"control-{field}-room"):
+                        yield Label(str(field))
+                        yield _input(field)
+                yield Parts(id="control-said")
+                with Horizontal(id="control-buttons"):
+                    yield from _buttons(title)
 
     def on_mount(self) -> None:
         """Begin: with what is under way, with the node that is meant, or with a look."""
@@ -201,6 +195,7 @@ class ControlScreen(ModalScreen[None]):
         room.border_title = stage.title
         room.border_subtitle = f"election {plain(self._election)}"
         self.tick()
+        self.call_after_refresh(self._fit)
         self.query_one(f"#control-{Field.NODE}" if phase is Phase.NODE else "#close").focus()
         if stage.course is not None and stage.course.ended:
             text = self.query_one("#control-body", VerticalScroll)
@@ -218,10 +213,27 @@ class ControlScreen(ModalScreen[None]):
 
     def tick(self) -> None:
         """Draw what changes as time passes."""
+        if not is_there(self):
+            return
         now = self._place.now()
         text = self.query_one("#control-text", Parts)
         text.show(body(self._stage, now, max(40, text.size.width)))
-        self.query_one("#control-said", Parts).show(said(self._stage, self._place.snapshot(), now))
+        notes = self.query_one("#control-said", Parts)
+        if notes.show(said(self._stage, self._place.snapshot(), now)):
+            notes.display = bool(notes.said)
+            self.call_after_refresh(self._fit)
+
+    def on_resize(self) -> None:
+        """There is other room for what is to be read."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """What is to be read gets the room that the rest leaves: that must always be seen."""
+        if not is_there(self):
+            return
+        foot = self.query_one("#control-foot").outer_size.height
+        left = self.size.height - foot - _FRAME
+        self.query_one("#control-body").styles.max_height = max(1, left)
 
     # -- keys ------------------------------------------------------------------------------
 
@@ -298,3 +310,27 @@ class ControlScreen(ModalScreen[None]):
         if self._stage.under_way:
             self.notify(f"{self._stage.title}: {GOES_ON}", markup=False)
         self.dismiss()
+
+
+def is_there(screen: Screen[Any]) -> bool:
+    """Whether it is still to be drawn on: its parts go before it does."""
+    app = screen.app
+    return app.is_running and screen in app.screen_stack
+
+
+def _input(field: Field) -> Input:
+    return Input(
+        USUAL_PAUSE if field is Field.FOR else "",
+        id=f"control-{field}",
+        placeholder=HINTS.get(field, ""),
+        compact=True,
+        select_on_focus=field is Field.FOR,
+    )
+
+
+def _buttons(title: str) -> Iterator[Button]:
+    yield Button(title, id=Key.DO.value, variant="warning", compact=True)
+    yield Button("Do it anyway", id=Key.ANYWAY.value, variant="warning", compact=True)
+    yield Button("Look again", id=Key.AGAIN.value, compact=True)
+    yield Button("Take it back", id=Key.BACK.value, compact=True)
+    yield Button("Cancel", id=Key.CLOSE.value, variant="primary", compact=True)

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from console.controls.actions import ACTIONS, BY_OPERATION, Offer, offers
 from console.controls.course import Course
-from console.screens.control import Place
+from console.screens.control import Place, is_there
 from console.view.line import Span, Tone, line
 from console.widgets.parts import Parts
 from coord.operations import Operation
@@ -51,7 +51,7 @@ class ControlMenu(ModalScreen[Operation | Course]):
         self._node = node
         self._place = place
         self._under_way = under_way
-        self._offers: tuple[Offer, ...] = ()
+        self._offers = self._found()
         self._courses: tuple[tuple[str, str], ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -74,14 +74,20 @@ class ControlMenu(ModalScreen[Operation | Course]):
 
     def tick(self) -> None:
         """Draw what has changed."""
-        snapshot, now = self._place.snapshot(), self._place.now()
-        found = offers(snapshot, now, self._node, self._place.mode())
+        if not is_there(self):
+            return
+        now, found = self._place.now(), self._found()
         courses = tuple((c.id, _course(c, now)) for c in self._under_way() if not c.ended)
-        if (found, courses) == (self._offers, self._courses):
+        shown = bool(self.query_one(OptionList).option_count)
+        if shown and (found, courses) == (self._offers, self._courses):
             return
         self._offers, self._courses = found, courses
         self.query_one("#menu-head", Parts).show(self._head())
         self._show_options()
+
+    def _found(self) -> tuple[Offer, ...]:
+        place = self._place
+        return offers(place.snapshot(), place.now(), self._node, place.mode())
 
     def _head(self) -> tuple[tuple[Span, ...], ...]:
         status = self._place.snapshot().status

@@ -33,7 +33,12 @@ class Room(Screen[None]):
     WHERE: ClassVar[Where]
     KEYS: ClassVar[Keys] = ()
     """Keys that this screen alone has, for its help."""
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # The first to be seen, also where there is no room for all of them.
+        Binding("a", "app.act", "Act"),
+        Binding("a", "app.act_not", "Act ✖"),
+        Binding("escape", "back", "Back", show=False),
+    ]
 
     def __init__(
         self, now: Callable[[], float], snapshot: Snapshot, mode: Callable[[], str] = lambda: ""

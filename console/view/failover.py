@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 from console.snapshot import Snapshot
@@ -11,8 +12,12 @@ from console.view.line import Line, Span, Tone, foreign, joined, line
 from console.view.nodes import NodeRow, node_rows
 from console.view.timeline import changes
 from coord.history import Gap, Tenure, Until
+from coord.history.told import whole
 from coord.status import Condition
+from coord.status.reasons import WHY_NOT
 from coord.status.words import ago, duration, ms_of, plain, span
+from coord.telemetry import BecameLeader, ElectionStarted
+from coord.telemetry.journal import JournalEntry
 
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = ("detect", "quarantine", "acquire", "start")
@@ -157,7 +162,7 @@ def vacant_since_ms(snapshot: Snapshot) -> int | None:
     latest_one = past.history.tenures[0] if past is not None and past.history.tenures else None
     if latest_one is not None and latest_one.until in (Until.TOLD, Until.SEEN):
         return latest_one.until_ms
-    waiting = [row.since_ms for row in _able(snapshot) if row.why in _PHASE_OF]
+    waiting = [row.since_ms for row in _able(snapshot) if row.why in _QUARANTINED]
     return min((since for since in waiting if since is not None), default=None)
 
 
@@ -175,14 +180,45 @@ def progress(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
     return (*first, *(_waits(row, now_ms) for row in shown), *more)
 
 
-_PHASE_OF = {"lock_delay": "quarantine", "waiting_turn": "quarantine"}
+_LEADER_THERE, _WAITS_OUT = "held_by_other", "lock_delay"
+_QUARANTINED = frozenset({_WAITS_OUT, "waiting_turn"})
 _STOPS = ("paused", "drained", "not_permitted", "no_session", "consul_unreachable")
 
 
 def _able(snapshot: Snapshot) -> tuple[NodeRow, ...]:
-    rows = [row for row in node_rows(snapshot) if row.rank == _CANDIDATE]
+    """The candidates that may follow, whoever is through first first."""
+    set_out = _set_out(snapshot)
+    rows = [_now(row, set_out) for row in node_rows(snapshot) if row.rank == _CANDIDATE]
     endless = max((row.until_ms or 0 for row in rows), default=0) + 1
     return tuple(sorted(rows, key=lambda row: (row.until_ms or endless, row.node)))
+
+
+def _set_out(snapshot: Snapshot) -> Mapping[str, JournalEntry]:
+    """Who told, since somebody began to lead last, of setting out to; the latest of each."""
+    found: dict[str, JournalEntry] = {}
+    for entry in reversed(() if snapshot.past is None else snapshot.past.entries):
+        if entry.event == BecameLeader.EVENT:
+            break
+        if entry.event == ElectionStarted.EVENT:
+            found.setdefault(entry.node, entry)
+    return found
+
+
+def _now(row: NodeRow, set_out: Mapping[str, JournalEntry]) -> NodeRow:
+    """The row as the journal has it. A candidate tells in its entry in the catalog only what has
+    lasted some seconds, so that there it waits for a vacancy while it waits one out."""
+    entry = set_out.get(row.node)
+    if entry is None or entry.at_ms is None or row.why != _LEADER_THERE:
+        return row
+    wait_ms = whole(entry, "wait_ms")
+    if wait_ms is None:
+        return replace(row, why="", state="acquiring", waits_for="the lock", until_ms=None)
+    until_ms = entry.at_ms + wait_ms
+    return replace(row, why=_WAITS_OUT, waits_for=_waits_for(_WAITS_OUT), until_ms=until_ms)
+
+
+def _waits_for(why: str) -> str:
+    return next(said.waits_for for each, said in WHY_NOT.items() if each.value == why)
 
 
 def _phases_so_far(able: Sequence[NodeRow], now_ms: int) -> Line:
@@ -192,7 +228,7 @@ def _phases_so_far(able: Sequence[NodeRow], now_ms: int) -> Line:
         why = Span(plain(", ".join(sorted({row.why for row in able}))), Tone.STRONG)
         return line(Span("! no candidate tries: ", Tone.WARN), why)
     present = PHASES.index(at)
-    ends = [row.until_ms for row in able if row.why in _PHASE_OF and row.until_ms is not None]
+    ends = [row.until_ms for row in able if row.why in _QUARANTINED and row.until_ms is not None]
     left = "" if not ends else f", {_lasting(max(0, min(ends) - now_ms))} left"
     parts = []
     for i, name in enumerate(PHASES):
@@ -209,7 +245,7 @@ def _phase(able: Sequence[NodeRow]) -> str | None:
     """The phase of whoever is furthest; None: nobody is on its way."""
     if any(row.state == "acquiring" for row in able):
         return "acquire"
-    if any(row.why in _PHASE_OF for row in able):
+    if any(row.why in _QUARANTINED for row in able):
         return "quarantine"
     return None if all(row.why in _STOPS for row in able) else "detect"
 

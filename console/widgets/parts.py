@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from console.controls.parts import Part, Row
-from console.view.line import Line
+from console.view.line import Line, text_of
 from console.view.paint import Palette, painted
 from console.widgets.paint import palette_of
 
@@ -47,7 +47,7 @@ class Parts(Static):
 
 def _said(part: Part) -> str:
     lines = (part.head, part.text) if isinstance(part, Row) else (part,)
-    return "  ".join("".join(span.text for span in each) for each in lines)
+    return " ".join(text_of(each) for each in lines)
 
 
 def _drawn(parts: tuple[Part, ...], palette: Palette) -> Iterator[RenderableType]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coord.consul import ConsulApi, ConsulNotPermitted
 from coord.members import Seen
-from coord.records import CANDIDATE_SERVICE, Paths, is_name
+from coord.records import CANDIDATE_SERVICE, ROOT, Paths, is_name
 from coord.status.model import (
     Condition,
     KeyRead,
@@ -22,9 +22,6 @@ from coord.status.model import (
     TermStatus,
     leader_status,
 )
-
-ROOT = "service/"
-"""Below it each election has its keys; other programs keep theirs there, too."""
 
 MOST = 500
 """So many elections at most are looked at."""

@@ -48,7 +48,7 @@ async def hands(consul: ConsulClient, paths: Paths, tenure: Tenure) -> AsyncIter
 
 async def test_the_menu_offers_what_can_be_done_and_says_why_not(hands: Hands) -> None:
     await hands.cursor_on("core-2")
-    await hands.press("a")
+    await hands.open_menu()
     can = {name for name, can in hands.menu if can}
     assert can == ALL - {"resume", "undrain"}
     picture = "\n".join(hands.picture())
@@ -59,29 +59,31 @@ async def test_the_menu_offers_what_can_be_done_and_says_why_not(hands: Hands) -
 
 
 async def test_a_dimmed_action_says_why_when_its_key_is_pressed(hands: Hands) -> None:
-    await hands.press("a", "r")
+    await hands.open_menu()
+    await hands.press("r")
     assert isinstance(hands.app.screen, ControlMenu)
     assert hands.notices == ["Resume: the election is not paused"]
 
 
 @pytest.mark.parametrize("key", ["escape", "q", "a"])
 async def test_the_menu_closes(hands: Hands, key: str) -> None:
-    await hands.press("a", key)
+    await hands.open_menu()
+    await hands.press(key)
     assert hands.on_board()
 
 
 async def test_the_menu_works_by_arrows_and_enter(hands: Hands) -> None:
-    await hands.press("a", "j", "j", "j", "k", "enter")
+    await hands.cursor_on("core-2")
+    await hands.open_menu()
+    await hands.press("j", "j", "j", "k", "enter")
     await hands.until(lambda: isinstance(hands.app.screen, ControlScreen))
     assert str(hands.dialog.query_one("#control").border_title) == "Force release"
 
 
-async def test_the_menu_stays_true_while_it_is_open(hands: Hands) -> None:
-    await hands.press("a")
+async def test_the_menu_stays_true_while_it_is_open(hands: Hands, tenure: Tenure) -> None:
+    await hands.open_menu()
     assert dict(hands.menu)["step_down"]
-    for session in await hands.consul.session_list():
-        if session.name == "core-1":
-            await hands.consul.session_destroy(session.id)
+    await hands.consul.session_destroy(tenure.session)
     await hands.until(lambda: not dict(hands.menu)["step_down"])
     assert "not now: nobody leads" in "\n".join(hands.picture())
     assert dict(hands.menu)["pause"]
@@ -210,14 +212,14 @@ async def test_a_transfer_names_the_node_under_the_cursor(hands: Hands, tenure: 
     await hands.reads("✖ fell_back: core-3 did not take over in time; core-2 leads")
 
 
-async def test_force_release_destroys_the_session(hands: Hands) -> None:
+async def test_force_release_destroys_the_session(hands: Hands, tenure: Tenure) -> None:
     await hands.asked("f")
     assert "core-1 seems to be well" in hands.text
     await hands.fill("name", "core-1")
     await hands.confirm("it hangs")
     await hands.reads("session destroyed")
     await hands.reads("nobody works since")
-    assert not [s for s in await hands.consul.session_list() if s.name == "core-1"]
+    assert await hands.consul.session_info(tenure.session) is None
 
 
 async def test_pause_and_resume(hands: Hands) -> None:
@@ -277,7 +279,8 @@ async def test_what_is_under_way_can_be_looked_at_again(hands: Hands, tenure: Te
     await hands.confirm()
     await hands.request()
     await hands.reads("asked: core-1")
-    await hands.press("escape", "a")
+    await hands.press("escape")
+    await hands.open_menu()
     assert any(name.startswith("follow-") for name, _ in hands.menu)
     await hands.press("w")
     await hands.reads("asked: core-1")
@@ -404,7 +407,7 @@ async def test_nothing_can_be_done_while_the_screen_is_old(
     consul: ConsulClient, paths: Paths, tenure: Tenure
 ) -> None:
     async with at_console(consul, paths, watch=False, snapshot=disconnected()) as hands:
-        await hands.press("a")
+        await hands.open_menu()
         assert not any(can for _, can in hands.menu)
         assert "nothing can be done" in "\n".join(hands.picture())
         await hands.press("escape")
@@ -446,8 +449,8 @@ async def test_read_only_dims_all_and_says_why(
         await hands.until(lambda: hands.headline().startswith("★ core-1 LEADS"))
         picture = hands.picture()
         assert "read-only" in picture[0]
-        assert "Act (read-only)" in picture[-1]
-        await hands.press("a")
+        assert "Act ✖" in picture[-1]
+        await hands.open_menu()
         assert not any(can for _, can in hands.menu)
         assert "--read-only" in "\n".join(hands.picture())
         await hands.press("s")

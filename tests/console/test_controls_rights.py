@@ -56,8 +56,8 @@ async def test_a_viewer_sees_everything_dimmed_and_why_and_writes_nothing(
     ):
         await hands.until(lambda: hands.app.mode.word)
         await hands.until(lambda: "no rights to act" in hands.picture()[0])
-        await hands.until(lambda: "Act (read-only)" in hands.picture()[-1])
-        await hands.press("a")
+        await hands.until(lambda: "Act ✖" in hands.picture()[-1])
+        await hands.open_menu()
         assert not any(can for _, can in hands.menu)
         told = " ".join(" ".join(hands.picture()).split())
         assert f"the token may not write {paths.audit}" in told
@@ -104,7 +104,8 @@ async def test_what_only_the_attempt_tells_is_refused_clearly_and_dimmed_then(
         await hands.fill("name", "core-1")
         await hands.confirm()
         await hands.reads("✖ not_permitted: not permitted")
-        await hands.press("escape", "a")
+        await hands.press("escape")
+        await hands.open_menu()
         menu = dict(hands.menu)
         assert not menu["force_release"]
         assert menu["step_down"]
@@ -128,7 +129,8 @@ async def test_a_right_that_is_lost_is_a_clear_refusal_and_dims(
         await hands.button("do")
         await hands.reads("not permitted")
         await hands.until(lambda: hands.app.mode.word)
-        await hands.press("escape", "a")
+        await hands.press("escape")
+        await hands.open_menu()
         assert not any(can for _, can in hands.menu)
 
 

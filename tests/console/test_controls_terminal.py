@@ -78,7 +78,7 @@ async def test_read_only_by_flag_and_by_setting(
         process = await opened(theirs, address, "--election", name, *args, **extra)
         try:
             await screen.until("core-1 LEADS")
-            await screen.until("Act (read-only)")
+            await screen.until("Act ✖")
             screen.type("q")
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0

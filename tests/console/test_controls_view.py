@@ -16,7 +16,7 @@ from console.controls.form import LONGEST_S, Field, Typed, for_s, problem_of
 from console.controls.parts import Part, Row, preview_parts
 from console.controls.stage import Phase, Stage, said
 from console.screens.control import ControlScreen, Place
-from console.view.line import Span
+from console.view.line import text_of
 from coord.consul import ConsulUnavailable
 from coord.operations import (
     Caution,
@@ -36,10 +36,9 @@ STEP_DOWN, FORCE, PAUSE = Operation.STEP_DOWN, Operation.FORCE_RELEASE, Operatio
 def words(parts: list[Part] | tuple[Part, ...]) -> list[str]:
     """What is said, a line for each part."""
 
-    def of(spans: tuple[Span, ...]) -> str:
-        return "".join(span.text for span in spans)
-
-    return [f"{of(p.head)}  {of(p.text)}" if isinstance(p, Row) else of(p) for p in parts]
+    return [
+        f"{text_of(p.head)} {text_of(p.text)}" if isinstance(p, Row) else text_of(p) for p in parts
+    ]
 
 
 def going(operation: Operation = STEP_DOWN, *steps: tuple[StepKind, int]) -> Course:
@@ -161,7 +160,7 @@ def test_every_outcome_is_told_with_what_helps(word: OutcomeWord) -> None:
     course = replace(going(), outcome=ended(word, refusal=refusal, recorded=True))
     told = words(tuple(courses.outcome_parts(course, 60)))
     assert told[0] == f"{'✔' if word is OutcomeWord.DONE else '✖'} {word}: so it came"
-    assert "  do that" in told
+    assert " do that" in told
     assert any("in the audit" in each for each in told)
     assert courses.in_a_word(course) == f"{word}: so it came"
     assert bool(course.not_permitted) is (word is OutcomeWord.NOT_PERMITTED)
@@ -264,7 +263,7 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 async def test_the_buttons_are_to_be_seen_in_every_size(stage: str, size: tuple[int, int]) -> None:
     async with seated(leading(), size) as seat:
-        screen = ControlScreen(FORCE, "", place(seat))
+        screen = ControlScreen(FORCE, "", place(seat), going(FORCE))
         await seat.app.push_screen(screen)
         known = STAGES[stage]
         screen._stage = known
@@ -285,13 +284,13 @@ async def test_the_buttons_are_to_be_seen_in_every_size(stage: str, size: tuple[
 
 async def test_a_long_preview_scrolls_and_what_is_asked_stays() -> None:
     async with seated(leading(), (80, 24)) as seat:
-        screen = ControlScreen(FORCE, "", place(seat))
+        screen = ControlScreen(FORCE, "", place(seat), going(FORCE))
         await seat.app.push_screen(screen)
         cautions = tuple(
             Caution(WarningCode.PAUSED, f"caution {i} " + "word " * 20) for i in range(12)
         )
         plan = replace(planned(FORCE), cautions=cautions)
-        screen._stage = replace(screen._stage, plan=plan)
+        screen._stage = Stage(operation=FORCE, plan=plan)
         screen._enter(Phase.ASKING)
         await seat.pilot.pause()
         await seat.pilot.pause()

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from console_rooms import (
     with_stale_leader,
 )
 from console_scenes import LEADER, NOW, fleet, leaderless, leading, of, paused
+from journals import Pen
 from snapshots import NOW_MS, candidate, snapshot
 
 from console.snapshot import Elections, Snapshot
@@ -31,6 +33,7 @@ from coord.history import Until
 from coord.status import Condition, LeaderStatus, Seen
 from coord.status.elections import ElectionListing, ElectionStatus
 from coord.status.words import ms_of
+from coord.telemetry import BecameLeader, ElectionStarted
 
 
 def said(lines: Iterable[Line]) -> str:
@@ -248,6 +251,28 @@ def test_the_phase_is_that_of_who_is_furthest() -> None:
     assert "◔ acquire" in text_of(failover.progress(shown, NOW)[0])
     nobody_saw_it = vacant(candidate("a"), candidate("b", api="127.0.0.1:2"))
     assert text_of(failover.progress(nobody_saw_it, NOW)[0]).startswith("◔ detect")
+
+
+def test_what_the_journal_tells_at_once_comes_before_what_the_catalog_tells_late() -> None:
+    shown = vacant(candidate("a"), candidate("b", api="127.0.0.1:2"))
+    assert shown.past is not None
+    pens = Pen("a"), Pen("b")
+    keys = (
+        pens[0].tell(NOW_MS - 90_000, partial(ElectionStarted, wait_ms=99_000)),
+        pens[0].tell(NOW_MS - 80_000, BecameLeader, term=7),
+        pens[0].tell(NOW_MS - 1000, partial(ElectionStarted, wait_ms=3000)),
+        pens[1].tell(NOW_MS - 900, partial(ElectionStarted, wait_ms=5000)),
+    )
+    told = replace(shown, past=replace(shown.past, entries=entries(keys)))
+    first, *others = map(text_of, failover.progress(told, NOW - 1.0))
+    assert first == "✓ detect  ◔ quarantine, 2.0 s left  · acquire  · start"
+    assert others[0].startswith("a lock_delay 2.0 s left, waits for the quarantine")
+    assert others[1].startswith("b lock_delay 4.1 s left")
+    at_once = (*keys, pens[1].tell(NOW_MS - 500, ElectionStarted))
+    told = replace(shown, past=replace(shown.past, entries=entries(at_once)))
+    assert "◔ acquire" in text_of(failover.progress(told, NOW)[0])
+    old = replace(shown, past=replace(shown.past, entries=entries(keys[:2])))
+    assert text_of(failover.progress(old, NOW)[0]).startswith("◔ detect")
 
 
 def test_that_nobody_can_or_tries_is_told() -> None:

@@ -64,11 +64,15 @@ class Hands:
 
     async def act(self, key: str) -> ControlScreen:
         """Open the menu, choose, and wait for its dialog."""
-        await self.press("a")
-        await self.until(lambda: isinstance(self.app.screen, ControlMenu))
+        await self.open_menu()
         await self.press(key)
         await self.until(lambda: isinstance(self.app.screen, ControlScreen))
         return self.dialog
+
+    async def open_menu(self) -> None:
+        await self.press("a")
+        await self.until(lambda: isinstance(self.app.screen, ControlMenu))
+        await self.until(lambda: self.focused == "menu-actions")
 
     async def asked(self, key: str) -> ControlScreen:
         """The same, and wait until it shows what would be done."""
@@ -108,7 +112,8 @@ class Hands:
                 while not right():
                     await self.pilot.pause(0.02)
         except TimeoutError:
-            raise AssertionError("\n".join(self.picture())) from None
+            told = "\n".join((*self.picture(), *self.notices, repr(self.app.screen_stack)))
+            raise AssertionError(told) from None
 
     async def reads(self, text: str) -> None:
         """Wait until the dialog says that."""
@@ -122,12 +127,15 @@ class Hands:
     @property
     def text(self) -> str:
         """What the dialog shows."""
-        return self.app.screen.query_one("#control-text", Parts).said
+        return self._part("control-text")
 
     @property
     def said(self) -> str:
         """What stands above its buttons."""
-        return self.app.screen.query_one("#control-said", Parts).said
+        return self._part("control-said")
+
+    def _part(self, id: str) -> str:
+        return "".join(each.said for each in self.app.screen.query(f"#{id}").results(Parts))
 
     @property
     def menu(self) -> list[tuple[str, bool]]:
@@ -154,7 +162,8 @@ class Hands:
     def offered(self, id: str) -> bool:
         """Whether the dialog on top has that button."""
         screen = self.app.screen
-        return isinstance(screen, ControlScreen) and screen.query_one(f"#{id}", Button).display
+        found = screen.query(f"#{id}").results(Button)
+        return isinstance(screen, ControlScreen) and any(each.display for each in found)
 
     def typed(self, field: str) -> str:
         return self.app.screen.query_one(f"#control-{field}", Input).value
