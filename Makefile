@@ -104,7 +104,7 @@ snapshots: $(READY) ## keep what the console's screens look like now; look at th
 	@COORD_WRITE_SNAPSHOTS=1 .ci/suite tests/console/test_snapshots.py -n $(WORKERS) $(PYTEST)
 
 screenshots: have-consul ## take the documentation's pictures of the console, of a real fleet
-	@PYTHONPATH=tests/support .venv/bin/python docs/screenshots.py $(ARGS)
+	@PYTHONPATH=tests/support:consul-dev .venv/bin/python docs/screenshots.py $(ARGS)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones
 	@.ci/compile-requirements $(ARGS)

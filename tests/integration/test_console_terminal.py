@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tmux import pane, require_tmux
+from tmux import Pane, pane, require_tmux
 
 from coord.operations import read_audit
 from demo import REPO
@@ -16,6 +16,19 @@ from demo.console import running_fleet
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 NODES = ("core-1", "core-2", "core-3")
+
+
+async def confirm(terminal: Pane, name: str, reason: str) -> None:
+    """Type the leader's name and why, and press the button, from where the name is typed."""
+    for field, text in (("name", name), ("reason", reason)):
+        await terminal.typing_in(field)
+        await terminal.keys("C-u")
+        await terminal.type(text)
+        await terminal.until(f"{field:<6}  {text} ")
+        buttons = await terminal.styled("Force release")
+        await terminal.keys("Enter")
+    await terminal.until_styled_otherwise("Force release", buttons)
+    await terminal.keys("Enter")
 
 
 async def test_a_killed_leader_and_a_forced_release_are_seen_to_their_end(tmp_path: Path) -> None:
@@ -34,19 +47,14 @@ async def test_a_killed_leader_and_a_forced_release_are_seen_to_their_end(tmp_pa
             await terminal.until("Force release")
             await terminal.keys("f")
             await terminal.until("Cancel", f"type {second.node}")
-            # A name that is not the leader's is not enough.
             await terminal.keys("Tab")
-            await terminal.type("core-9")
-            await terminal.keys("Enter")
-            await terminal.type("it hangs")
-            await terminal.keys("Enter", "Enter")
-            await terminal.until(f"type {second.node}", "core-9")
+            await confirm(terminal, "core-9", "it hangs")
+            # A name that is not the leader's is not enough.
+            await terminal.until(f"type {second.node}, to show that it is meant")
             assert (await fleet.leader_record()).term == second.term
             assert await read_audit(consul, fleet.paths) == ()
 
-            await terminal.keys("C-u")
-            await terminal.type(second.node)
-            await terminal.keys("Enter", "Enter", "Enter")
+            await confirm(terminal, second.node, "it hangs")
             third = await fleet.leader_record(after_term=second.term)
             assert third.node not in (first.node, second.node)
             await terminal.until("✓", f"{third.node} leads", "Close")
@@ -72,6 +80,6 @@ async def test_make_console_opens_it_on_a_fleet_and_ends_the_fleet(tmp_path: Pat
     if "CONSUL_BIN" in os.environ:
         env["CONSUL_BIN"] = os.environ["CONSUL_BIN"]
     async with pane(tmp_path, command, env) as terminal:
-        await terminal.until("LEADS · term 1", "read-only", "poller-2", timeout_s=120)
+        await terminal.until("LEADS · term", "read-only", "poller-2", timeout_s=120)
         await terminal.keys("q")
         await terminal.until("ending the fleet", "ended with 0")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+GENEROUS_S = 60.0
 LOOK_S = 0.1
 """Pause between two looks: tmux tells nobody when its picture changes."""
 
@@ -48,7 +49,7 @@ class Pane:
         """What is on the screen."""
         return await self.tmux("capture-pane", "-p")
 
-    async def until(self, *texts: str, timeout_s: float = 60.0) -> str:
+    async def until(self, *texts: str, timeout_s: float = GENEROUS_S) -> str:
         """Wait until all of these are on the screen at once."""
         shown = ""
         try:
@@ -59,6 +60,34 @@ class Pane:
         except TimeoutError:
             raise AssertionError(f"{texts} did not come:\n{shown}") from None
         return shown
+
+    async def typing_in(self, text: str) -> None:
+        """Wait until what is typed goes into the line that begins with that."""
+        line = ""
+        try:
+            async with asyncio.timeout(GENEROUS_S):
+                while not line.lstrip(" │").startswith(text):
+                    await asyncio.sleep(LOOK_S)
+                    place = int(await self.tmux("display-message", "-p", "#{cursor_y}"))
+                    line = (await self.picture()).splitlines()[place]
+        except TimeoutError:
+            raise AssertionError(f"nobody types in {text}:\n{await self.picture()}") from None
+
+    async def styled(self, text: str) -> str:
+        """The last line with that in it, with its colours: they tell which button has the keys."""
+        lines = (await self.tmux("capture-pane", "-p", "-e")).splitlines()
+        return next((line for line in reversed(lines) if text in line), "")
+
+    async def until_styled_otherwise(self, text: str, before: str) -> None:
+        """Wait until it looks otherwise."""
+        try:
+            async with asyncio.timeout(GENEROUS_S):
+                line = before
+                while line in ("", before):
+                    await asyncio.sleep(LOOK_S)
+                    line = await self.styled(text)
+        except TimeoutError:
+            raise AssertionError(f"{text} stayed:\n{await self.picture()}") from None
 
     async def keys(self, *names: str) -> None:
         """Press keys, by tmux's names."""
@@ -78,7 +107,10 @@ async def pane(
 ) -> AsyncIterator[Pane]:
     """A terminal in which that runs, with its exit status on the screen in the end."""
     found = Pane(directory / "tmux")
-    said = shlex.join(["env", *(f"{name}={value}" for name, value in env.items()), *command])
+    unset = ("-u", "COLUMNS", "-u", "LINES")  # else they are taken for its size
+    said = shlex.join(
+        ["env", *unset, *(f"{name}={value}" for name, value in env.items()), *command]
+    )
     width, height = (str(each) for each in size)
     line = f"{said}; echo ended with $?; exec sleep infinity"
     await found.tmux("new-session", "-d", "-x", width, "-y", height, "sh", "-c", line)

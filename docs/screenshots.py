@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Takes the pictures of the console that stand in the documentation, of a real fleet.
+
+`make screenshots`; five nodes on a Consul of their own, one of which is killed while it leads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from control_bench import Hands
+
+from console.app import ConsoleApp
+from console.controls.desk import Desk
+from console.source import Source
+from coord.clock import SystemClock
+from coord.config import Settings
+from demo.console import running_fleet
+from demo.fleet import Fleet
+from docs.pictures import normalised
+
+IMAGES = Path(__file__).resolve().parent / "images"
+SIZE = (120, 36)
+ACTOR = "ann@ops"
+
+
+async def with_history(fleet: Fleet) -> None:
+    """A leader that hands over, and one that is killed and comes again."""
+    first = await fleet.leader_record()
+    await fleet[first.node].restart()
+    second = await fleet.leader_record(after_term=first.term)
+    fleet[second.node].kill()
+    third = await fleet.leader_record(after_term=second.term)
+    await fleet[second.node].wait_exit()
+    await fleet[second.node].start()
+    await fleet[third.node].state("leading")
+    await fleet[second.node].state("standby")
+
+
+async def pictures(hands: Hands, save: Callable[[str], Awaitable[None]]) -> None:
+    """Go from screen to screen, and take them."""
+    leader = hands.app.snapshot.status
+    assert leader is not None
+    await hands.until(lambda: _has(hands, "LEADS", "Last failover", "standby"))
+    await save("dashboard")
+    await hands.press("2", "end")
+    await hands.until(lambda: _has(hands, "leader_changed"))
+    await save("events")
+    await hands.press("1", "a")
+    await hands.until(lambda: _has(hands, "Step down"))
+    await hands.press("s")
+    await hands.until(lambda: hands.offered("do"))
+    await hands.fill("reason", "deploy of 0.1.1")
+    await save("preview")
+    await hands.press("enter", "enter")
+    await hands.until(lambda: _has(hands, "gap") and not hands.offered("do"))
+    await hands.until(lambda: hands.dialog._stage.course is not None)
+    await hands.until(lambda: (course := hands.dialog._stage.course) and course.ended)
+    await save("outcome")
+
+
+def _has(hands: Hands, *texts: str) -> bool:
+    shown = "\n".join(hands.picture())
+    return all(text in shown for text in texts)
+
+
+async def take(directory: Path) -> None:
+    """All of them."""
+    with tempfile.TemporaryDirectory() as run:
+        async with running_fleet(Path(run)) as (agent, fleet), fleet.consul() as consul:
+            await with_history(fleet)
+            clock, paths = SystemClock(), fleet.paths
+            settings = Settings(environ={}, node="operator", election=paths.election)
+            source = Source(consul, paths, clock=clock, address=agent.http_addr)
+            async with Desk(consul, settings, clock=clock, actor=ACTOR) as desk:
+                app = ConsoleApp(source, clock=clock, desk=desk)
+                async with app.run_test(size=SIZE) as pilot:
+                    hands = Hands(app, pilot, consul, paths)
+                    await hands.until(lambda: app.snapshot.status and app.snapshot.past)
+
+                    async def save(name: str) -> None:
+                        for _ in range(4):
+                            await pilot.pause(0.3)
+                        file = directory / f"console-{name}.svg"
+                        svg = normalised(app.export_screenshot(title="coord-console"))
+                        file.write_text(svg, encoding="utf-8")
+                        print(file)
+
+                    await pictures(hands, save)
+
+
+def main() -> int:
+    """Take them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", type=Path, default=IMAGES, help="where to (%(default)s)")
+    directory = parser.parse_args().to
+    directory.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take(directory))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
