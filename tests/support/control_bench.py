@@ -165,6 +165,10 @@ class Hands:
         found = screen.query(f"#{id}").results(Button)
         return isinstance(screen, ControlScreen) and any(each.display for each in found)
 
+    def board_is_old(self) -> bool:
+        """Whether what the dashboard shows is no ground to act on."""
+        return self.app.dashboard.has_class("-banner")
+
     def typed(self, field: str) -> str:
         return self.app.screen.query_one(f"#control-{field}", Input).value
 
