@@ -9,10 +9,17 @@ PACKAGES := $(patsubst %/__init__.py,%,$(wildcard coord/__init__.py console/__in
 READY := .venv/.ready
 PYTEST := --durations=10
 
-.PHONY: help demo test test-all lint simulate exhaustive storm chaos bench docs runbooks requirements consul consul-agent setup clean
+.NOTPARALLEL:
+
+.PHONY: help have-consul demo test test-election test-unit test-console test-conformance \
+	test-integration test-runbooks test-alerts test-all test-exhaustive test-simulation test-long \
+	test-conformance-long test-observability test-chaos lint simulate exhaustive storm chaos bench docs runbooks requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+have-consul: $(READY)
+	@.venv/bin/python consul-dev/get_consul.py >/dev/null
 
 setup: $(READY) ## make .venv and install the pinned packages
 
@@ -20,8 +27,7 @@ $(READY): requirements/dev.txt pyproject.toml .ci/setup
 	@.ci/step "set up" .ci/setup "$(PYTHON)"
 	@touch $@
 
-demo: $(READY) ## five real nodes on a real Consul; ARGS=--keep leaves them running
-	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+demo: have-consul ## five real nodes on a real Consul; ARGS=--keep leaves them running
 	@.venv/bin/python -m demo $(ARGS)
 
 lint: $(READY) ## style, types and import rules
@@ -30,21 +36,47 @@ lint: $(READY) ## style, types and import rules
 	@.ci/step "mypy" .venv/bin/mypy --strict $(PACKAGES) consul-dev tests
 	@.ci/step "import rules" .venv/bin/lint-imports --no-logo
 
-test: lint ## lint, then every test but the long suites
+test: lint test-election test-unit test-console test-conformance test-integration test-runbooks test-alerts ## lint, then every test but the long suites; a suite alone: make test-console
+
+test-election: $(READY)
 	@.ci/step "branches of coord.election" .ci/election-coverage
+
+test-unit: $(READY)
 	@.ci/step "unit tests" .ci/suite tests/unit tests/test_architecture.py --ignore=tests/unit/election -n $(WORKERS) $(PYTEST)
+
+test-console: $(READY)
 	@.ci/step "console tests" .ci/suite tests/console -n $(WORKERS) $(PYTEST)
-	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+
+test-conformance: have-consul
 	@.ci/step "conformance tests" .ci/suite tests/conformance --ignore=tests/conformance/long -n $(WORKERS) --dist loadgroup $(PYTEST)
+
+test-integration: have-consul
 	@.ci/step "integration tests" .ci/suite tests/integration -m "not long" -n $(WORKERS) --dist loadgroup $(PYTEST)
+
+test-runbooks: have-consul
 	@.ci/step "runbooks" .ci/suite tests/runbooks -n $(WORKERS) $(PYTEST)
 
-test-all: $(READY) ## the long suites: simulation, exhaustive search, chaos on a real cluster
-	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+test-alerts: $(READY)
+	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
+
+test-all: test-exhaustive test-simulation test-long test-conformance-long test-observability test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+
+test-exhaustive: $(READY)
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
+
+test-simulation: $(READY)
 	@.ci/step "simulation" .ci/suite tests/simulation --ignore=tests/simulation/pure -n $(WORKERS) $(PYTEST)
+
+test-long: have-consul
 	@.ci/step "integration, long" .ci/suite tests/integration -m long -n $(WORKERS) --dist loadgroup $(PYTEST)
+
+test-conformance-long: have-consul
 	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
+
+test-observability: have-consul
+	@.ci/step "alerts and dashboard, for real" .ci/suite tests/observability -m long $(PYTEST)
+
+test-chaos: have-consul
 	@.ci/chaos-prerequisites
 	@.ci/step "chaos" .ci/suite tests/chaos $(PYTEST)
 
@@ -57,20 +89,17 @@ exhaustive: $(READY) ## every order of events of a few candidates, to a depth; A
 storm: $(READY) ## a million elections of the pure machine; ARGS='--elections 10000'
 	@.venv/bin/python -m tests.simulation.pure.storm $(ARGS)
 
-chaos: $(READY) ## break a real cluster, as root on Linux; MINUTES=5, ARGS='--scenario kill', ARGS=--help
-	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+chaos: have-consul ## break a real cluster, as root on Linux; MINUTES=5, ARGS='--scenario kill', ARGS=--help
 	@.ci/chaos-prerequisites
 	@.venv/bin/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
-bench: $(READY) ## measure; ARGS go to the benchmark
-	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+bench: have-consul ## measure; ARGS go to the benchmark
 	@.venv/bin/python -m bench $(ARGS)
 
 docs: $(READY) ## write the generated parts of the documentation; ARGS=--check only looks
 	@.venv/bin/python docs/generate.py $(ARGS)
 
-runbooks: $(READY) ## run the runbooks' commands and write down what they show; read it then
-	@.venv/bin/python consul-dev/get_consul.py >/dev/null
+runbooks: have-consul ## run the runbooks' commands and write down what they show; read it then
 	@COORD_WRITE_RUNBOOKS=1 .ci/suite tests/runbooks $(PYTEST)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones

@@ -30,6 +30,7 @@ from coord.coordinator import Coordinator
 from coord.election.machine import Election
 from coord.election.reasons import LostReason
 from coord.election_loop import ElectionLoop
+from coord.event_handlers import HandlerContext, load_handlers
 from coord.identity import Identity, make_identity, new_boot_id
 from coord.leader_key import LeaderKey
 from coord.node_type import NodeType
@@ -43,11 +44,12 @@ from coord.registration import CandidateService
 from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
 from coord.status import ClusterStatus, read_status
 from coord.supervisor import ChildSpec, CoordinatorSupervisor
-from coord.telemetry import Event, LostLeadership, Telemetry
+from coord.telemetry import Apart, Event, Handler, LostLeadership, Telemetry
 from coord.telemetry.journal import Journal, keep_pruned
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.logs import SENTENCE, log_event, log_fault
 from coord.telemetry.metrics import Metrics
+from coord.telemetry.own_thread import OwnThread
 from coord.telemetry.secrecy import Secrets
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads
@@ -61,6 +63,9 @@ to see one that crashes at each takeover."""
 
 FLUSH_S = 1.0
 """How long the journal may take for its last entries."""
+
+HANDLERS_S = 1.0
+"""How long a user's handlers of events may take for the last ones."""
 
 _log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("coord.application")
 
@@ -76,6 +81,7 @@ class Host:
     http: what carries the work's own HTTP requests instead of real connections.
     load_work: finds the coordination work by its names.
     secrets: what must never be shown.
+    apart: what calls a user's handlers of events without making anybody wait.
     """
 
     consul: ConsulApi
@@ -88,6 +94,7 @@ class Host:
     http: httpx.AsyncBaseTransport | None = None
     load_work: Callable[[Sequence[str], WorkContext], Sequence[ChildSpec]] = load_workloads
     secrets: Secrets = field(default_factory=Secrets)
+    apart: Callable[[Handler], Apart] = OwnThread
 
 
 class Application:
@@ -98,7 +105,7 @@ class Application:
         self.settings = settings
         boot_id = new_boot_id(host.random)
         self.identity: Identity = make_identity(settings, boot_id=boot_id, bound=host.bound)
-        self.telemetry = Telemetry(self.identity, clock, secrets=host.secrets)
+        self.telemetry = Telemetry(self.identity, clock, secrets=host.secrets, apart=host.apart)
         self.metrics = Metrics(CollectorRegistry())
         self._host = host
         self._consul = consul
@@ -166,17 +173,20 @@ class Application:
         )
 
     def _wire_telemetry(self) -> None:
-        self.telemetry.attach(log_event)
-        self.telemetry.attach(self.metrics.handle)
+        self.telemetry.attach_inline(log_event)
+        self.telemetry.attach_inline(self.metrics.handle)
         if self._work is not None:
-            self.telemetry.attach(self._journal.handle)
+            self.telemetry.attach_inline(self._journal.handle)
             self.metrics.lease_remaining(self._work.lease_remaining_s)
             self.metrics.journal(lambda: self._journal.written, lambda: self._journal.lost)
             self.metrics.lease(self.settings.timing.lease)
             self.metrics.poll_outcomes(POLL_OUTCOMES)
-            self.telemetry.attach(self._count_missed_polls)
+            self.telemetry.attach_inline(self._count_missed_polls)
         self.metrics.watch_age(lambda: self.loop.watch_age_s())
         self.metrics.eligible(self.identity.eligible)
+        context = HandlerContext(self.settings, self.identity)
+        for handler in load_handlers(self.settings.event_handlers, context):
+            self.telemetry.attach(handler)
 
     def _count_missed_polls(self, event: Event) -> None:
         if isinstance(event, RunsMissed):
@@ -233,6 +243,7 @@ class Application:
                 for part in parts:
                     part.add_done_callback(lambda task: self.stop())
                 ended_well = await self._run_supervised()
+                app.state.close_streams()
                 broken = [part for part in parts if part.done()]
                 for part in broken:
                     error = None if part.cancelled() else part.exception()
@@ -246,6 +257,7 @@ class Application:
                 await self._service.deregister()
             if self._work is not None:
                 await self._work.tidy()
+            await self.telemetry.aclose(HANDLERS_S)
         _log.info("node ends")
         return 0 if ended_well and not broken else EXIT_FATAL
 

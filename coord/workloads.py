@@ -21,10 +21,8 @@ Consul, and what must not in local variables.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
 import httpx
@@ -34,6 +32,7 @@ from coord.config import Settings
 from coord.consul.api import ConsulApi
 from coord.identity import Identity
 from coord.leadership import Leadership
+from coord.plugins import Plugins
 from coord.records import Paths
 from coord.supervisor import ChildSpec
 from coord.telemetry import Telemetry
@@ -41,7 +40,7 @@ from coord.telemetry import Telemetry
 GROUP = "coord.workloads"
 """The entry point group in which workloads are named."""
 
-_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_PLUGINS = Plugins(GROUP, field="workloads", kind="workload")
 
 _OPTIONS = ("restart", "stop_timeout_s", "progress_timeout_s")
 
@@ -86,33 +85,24 @@ class Workload(Protocol):
         ...
 
 
-class WorkloadError(ValueError):
-    """A workload cannot be used. `field` is the setting to look at, `name` the workload."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(f"workload {name!r}: {message}")
-        self.field = "workloads"
-        self.name = name
-
-
 def known_workloads() -> tuple[str, ...]:
     """The names of all workloads that the installed packages offer, sorted."""
-    return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+    return _PLUGINS.known()
 
 
 def load_workloads(names: Iterable[str], context: WorkContext) -> tuple[ChildSpec, ...]:
     """The children that the supervisor starts for these workloads, in the order given.
 
     Raises:
-        WorkloadError: a name is unknown, or two packages offer it, or it cannot be loaded or
+        PluginError: a name is unknown, or two packages offer it, or it cannot be loaded or
             made, or two children would have the same id.
     """
     specs: list[ChildSpec] = []
     owner: dict[str, str] = {}
     for name in names:
-        for spec in _make(_find(name), context):
+        for spec in _make(name, context):
             if spec.id in owner:
-                raise WorkloadError(
+                raise _PLUGINS.error(
                     name,
                     f"its child {spec.id!r} has the name of one of workload {owner[spec.id]!r}: "
                     "name each workload once, and give children names of their own",
@@ -122,28 +112,9 @@ def load_workloads(names: Iterable[str], context: WorkContext) -> tuple[ChildSpe
     return tuple(specs)
 
 
-def _find(name: str) -> EntryPoint:
-    if ":" in name:
-        if _REFERENCE.fullmatch(name) is None:
-            raise WorkloadError(name, "a workload by reference is written `package.module:object`")
-        return EntryPoint(name=name, value=name, group=GROUP)
-    found = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
-    if not found:
-        known = ", ".join(known_workloads()) or "none: is the package installed?"
-        raise WorkloadError(name, f"no installed package offers it; known are: {known}")
-    if len(found) > 1:
-        raise WorkloadError(name, f"offered more than once: {', '.join(sorted(found))}")
-    return next(iter(found.values()))
-
-
-def _make(entry: EntryPoint, context: WorkContext) -> tuple[ChildSpec, ...]:
-    try:
-        factory = entry.load()
-    except Exception as error:
-        raise WorkloadError(
-            entry.name, f"{entry.value} cannot be loaded: {_tell(error)}"
-        ) from error
-    return specs_of(entry.name, factory, context, called=entry.value)
+def _make(name: str, context: WorkContext) -> tuple[ChildSpec, ...]:
+    made, called = _PLUGINS.make(name, context)
+    return _specs(name, made, called)
 
 
 def specs_of(
@@ -154,22 +125,20 @@ def specs_of(
     name: of the workload. called: what the factory is called in messages; else the name.
 
     Raises:
-        WorkloadError: it cannot be made, or is no workload.
+        PluginError: it cannot be made, or is no workload.
     """
     called = called or name
-    if not callable(factory):
-        raise WorkloadError(name, f"{called} is not callable with a WorkContext")
-    try:
-        made = factory(context)
-    except Exception as error:
-        raise WorkloadError(name, f"{called} cannot be made: {_tell(error)}") from error
+    return _specs(name, _PLUGINS.call(name, factory, context, called=called), called)
+
+
+def _specs(name: str, made: object, called: str) -> tuple[ChildSpec, ...]:
     if isinstance(made, ChildSpec):
         return (made,)
     if isinstance(made, Sequence) and made and all(isinstance(spec, ChildSpec) for spec in made):
         return tuple(made)
     if isinstance(made, Workload) and inspect.iscoroutinefunction(made.run):
         return (_spec(name, called, made),)
-    raise WorkloadError(
+    raise _PLUGINS.error(
         name,
         f"{called} gave a {type(made).__name__}: it must give a ChildSpec, several, or an "
         "object with a name and an `async def run(self, leadership)`",
@@ -181,8 +150,4 @@ def _spec(name: str, called: str, workload: Workload) -> ChildSpec:
     try:
         return ChildSpec(id=workload.name, run=workload.run, **options)
     except (TypeError, ValueError) as error:
-        raise WorkloadError(name, f"{called}: {_tell(error)}") from error
-
-
-def _tell(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+        raise _PLUGINS.error(name, f"{called}: {type(error).__name__}: {error}") from error

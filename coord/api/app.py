@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from coord.api.event_stream import MEDIA_TYPE, STREAMS_MOST, EventStreams
 from coord.api.health_table import PROBES, ElectionView, row_of
 from coord.clock import Clock, SystemClock
 from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
@@ -132,6 +133,7 @@ def _seen(task: asyncio.Task[ClusterStatus]) -> None:
 class _Endpoints:
     def __init__(self, node: NodeView, clock: Clock) -> None:
         self._node = node
+        self.streams = EventStreams(node.telemetry, node.identity.boot_id)
         self.cache = ClusterCache(node.cluster_status, clock)
 
     async def index(self, request: Request) -> Response:
@@ -196,16 +198,29 @@ class _Endpoints:
         return _json(to_dict(status))
 
     async def events(self, request: Request) -> Response:
-        text = request.query_params.get("limit", str(RECENT_EVENTS))
-        if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
+        streamed = MEDIA_TYPE in request.headers.get("accept", "")
+        text = request.query_params.get("limit", "0" if streamed else str(RECENT_EVENTS))
+        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
+        if limit < (0 if streamed else 1):
             return error_response(
                 HTTPStatus.BAD_REQUEST,
                 "bad_request",
                 field="limit",
                 fix=f"give a whole number from 1 to {RECENT_EVENTS}",
             )
-        recent = list(self._node.telemetry.recent)[-int(text) :]
+        if streamed:
+            return self._stream(request, limit)
+        recent = list(self._node.telemetry.recent)[-limit:]
         return _json({"events": [event_to_dict(event) for event in recent]})
+
+    def _stream(self, request: Request, limit: int) -> Response:
+        if self.streams.full:
+            return error_response(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "too_many_streams",
+                fix=f"end one of the {STREAMS_MOST} streams of this node, or ask another node",
+            )
+        return self.streams.open(request, limit)
 
     async def metrics(self, request: Request) -> Response:
         body, content_type = self._node.metrics.render()
@@ -343,7 +358,8 @@ def create_api(
 ) -> Starlette:
     """The node's application for an ASGI server; `routes` are mounted beside its own.
 
-    A reading of the cluster that is under way when it shuts down is ended in its lifespan.
+    A reading of the cluster that is under way when it shuts down is ended in its lifespan. A server
+    waits for streams of events, so end them before: `app.state.close_streams()`.
     """
     ends = _Endpoints(node, clock or SystemClock())
 
@@ -371,4 +387,5 @@ def create_api(
     )
     # A redirect would be made from the Host header that the client chose.
     app.router.redirect_slashes = False
+    app.state.close_streams = ends.streams.close
     return app

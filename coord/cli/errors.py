@@ -132,9 +132,9 @@ def discard_stdout() -> None:
 def known_error(error: Exception) -> CliError | None:
     """What an error means for whoever typed the command; None: nobody has foreseen it."""
     # Here, because only now it matters what they are.
-    from coord.config import SettingsError
+    from coord.config import SettingsError, env_name, flag_name
     from coord.consul.errors import ConsulError
-    from coord.workloads import WorkloadError
+    from coord.plugins import PluginError
 
     if isinstance(error, CliError):
         return error
@@ -143,10 +143,9 @@ def known_error(error: Exception) -> CliError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         discard_stdout()
         return CannotWrite(f"the output cannot be written: {error.strerror}; make room for it")
-    if isinstance(error, WorkloadError):
-        return BadSettings(
-            f"{_one_line(error)}; correct --workloads (COORDINATOR_WORKLOADS) or what it names"
-        )
+    if isinstance(error, PluginError):
+        setting = f"{flag_name(error.field)} ({env_name(error.field)})"
+        return BadSettings(f"{_one_line(error)}; correct {setting} or what it names")
     if isinstance(error, ConsulError):
         return consul_failure(error)
     if isinstance(error, ExceptionGroup):

@@ -35,6 +35,7 @@ _METAVARS = {
     "consul_addr": "ADDR",
     "session_checks": "NAMES",
     "workloads": "NAMES",
+    "event_handlers": "NAMES",
     "poller_capacity": "N",
     "priority": "N",
     "max_restarts": "N",

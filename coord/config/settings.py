@@ -169,6 +169,9 @@ class Settings(BaseSettings):
         ("cluster-health", "poll-orchestrator"),
         description="The coordination work, with commas, or none.",
     )
+    event_handlers: Names = Field(
+        (), description="Handlers of telemetry events, with commas, or none."
+    )
     max_restarts: Count = Field(
         3, description="More restarts of work than this in restart_window: step down."
     )

@@ -1,6 +1,13 @@
 """What happened, as typed events; the bus that hands them out, and its subscribers."""
 
-from coord.telemetry.bus import RECENT_EVENTS, Handler, Telemetry, TellsWho
+from coord.telemetry.bus import (
+    RECENT_EVENTS,
+    Apart,
+    Handler,
+    InlineHandler,
+    Telemetry,
+    TellsWho,
+)
 from coord.telemetry.events import (
     CATALOGUE,
     BecameLeader,
@@ -26,6 +33,7 @@ from coord.telemetry.events import (
 __all__ = [
     "CATALOGUE",
     "RECENT_EVENTS",
+    "Apart",
     "BecameLeader",
     "ChildRestarted",
     "ClusterHealthCheck",
@@ -33,6 +41,7 @@ __all__ = [
     "ElectionStarted",
     "Event",
     "Handler",
+    "InlineHandler",
     "LeaderChanged",
     "LeaderDown",
     "LostLeadership",

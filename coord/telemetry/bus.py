@@ -11,17 +11,17 @@ fields.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from enum import Enum
 from typing import Any, ParamSpec, Protocol, overload
 
 from coord.clock import Clock
-from coord.telemetry.events import (
-    Event,
-)
+from coord.telemetry.events import Event
+from coord.telemetry.own_thread import OwnThread
 from coord.telemetry.secrecy import Secrets
 
 RECENT_EVENTS = 200
@@ -44,23 +44,42 @@ class TellsWho(Protocol):
     def election(self) -> str: ...
 
 
-Handler = Callable[[Event], None]
+InlineHandler = Callable[[Event], None]
+Handler = Callable[[Event], Awaitable[object] | None]
 P = ParamSpec("P")
 
 
+class Apart(Protocol):
+    """A handler that is called elsewhere than on the event loop; see `OwnThread`."""
+
+    dropped: int
+    failures: int
+
+    def __call__(self, event: Event) -> None: ...
+    def close(self) -> None: ...
+    async def drained(self, timeout_s: float) -> None: ...
+
+
 class Telemetry:
-    """Hands each event to every handler, in the order of attaching, at once.
+    """Hands each event to every handler, in the order of attaching.
 
     What an event says in words may come from anywhere, the errors of a user's own work among it:
     `secrets` are masked in it before anybody sees it.
 
-    To be used on the event loop's thread. Handlers must not block: one that has to wait for
-    something keeps a bounded queue of its own. `recent` holds the last events that are not
-    periodic, oldest first; `handler_failures` counts the calls of handlers that raised, and
-    `events_dropped` the events lost to handlers that emit without end.
+    To be used on the event loop's thread. `recent` holds the last events that are not periodic,
+    oldest first.
+
+    apart: what calls the handlers that `attach` takes; by default each has a thread of its own.
     """
 
-    def __init__(self, identity: TellsWho, clock: Clock, *, secrets: Secrets | None = None) -> None:
+    def __init__(
+        self,
+        identity: TellsWho,
+        clock: Clock,
+        *,
+        secrets: Secrets | None = None,
+        apart: Callable[[Handler], Apart] = OwnThread,
+    ) -> None:
         node_type = identity.node_type
         self._common: Mapping[str, str] = {
             "node": identity.node,
@@ -69,16 +88,52 @@ class Telemetry:
         }
         self._clock = clock
         self._secrets = secrets or Secrets()
-        self._handlers: tuple[tuple[object, Handler], ...] = ()
+        self._handlers: tuple[tuple[object, InlineHandler], ...] = ()
+        self._make_apart = apart
+        self._apart: list[Apart] = []
         self._waiting: deque[Event] = deque()
         self._emitting = False
         self._failures_told: set[tuple[object, type[Exception]]] = set()
         self.recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
-        self.handler_failures = 0
-        self.events_dropped = 0
+        self._failures = 0
+        self._dropped = 0
+
+    @property
+    def handler_failures(self) -> int:
+        """How many calls of handlers raised."""
+        return self._failures + sum(each.failures for each in self._apart)
+
+    @property
+    def events_dropped(self) -> int:
+        """How many events a handler was too slow for, or were lost to handlers that emit without
+        end, or could not be made."""
+        return self._dropped + sum(each.dropped for each in self._apart)
 
     def attach(self, handler: Handler) -> Callable[[], None]:
-        """Hand every later event to `handler`; the returned callable ends that."""
+        """Hand every later event to `handler`; the returned callable ends that.
+
+        handler: a function, or a coroutine function, of one event. It runs on a thread of its own,
+            so it may block; what it is too slow for is dropped and counted, and what it raises is
+            logged once for each kind.
+        """
+        apart = self._make_apart(handler)
+        self._apart.append(apart)
+        detach = self.attach_inline(apart)
+
+        def end() -> None:
+            detach()
+            apart.close()
+
+        return end
+
+    async def aclose(self, timeout_s: float) -> None:
+        """Hand over what still waits for handlers, for at most `timeout_s` seconds in all."""
+        for each in self._apart:
+            each.close()
+        await asyncio.gather(*(each.drained(timeout_s) for each in self._apart))
+
+    def attach_inline(self, handler: InlineHandler) -> Callable[[], None]:
+        """As `attach`, but it is called at once, on the event loop: it must not block."""
         token = object()
         self._handlers = (*self._handlers, (token, handler))
 
@@ -101,13 +156,13 @@ class Telemetry:
         try:
             complete = self._complete(event if isinstance(event, Event) else event(*args, **kwargs))
         except Exception:
-            self.events_dropped += 1
+            self._dropped += 1
             _log.exception("an event could not be made")
             return
         if not complete.PERIODIC:
             self.recent.append(complete)
         if self._emitting and len(self._waiting) >= _MAX_NESTED:
-            self.events_dropped += 1
+            self._dropped += 1
             return
         self._waiting.append(complete)
         if not self._emitting:
@@ -138,15 +193,15 @@ class Telemetry:
                 for token, handler in self._handlers:
                     self._call(token, handler, event)
         finally:
-            self.events_dropped += len(self._waiting)
+            self._dropped += len(self._waiting)
             self._waiting.clear()
             self._emitting = False
 
-    def _call(self, token: object, handler: Handler, event: Event) -> None:
+    def _call(self, token: object, handler: InlineHandler, event: Event) -> None:
         try:
             handler(event)
         except Exception as error:
-            self.handler_failures += 1
+            self._failures += 1
             kind = (token, type(error))
             if kind not in self._failures_told:
                 self._failures_told.add(kind)

@@ -23,6 +23,7 @@ from coord.consul import ConsulApi
 from coord.supervisor import ChildSpec
 from coord.telemetry import Event as Told
 from coord.testing.consul.cluster import SimulatedConsul
+from coord.testing.inline import Inline
 from coord.testing.world import Event, ProcessEnded, ProcessLoop, World
 from coord.watchdog import Watchdog
 from coord.workloads import WorkContext, load_workloads, specs_of
@@ -257,6 +258,7 @@ class SimulatedNode:
             random=Random(self._random.getrandbits(64)),
             http=self._http,
             load_work=self._load_work,
+            apart=Inline,
         )
         loop.create_task(self._main(host, loop), name="main")
 
@@ -266,7 +268,7 @@ class SimulatedNode:
     async def _main(self, host: Host, loop: ProcessLoop) -> None:
         application = Application(self.settings, host)
         self.application = application
-        application.telemetry.attach(lambda event: self._told(loop, event))
+        application.telemetry.attach_inline(lambda event: self._told(loop, event))
         status = await application.run()
         # Only afterwards can be told what is left behind.
         loop.call_soon(self._gone, loop, status)

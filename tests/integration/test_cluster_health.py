@@ -37,7 +37,7 @@ class Bench:
         telemetry = Telemetry(identity, clock)
         self.events: list[Event] = []
         self._told = asyncio.Event()
-        telemetry.attach(self._note)
+        telemetry.attach_inline(self._note)
         self.context = WorkContext(
             settings=self.settings,
             identity=identity,

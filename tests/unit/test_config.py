@@ -282,6 +282,7 @@ BAD: list[tuple[str, object]] = [
     ("poller_capacity", "1.5"),
     ("poller_capacity", True),
     ("workloads", "a b,,"),
+    ("event_handlers", "a b,,"),
     ("max_restarts", "many"),
     ("restart_window", "0"),
     ("health_interval", 0),

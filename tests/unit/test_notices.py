@@ -22,7 +22,7 @@ def test_of_a_leader_that_is_gone_its_term_is_told() -> None:
     clock = SystemClock()
     telemetry = Telemetry(Who(), clock)
     told: list[Event] = []
-    telemetry.attach(told.append)
+    telemetry.attach_inline(told.append)
     notices = Notices(telemetry, "core-1", clock)
     notices.tell(cmd.LeaderGone("core-2", Cause.DIED, 7))
     notices.tell(cmd.LeaderGone("core-2", Cause.DIED))

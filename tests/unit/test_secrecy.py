@@ -57,7 +57,7 @@ def test_no_event_carries_one_to_anybody() -> None:
     secrets = Secrets()
     telemetry = Telemetry(Who(), SystemClock(), secrets=secrets)
     heard: list[str] = []
-    telemetry.attach(lambda event: heard.append(str(to_dict(event))))
+    telemetry.attach_inline(lambda event: heard.append(str(to_dict(event))))
     secrets.add(SECRET)
     telemetry.emit(ChildRestarted, child="work", error=f"denied to {SECRET}", restarts=1)
     (event,) = telemetry.recent

@@ -131,7 +131,7 @@ def test_reasons_are_read_back_and_unknown_ones_are_none(reasons: type[Cause]) -
 
 def test_what_the_caller_leaves_out_is_filled_in(telemetry: Telemetry) -> None:
     seen: list[Event] = []
-    telemetry.attach(seen.append)
+    telemetry.attach_inline(seen.append)
     telemetry.emit(LostLeadership, term=7, reason=LostReason.VACANT)
     telemetry.emit(NodeUp(name="web-1", node="told-by-other", at_ms=5))
     assert seen == [
@@ -159,9 +159,9 @@ def test_handlers_are_called_in_order_until_detached(telemetry: Telemetry) -> No
     def first(event: Event) -> None:
         calls.append("first " + event.NAME)
 
-    detach_one = telemetry.attach(first)
-    telemetry.attach(lambda event: calls.append("second " + event.NAME))
-    detach_two = telemetry.attach(first)
+    detach_one = telemetry.attach_inline(first)
+    telemetry.attach_inline(lambda event: calls.append("second " + event.NAME))
+    detach_two = telemetry.attach_inline(first)
     telemetry.emit(BecameLeader, term=1)
     assert calls == ["first became_leader", "second became_leader", "first became_leader"]
     calls.clear()
@@ -184,8 +184,8 @@ def test_a_failing_handler_hurts_nobody_and_is_told_once_for_each_kind(
     def failing(event: Event) -> None:
         raise errors.pop(0)
 
-    telemetry.attach(failing)
-    telemetry.attach(seen.append)
+    telemetry.attach_inline(failing)
+    telemetry.attach_inline(seen.append)
     with caplog.at_level(logging.ERROR, "coord.telemetry"):
         for term in (1, 2, 3):
             telemetry.emit(BecameLeader, term=term)
@@ -214,8 +214,8 @@ def test_all_handlers_see_all_events_in_one_order_when_handlers_emit(
         if isinstance(event, BecameLeader):
             telemetry.emit(NodeUp, name="n")
 
-    telemetry.attach(answering)
-    telemetry.attach(lambda event: seen.append(event.NAME))
+    telemetry.attach_inline(answering)
+    telemetry.attach_inline(lambda event: seen.append(event.NAME))
     telemetry.emit(BecameLeader, term=1)
     assert seen == ["became_leader", "node_up"]
 
@@ -225,12 +225,12 @@ def test_handlers_that_emit_without_end_are_cut_off(telemetry: Telemetry) -> Non
         telemetry.emit(BecameLeader, term=1)
         telemetry.emit(BecameLeader, term=1)
 
-    detach = telemetry.attach(doubling)
+    detach = telemetry.attach_inline(doubling)
     telemetry.emit(BecameLeader, term=1)
     assert telemetry.events_dropped > 0
     detach()
     seen: list[Event] = []
-    telemetry.attach(seen.append)
+    telemetry.attach_inline(seen.append)
     telemetry.emit(BecameLeader, term=2)
     assert [event.term for event in seen] == [2]
 
@@ -244,7 +244,7 @@ def test_recent_keeps_the_last_events_that_are_not_periodic(telemetry: Telemetry
 
 def test_only_the_new_leader_tells_as_such(telemetry: Telemetry) -> None:
     told: list[bool] = []
-    telemetry.attach(
+    telemetry.attach_inline(
         lambda event: told.append(isinstance(event, LeaderChanged) and event.told_by_new_leader)
     )
     telemetry.emit(LeaderChanged, new_leader="core-1")

@@ -11,8 +11,9 @@ from typing import cast
 import pytest
 
 from coord.cluster_health import ClusterHealth
+from coord.plugins import PluginError
 from coord.restart_policy import Restart
-from coord.workloads import GROUP, WorkContext, WorkloadError, known_workloads, load_workloads
+from coord.workloads import GROUP, WorkContext, known_workloads, load_workloads
 
 # No workload here looks into it: what it holds is the business of each.
 CONTEXT = cast(WorkContext, object())
@@ -78,8 +79,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     sys.modules.pop(module, None)
 
 
-def refused(*names: str) -> WorkloadError:
-    with pytest.raises(WorkloadError) as caught:
+def refused(*names: str) -> PluginError:
+    with pytest.raises(PluginError) as caught:
         load_workloads(names, CONTEXT)
     assert caught.value.field == "workloads"
     return caught.value

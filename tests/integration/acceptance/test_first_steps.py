@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from acceptance import MakeBench
 from consul_agents import ConsulAgent, eventually
+from inbox import open_inbox
 
 from coord.config import Settings
 from coord.polling.records import ResultRecord
+from coord.telemetry import LeaderChanged
 from demo import REPO
 
 PAGE = (REPO / "docs/first-steps.md").read_text()
@@ -61,3 +63,39 @@ async def test_the_work_and_the_schedule_of_the_page_run(
     )
     assert count.value is not None
     assert int(count.value.value) >= 1
+
+
+HANGS = """
+import time
+
+def make(context):
+    def handle(event):
+        time.sleep(3600)
+    return handle
+"""
+
+
+async def test_the_handler_of_the_page_runs_and_one_that_hangs_harms_nobody(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    (tmp_path / "notify.py").write_text(block("python", "# notify.py"))
+    (tmp_path / "hangs.py").write_text(HANGS)
+    async with open_inbox() as inbox:
+        bench = await make_bench(
+            env={
+                "PYTHONPATH": f"{tmp_path}:{REPO}",
+                "NOTIFY_URL": inbox.url,
+                "COORDINATOR_EVENT_HANDLERS": "hangs:make,notify:make",
+            }
+        )
+        await bench.fleet.start("core-1", "core-2")
+        first, term = await bench.working_leader()
+        told = await inbox.next()
+        assert told["event"] == LeaderChanged.EVENT
+        assert (told["new_leader"], told["term"]) == (first.name, term)
+        # Neither the hand-over nor the end of the process waits for the one that hangs.
+        first.terminate()
+        second, _ = await bench.working_leader(after_term=term)
+        told = await inbox.next()
+        assert (told["previous_leader"], told["new_leader"]) == (first.name, second.name)
+        assert await first.wait_exit() == 0

@@ -159,7 +159,7 @@ def make_bench(
             paths=Paths(election),
         )
     )
-    bench.context.telemetry.attach(bench.events.append)
+    bench.context.telemetry.attach_inline(bench.events.append)
     return bench
 
 

@@ -406,7 +406,7 @@ def test_a_pause_that_is_over_before_all_have_said_so(asked_by: str | None) -> N
 def test_who_is_too_old_to_tell_of_a_pause_is_named(operation: Operation) -> None:
     said = controls(pause=paused()) if operation is Operation.RESUME else Controls()
     course = Standing(planned(operation, said=said), wait=True)
-    stands = {"asked_by": ""} if operation is Operation.RESUME else {}
+    stands: dict[str, Any] = {"asked_by": ""} if operation is Operation.RESUME else {}
     course.see(scene(candidate("core-2"), **stands), 10)
     verdict = course.verdict(10)
     assert verdict is not None
@@ -455,7 +455,7 @@ def test_a_drained_leader_that_does_not_make_way() -> None:
     ],
 )
 def test_the_end_of_what_lasted(
-    operation: Operation, node: str, before: dict[str, str], after: dict[str, str]
+    operation: Operation, node: str, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     said = controls(pause=paused(), drained=("core-2",))
     course = Standing(planned(operation, node, said=said), wait=True)

@@ -13,7 +13,7 @@ REPO = Path(__file__).resolve().parents[3]
 def test_the_test_of_the_page_passes_and_says_nothing(tmp_path: Path) -> None:
     page = (REPO / "docs/first-steps.md").read_text(encoding="utf-8")
     files = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, re.DOTALL)
-    assert [name for name, _ in files] == ["reports.py", "test_reports.py"]
+    assert [name for name, _ in files] == ["reports.py", "notify.py", "test_reports.py"]
     for name, text in files:
         (tmp_path / name).write_text(text, encoding="utf-8")
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:asyncio"]
