@@ -183,6 +183,8 @@ class Application:
             self.metrics.poll_outcomes(POLL_OUTCOMES)
             self.telemetry.attach_inline(self._count_missed_polls)
         self.metrics.watch_age(lambda: self.loop.watch_age_s())
+        telemetry = self.telemetry
+        self.metrics.handlers(lambda: telemetry.events_dropped, lambda: telemetry.handler_failures)
         self.metrics.eligible(self.identity.eligible)
         context = HandlerContext(self.settings, self.identity)
         for handler in load_handlers(self.settings.event_handlers, context):

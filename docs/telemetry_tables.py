@@ -111,6 +111,7 @@ def leaders_metrics() -> str:
     metrics.children(("cluster-health", "poll-orchestrator"))
     metrics.poll_outcomes(POLL_OUTCOMES)
     metrics.journal(lambda: 0, lambda: 0)
+    metrics.handlers(lambda: 0, lambda: 0)
     metrics.lease_remaining(lambda: 0.0)
     metrics.watch_age(lambda: 0.0)
     metrics.handle(BecameLeader(node="core-1", term=2))

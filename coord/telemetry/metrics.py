@@ -333,11 +333,18 @@ class Metrics:
 
     def journal(self, written: Callable[[], float], lost: Callable[[], float]) -> None:
         """Ask how many journal entries were written, and lost, whenever metrics are rendered."""
-        for name, text, read in (
-            ("written", "Journal entries that were written to Consul.", written),
-            ("lost", "Journal entries that could not be written to Consul.", lost),
-        ):
-            self._registry.register(CounterReader(f"{PREFIX}journal_entries_{name}", text, read))
+        self._read(
+            "journal_entries_written", "Journal entries that were written to Consul.", written
+        )
+        self._read("journal_entries_lost", "Journal entries that could not be written.", lost)
+
+    def handlers(self, dropped: Callable[[], float], failures: Callable[[], float]) -> None:
+        """Ask what became of events with their handlers, whenever metrics are rendered."""
+        self._read("events_dropped", "Events that a handler was too slow for, or lost.", dropped)
+        self._read("event_handler_failures", "Calls of event handlers that failed.", failures)
+
+    def _read(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._registry.register(CounterReader(PREFIX + name, text, read))
 
     def render(self) -> tuple[bytes, str]:
         """The metrics in Prometheus's text format, and its content type."""

@@ -373,12 +373,15 @@ def test_a_value_that_cannot_be_read_does_not_cost_the_others(metrics: Metrics) 
 def test_what_is_kept_elsewhere_is_read_when_rendered(metrics: Metrics) -> None:
     written, lost, age = [0], [0], [0.0]
     metrics.journal(lambda: written[0], lambda: lost[0])
+    metrics.handlers(lambda: 7, lambda: 2)
     metrics.watch_age(lambda: age[0])
     written[0], lost[0], age[0] = 5, 3, 12.5
     seen = Rendered(metrics)
     assert seen.value("coordinator_journal_entries_written_total") == 5
     assert seen.value("coordinator_journal_entries_lost_total") == 3
     assert seen.value("coordinator_watch_age_seconds") == 12.5
+    assert seen.value("coordinator_events_dropped_total") == 7
+    assert seen.value("coordinator_event_handler_failures_total") == 2
 
 
 @pytest.mark.parametrize(
