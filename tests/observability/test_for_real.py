@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from consul_agents import AgentConfig, ConsulAgent, client_of
+from consul_agents import ROOT_TOKEN, AgentConfig, ConsulAgent, client_of
 from prometheus_bench import OBSERVABILITY, RUNBOOKS, Watch, watching
+from rights_bench import Rights, tokens_for
 
 from coord.clock import SystemClock
 from coord.polling.records import ScheduleRecord
 from coord.polling.store import PollPaths
+from coord.rights import Role
 from coord.runbooks import find
 from demo.fleet import Fleet, Node
 from get_prometheus import Tools
@@ -116,6 +118,33 @@ async def test_that_nobody_leads_is_told_and_that_it_is_over(bench: Bench) -> No
     await leader.start()
     over = await webhook.wait_for("CoordinatorNoLeader", "resolved")
     assert over.receiver == "on-call"
+
+
+async def test_a_viewers_token_is_enough_to_find_the_nodes(
+    consul_binary: Path, tools: Tools, tmp_path: Path
+) -> None:
+    config = AgentConfig(
+        name="locked",
+        directory=tmp_path / "consul",
+        binary=consul_binary,
+        token=ROOT_TOKEN,
+        acl=True,
+    )
+    config.directory.mkdir()
+    agent = await asyncio.to_thread(lambda: ConsulAgent(config).start().wait_ready())
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, agent.kill)
+        secrets = await asyncio.to_thread(tokens_for, agent, "coordinator")
+        rights = Rights(agent, "coordinator", ROOT_TOKEN, secrets)
+        fleet = Fleet(agent.http_addr, tmp_path / "fleet", token=ROOT_TOKEN, more=rights.of_node)
+        await stack.enter_async_context(fleet)
+        directory, token = tmp_path / "watch", secrets[Role.VIEWER]
+        watch = await stack.enter_async_context(
+            watching(tools, agent.http_addr, directory, token=token)
+        )
+        await Bench(agent, fleet, watch).lead("core-1", "poller-1")
+        (info,) = await watch.until("coordinator_leader_info")
+        assert info[0]["leader"] == "core-1"
 
 
 # --- the dashboard -------------------------------------------------------------------------------

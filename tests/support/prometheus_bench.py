@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,14 +125,18 @@ class Watch:
 
 
 @contextlib.asynccontextmanager
-async def watching(tools: Tools, consul_addr: str, directory: Path) -> AsyncIterator[Watch]:
-    """Prometheus and Alertmanager, ready, finding nodes through that Consul."""
+async def watching(
+    tools: Tools, consul_addr: str, directory: Path, *, token: str = ""
+) -> AsyncIterator[Watch]:
+    """Prometheus and Alertmanager, ready, finding nodes through that Consul; `token` is for it."""
     ports = Ports().fill("127.0.0.1")
     prometheus, alertmanager = f"127.0.0.1:{ports.http}", f"127.0.0.1:{ports.server}"
     webhook = Webhook()
     server = await asyncio.start_server(webhook.take, "127.0.0.1", 0)
     told_at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     _configure(directory, consul_addr, alertmanager, told_at)
+    if token:
+        _give_token(directory, token)
     commands = {
         prometheus: [
             str(tools.prometheus),
@@ -181,6 +186,17 @@ def _configure(directory: Path, consul: str, alertmanager: str, webhook: str) ->
             assert old in text, f"{name} has no {old!r} any more"
             text = text.replace(old, new)
         (directory / name).write_text(text)
+
+
+def _give_token(directory: Path, token: str) -> None:
+    """As the comment in prometheus.yml says."""
+    (directory / "token").write_text(token)
+    path = directory / "prometheus.yml"
+    server = re.compile(r"^( +)- (server: .*)$", re.MULTILINE)
+    given = r"\1- \2\n\1  authorization: {credentials_file: token}"
+    text, found = server.subn(given, path.read_text())
+    assert found == 1
+    path.write_text(text)
 
 
 @contextlib.asynccontextmanager
