@@ -24,8 +24,9 @@ from debian_package import ObtainError, Packages, unpack
 from get_consul import locked
 
 REPO = Path(__file__).resolve().parent.parent
-DEBIAN_SUITE = "bookworm"
-PACKAGES = ("prometheus", "prometheus-alertmanager")
+DEBIAN_SUITES = {"prometheus": "bullseye", "prometheus-alertmanager": "bookworm"}
+"""The last of Debian's Prometheus that finds targets through Consul, and an Alertmanager that knows
+`matchers`: by package."""
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "prometheus": ("prometheus",),
     "promtool": ("promtool",),
@@ -37,7 +38,7 @@ CHOICES = """\
 Prometheus, promtool and Alertmanager could not be obtained. Any one of these helps:
   - set PROMETHEUS_DIR to a directory that has all three;
   - put them on the PATH;
-  - on Debian: let apt reach a mirror that carries the suite `{suite}`
+  - on Debian: let apt reach a mirror that carries the suites {suites}
     (or set PROMETHEUS_DEBIAN_MIRROR to one).
 Tried: {tried}"""
 
@@ -79,6 +80,20 @@ def version_of(binary: Path, name: str) -> str:
     return match.group(1)
 
 
+def check_discovery(promtool: Path) -> None:
+    """Raise ObtainError when the Prometheus of this promtool cannot find targets through Consul.
+
+    Debian has built it without that since bookworm.
+    """
+    with tempfile.TemporaryDirectory() as room:
+        config = Path(room) / "prometheus.yml"
+        config.write_text("scrape_configs: [{job_name: any, consul_sd_configs: []}]\n")
+        command = [str(promtool), "check", "config", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        raise ObtainError(f"the Prometheus of {promtool} was built without Consul's discovery")
+
+
 def _look(which: Callable[[str], str | None]) -> Tools:
     """The programs as `which` finds them.
 
@@ -91,6 +106,7 @@ def _look(which: Callable[[str], str | None]) -> Tools:
             raise ObtainError(f"there is no {program}")
         version_of(Path(path), program)
         found[program] = Path(path).absolute()
+    check_discovery(found["promtool"])
     return Tools(**found)
 
 
@@ -115,8 +131,8 @@ def get_prometheus(env: Mapping[str, str] | None = None) -> Tools:
     for place in places:
         try:
             return _look(place)
-        except ObtainError:
-            continue
+        except ObtainError as error:
+            say(f"passing over: {error}")
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,21 +145,28 @@ def get_prometheus(env: Mapping[str, str] | None = None) -> Tools:
 
 
 def _obtain(cache: Path, env: Mapping[str, str]) -> Tools:
-    packages = Packages(
-        suite=DEBIAN_SUITE,
-        names=PACKAGES,
-        mirror=env.get("PROMETHEUS_DEBIAN_MIRROR") or None,
-        search_path=env.get("PATH"),
-        environment=env,
-    )
     with tempfile.TemporaryDirectory(dir=cache, prefix=".obtain-") as room:
-        work = Path(room)
-        work.chmod(0o755)  # apt drops its rights for downloading and must get in
+        programs = Path(room) / "programs"
+        programs.mkdir()
         try:
-            programs = unpack(packages, work, say) / "usr" / "bin"
+            for package, suite in DEBIAN_SUITES.items():
+                work = Path(room) / suite
+                work.mkdir()
+                for each in (Path(room), work):
+                    each.chmod(0o755)  # apt drops its rights for downloading and must get in
+                wanted = Packages(
+                    suite=suite,
+                    names=(package,),
+                    mirror=env.get("PROMETHEUS_DEBIAN_MIRROR") or None,
+                    search_path=env.get("PATH"),
+                    environment=env,
+                )
+                for path in (unpack(wanted, work, say) / "usr" / "bin").iterdir():
+                    os.replace(path, programs / path.name)
             found = _look(_in(programs))
         except ObtainError as error:
-            raise ObtainError(CHOICES.format(suite=DEBIAN_SUITE, tried=error)) from error
+            suites = " and ".join(sorted(set(DEBIAN_SUITES.values())))
+            raise ObtainError(CHOICES.format(suites=suites, tried=error)) from error
         for path in (found.prometheus, found.promtool, found.alertmanager):
             os.replace(path, cache / path.name)
     say(f"Prometheus, promtool and Alertmanager are now in {cache}")

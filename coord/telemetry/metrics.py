@@ -57,6 +57,7 @@ class Metrics:
         self._suspended_at_ms: int | None = None
         self._lease_s = 0.0
         self._make_gauges()
+        self._make_lease_gauges()
         self._make_counters()
         self._make_histograms()
 
@@ -100,6 +101,8 @@ class Metrics:
             "paused", "1 while an operator's pause keeps candidates from campaigning."
         )
         self._drained = self._gauge("drained", "1 while this node is drained.")
+
+    def _make_lease_gauges(self) -> None:
         self._lease = self._gauge("lease_seconds", "How long a lease lasts from its confirmation.")
         self._lease_remaining = self._gauge(
             "lease_remaining_seconds", "What is left of the lease; 0 when there is none."

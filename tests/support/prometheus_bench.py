@@ -190,11 +190,9 @@ def _configure(directory: Path, consul: str, alertmanager: str, webhook: str) ->
 
 def _give_token(directory: Path, token: str) -> None:
     """As the comment in prometheus.yml says."""
-    (directory / "token").write_text(token)
     path = directory / "prometheus.yml"
     server = re.compile(r"^( +)- (server: .*)$", re.MULTILINE)
-    given = r"\1- \2\n\1  authorization: {credentials_file: token}"
-    text, found = server.subn(given, path.read_text())
+    text, found = server.subn(rf"\1- \2\n\1  token: {token}", path.read_text())
     assert found == 1
     path.write_text(text)
 

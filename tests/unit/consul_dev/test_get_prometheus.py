@@ -16,13 +16,20 @@ from get_prometheus import PROGRAMS, Tools, get_prometheus
 NOWHERE = "/nonexistent"
 
 
-def stand_ins(directory: Path, *, debian: bool = False, words: str = "{}, version 2.42.0") -> Tools:
-    """Write programs that answer `--version` as the real ones do."""
+def stand_ins(
+    directory: Path,
+    *,
+    debian: bool = False,
+    words: str = "{}, version 2.42.0",
+    finds: bool = True,
+) -> Tools:
+    """Write programs that answer `--version`, and whether they know Consul, as the real ones do."""
     directory.mkdir(parents=True)
     paths = {}
     for program, names in PROGRAMS.items():
         path = directory / names[-1 if debian else 0]
-        path.write_text(f"#!/bin/sh\necho '{words.format(program)} (branch: HEAD)'\n")
+        known = "" if finds else "[ $1 = --version ] || exit 1\n"
+        path.write_text(f"#!/bin/sh\n{known}echo '{words.format(program)} (branch: HEAD)'\n")
         path.chmod(0o755)
         paths[program] = path
     return Tools(**paths)
@@ -54,6 +61,9 @@ def test_what_is_on_the_path_in_part_or_is_something_else_is_passed_over(
     found = stand_ins(tmp_path / "bin", words="another {}")
     assert get_prometheus(env) == cached
     found.alertmanager.unlink()
+    assert get_prometheus(env) == cached
+    stand_ins(tmp_path / "blind", finds=False)
+    env["PATH"] = str(tmp_path / "blind")
     assert get_prometheus(env) == cached
 
 
