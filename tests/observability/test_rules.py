@@ -14,6 +14,7 @@ from prometheus_bench import OBSERVABILITY
 from get_prometheus import Tools
 
 RULES = (OBSERVABILITY / "rules.yml").read_text()
+TESTS = ("rules_test.yml", "rules_slow_test.yml")
 ALERTS = re.findall(r"^ +- alert: (\w+)$", RULES, re.MULTILINE)
 
 
@@ -37,7 +38,7 @@ def test_the_rules_and_the_configuration_are_valid(tools: Tools) -> None:
 
 
 def test_each_alert_fires_and_does_not_fire_as_told(tools: Tools) -> None:
-    status, said = promtool(tools, "test", "rules", "rules_test.yml")
+    status, said = promtool(tools, "test", "rules", *TESTS)
     assert status == 0, said
 
 
@@ -49,8 +50,9 @@ def test_the_tests_notice_each_alert_that_never_or_always_fires(
     changed, found = rule.subn(rf"\1        expr: {expr}\n", RULES)
     assert found == len(ALERTS)
     (tmp_path / "rules.yml").write_text(changed)
-    shutil.copy(OBSERVABILITY / "rules_test.yml", tmp_path)
-    status, said = promtool(tools, "test", "rules", "rules_test.yml", cwd=tmp_path)
+    for name in TESTS:
+        shutil.copy(OBSERVABILITY / name, tmp_path)
+    status, said = promtool(tools, "test", "rules", *TESTS, cwd=tmp_path)
     assert status == 1
     assert set(re.findall(r"alertname: ?(\w+), time:", said)) == set(ALERTS)
 
@@ -59,7 +61,7 @@ def test_each_alert_is_tried_both_ways() -> None:
     """`always` alone would not show that there is a moment at which it must not fire."""
     tried = re.findall(
         r"alertname: (\w+)\n +eval_time: \w+\n +exp_alerts:( \[\])?",
-        (OBSERVABILITY / "rules_test.yml").read_text(),
+        "".join((OBSERVABILITY / name).read_text() for name in TESTS),
     )
     assert {name for name, none in tried if none} == set(ALERTS)
     assert {name for name, none in tried if not none} == set(ALERTS)
