@@ -34,6 +34,18 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 }
 """What each is called; Debian calls one of them otherwise."""
 
+WITH_TEMPLATES = """\
+#!/bin/sh
+# Debian's Alertmanager looks for its templates in /usr/share: here it finds those that came with it,
+# in a mount namespace of its own. It stays the same process.
+set -e
+own=$(cd "$(dirname "$0")" && pwd)
+user=
+[ "$(id -u)" -eq 0 ] || user="--user --map-root-user"
+exec unshare $user --mount sh -c \
+  'mount --bind "$0/share" /usr/share && exec "$0/prometheus-alertmanager" "$@"' "$own" "$@"
+"""
+
 CHOICES = """\
 Prometheus, promtool and Alertmanager could not be obtained. Any one of these helps:
   - set PROMETHEUS_DIR to a directory that has all three;
@@ -41,6 +53,10 @@ Prometheus, promtool and Alertmanager could not be obtained. Any one of these he
   - on Debian: let apt reach a mirror that carries the suites {suites}
     (or set PROMETHEUS_DEBIAN_MIRROR to one).
 Tried: {tried}"""
+
+
+class NotThere(ObtainError):  # noqa: N818 - as the others, by what it says
+    """A program is not where it was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,7 @@ def _look(which: Callable[[str], str | None]) -> Tools:
     for program, names in PROGRAMS.items():
         path = next((path for name in names if (path := which(name))), None)
         if path is None:
-            raise ObtainError(f"there is no {program}")
+            raise NotThere(f"there is no {program}")
         version_of(Path(path), program)
         found[program] = Path(path).absolute()
     check_discovery(found["promtool"])
@@ -131,6 +147,8 @@ def get_prometheus(env: Mapping[str, str] | None = None) -> Tools:
     for place in places:
         try:
             return _look(place)
+        except NotThere:
+            continue
         except ObtainError as error:
             say(f"passing over: {error}")
     try:
@@ -146,31 +164,48 @@ def get_prometheus(env: Mapping[str, str] | None = None) -> Tools:
 
 def _obtain(cache: Path, env: Mapping[str, str]) -> Tools:
     with tempfile.TemporaryDirectory(dir=cache, prefix=".obtain-") as room:
-        programs = Path(room) / "programs"
-        programs.mkdir()
         try:
-            for package, suite in DEBIAN_SUITES.items():
-                work = Path(room) / suite
-                work.mkdir()
-                for each in (Path(room), work):
-                    each.chmod(0o755)  # apt drops its rights for downloading and must get in
-                wanted = Packages(
-                    suite=suite,
-                    names=(package,),
-                    mirror=env.get("PROMETHEUS_DEBIAN_MIRROR") or None,
-                    search_path=env.get("PATH"),
-                    environment=env,
-                )
-                for path in (unpack(wanted, work, say) / "usr" / "bin").iterdir():
-                    os.replace(path, programs / path.name)
-            found = _look(_in(programs))
+            made = _from_debian(Path(room), env)
+            _look(_in(made))
         except ObtainError as error:
             suites = " and ".join(sorted(set(DEBIAN_SUITES.values())))
             raise ObtainError(CHOICES.format(suites=suites, tried=error)) from error
-        for path in (found.prometheus, found.promtool, found.alertmanager):
+        shutil.rmtree(cache / "share", ignore_errors=True)
+        for path in made.iterdir():
             os.replace(path, cache / path.name)
     say(f"Prometheus, promtool and Alertmanager are now in {cache}")
     return _look(_in(cache))
+
+
+def _from_debian(room: Path, env: Mapping[str, str]) -> Path:
+    """Unpack Debian's packages, and return a directory with the programs and what they need."""
+    made = room / "made"
+    made.mkdir()
+    for package, suite in DEBIAN_SUITES.items():
+        work = room / suite
+        work.mkdir()
+        for each in (room, work):
+            each.chmod(0o755)  # apt drops its rights for downloading and must get in
+        wanted = Packages(
+            suite=suite,
+            names=(package,),
+            mirror=env.get("PROMETHEUS_DEBIAN_MIRROR") or None,
+            search_path=env.get("PATH"),
+            environment=env,
+        )
+        usr = unpack(wanted, work, say) / "usr"
+        for program in ("prometheus", "promtool", "prometheus-alertmanager"):
+            if (usr / "bin" / program).exists():
+                os.replace(usr / "bin" / program, made / program)
+        templates = Path("share", "prometheus", "alertmanager")
+        if (usr / templates / "default.tmpl").exists():
+            (made / templates).mkdir(parents=True)
+            for path in (usr / templates).glob("*.tmpl"):
+                os.replace(path, made / templates / path.name)
+    wrapped = made / "alertmanager"
+    wrapped.write_text(WITH_TEMPLATES)
+    wrapped.chmod(0o755)
+    return made
 
 
 def main() -> int:
