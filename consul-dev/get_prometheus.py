@@ -36,8 +36,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 
 WITH_TEMPLATES = """\
 #!/bin/sh
-# Debian's Alertmanager looks for its templates in /usr/share: here it finds those that came with it,
-# in a mount namespace of its own. It stays the same process.
+# Debian's Alertmanager looks for its templates in /usr/share. In a mount namespace of its own it
+# finds those that came with it, here. It stays the same process.
 set -e
 own=$(cd "$(dirname "$0")" && pwd)
 user=

@@ -111,6 +111,7 @@ async def test_that_nobody_leads_is_told_and_that_it_is_over(bench: Bench) -> No
     webhook = bench.watch.webhook
     leader = await bench.lead("core-1")
     leader.kill()
+    await leader.wait_exit()
     told = await webhook.wait_for("CoordinatorNoLeader")
     assert told.receiver == "on-call"
     assert told.labels["severity"] == "critical"
@@ -182,7 +183,7 @@ async def test_every_query_of_the_dashboard_is_answered_with_data(bench: Bench) 
     schedule = ScheduleRecord.model_validate(
         {
             "id": "consul",
-            "interval": 1,
+            "interval": "1s",
             "since_ms": SystemClock().wall_ms(),
             "checks": [{"kind": "tcp", "target": bench.agent.http_addr}],
         }

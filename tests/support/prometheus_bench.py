@@ -168,6 +168,7 @@ def _configure(directory: Path, consul: str, alertmanager: str, webhook: str) ->
             "127.0.0.1:8500": consul,
             "127.0.0.1:9093": alertmanager,
             "_interval: 5s": "_interval: 1s",
+            "refresh_interval: 10s": "refresh_interval: 1s",
             "scrape_timeout: 5s": "scrape_timeout: 1s",
             "# external_labels:": "external_labels:",
             "#   runbooks: https://git.example.com/coord/blob/main/runbooks": (
