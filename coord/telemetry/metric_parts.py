@@ -59,7 +59,7 @@ class CounterReader(Collector):
 
 
 def rendered(registry: CollectorRegistry) -> bytes:
-    """The text of all metrics, without when each began: that is a third of all series, and nobody
+    """The text of all metrics, without when each began: that is a fifth of all series, and nobody
     asks for it."""
     return generate_latest(_WithoutBeginnings(registry))
 
