@@ -227,6 +227,10 @@ class PollError(StrEnum):
     LEADER_LOST = "leader_lost"
 
 
+POLL_OUTCOMES = ("up", "down", *(error.value for error in PollError))
+"""What `PollFinished` may say: what the checks found, or why there was no answer."""
+
+
 class JobRecord(Record):
     """One run of a schedule, in Consul from before a poller is asked until its result is written.
 
