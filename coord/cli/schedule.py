@@ -77,7 +77,7 @@ def list_schedules(ctx: click.Context, /, as_json: bool, **params: Any) -> None:
 @_JSON
 @click.pass_context
 def show(ctx: click.Context, /, schedule_id: str, as_json: bool, **params: Any) -> None:
-    """Show one schedule: its checks, and what the last run found of each.
+    """Show one schedule, and what its last run found.
 
     Exits with 1 if there is no such schedule, or it cannot be read.
     """
@@ -224,7 +224,9 @@ def import_file(
     as_json: bool,
     **params: Any,
 ) -> None:
-    """Write the schedules of a TOML file: each that is new, or not as in the file.
+    """Write the schedules that a TOML file has.
+
+    One that stands in Consul as it does in the file is left as it is.
 
     \b
     [schedules.web]

@@ -75,7 +75,7 @@ class Dialler:
         allowed = [address for address in addresses if self._forbidden.holding(address) is None]
         if not allowed:
             raise self._refusal(host, addresses[0])
-        connection = await _first(_mixed(allowed), port, way)
+        connection = await first_to_connect(mixed(allowed), port, way)
         peer = way.peer(connection)
         if peer is not None and self._forbidden.holding(str(peer[0])) is not None:
             await way.close(connection)
@@ -95,7 +95,7 @@ def _numeric(address: str | int, _port: int | bytes, _flow: int = 0, scope: int 
     return f"{address}%{scope}" if scope else str(address)
 
 
-def _mixed(addresses: Iterable[str]) -> list[str]:
+def mixed(addresses: Iterable[str]) -> list[str]:
     """The families in turn, the one that came first before the other."""
     families: dict[bool, list[str]] = {}
     for address in addresses:
@@ -104,7 +104,12 @@ def _mixed(addresses: Iterable[str]) -> list[str]:
     return [address for address in turns if address is not None]
 
 
-async def _first(addresses: Iterable[str], port: int, way: Way[T]) -> T:
+async def first_to_connect(addresses: Iterable[str], port: int, way: Way[T]) -> T:
+    """The first connection that comes about; all others are ended.
+
+    Raises:
+        Exception: what the first of the addresses raised, if there is no way to any.
+    """
     waiting = deque(addresses)
     tried: list[asyncio.Task[T]] = []
     try:

@@ -6,7 +6,7 @@ is not: every mistake is told, with where it is and what to write instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ _FIXES: Mapping[str, str] = {
     "contains": f"write 1 to {MAX_CONTAINS} characters that the body must hold",
     "redirects": f"write how many may be followed, from 0 to {MAX_REDIRECTS}",
 }
+_OUT_OF_RANGE = frozenset(
+    {
+        *("greater_than_equal", "less_than_equal", "too_short", "too_long"),
+        *("string_too_short", "string_too_long"),
+    }
+)
 _CHECK_FIX = "write a check with at least a kind and a target"
 
 
@@ -97,7 +103,7 @@ def draft(
     try:
         record = ScheduleRecord.model_validate({**known, "id": schedule_id, "since_ms": now_ms})
     except ValidationError as error:
-        for item in error.errors(include_url=False):
+        for item in _worth_telling(error.errors(include_url=False)):
             where = _without_tags(item["loc"])
             found.append((where, *_told(item, where)))
     else:
@@ -168,6 +174,14 @@ def _no_such(name: str, known: frozenset[str] | tuple[str, ...]) -> tuple[str, s
     return "there is no such field", f"did you mean {like}?" if like else "remove it"
 
 
+def _worth_telling(items: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Without that too few checks are left, where the others are told to be wrong."""
+    of_checks = any(len(item["loc"]) > 1 for item in items if item["loc"][:1] == ("checks",))
+    for item in items:
+        if not (of_checks and item["loc"] == ("checks",) and item["type"] == "too_short"):
+            yield item
+
+
 def _without_tags(loc: Where) -> Where:
     """Within a check pydantic names which kind it took it for; nobody wrote that."""
     return (*loc[:2], *loc[3:]) if len(loc) > 2 and loc[0] == "checks" else loc
@@ -178,6 +192,8 @@ def _told(item: ErrorDetails, where: Where) -> tuple[str, str]:
     is_check = names == ["checks"] and len(where) > 1
     usual = _CHECK_FIX if is_check else _FIXES.get(names[-1] if names else "", "correct it")
     error = item.get("ctx", {}).get("error")
+    if where == ("id",):
+        return f"{shown(item['input'])} cannot be the id of a schedule", usual
     if isinstance(error, InvalidValueError):
         return error.problem, error.fix
     if isinstance(error, ValueError):
@@ -185,6 +201,10 @@ def _told(item: ErrorDetails, where: Where) -> tuple[str, str]:
         return problem, fix or usual
     if item["type"] == "missing":
         return "it is missing", usual
+    if item["type"] in _OUT_OF_RANGE:
+        given = item["input"]
+        what = f"{len(given)} of them" if isinstance(given, list | tuple) else shown(given)
+        return f"{what} is out of range", usual
     said = item["msg"][:1].lower() + item["msg"][1:]
     return f"{shown(item['input'])} cannot be used: {said}", usual
 
