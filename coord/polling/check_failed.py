@@ -53,8 +53,9 @@ def failure_of(error: BaseException) -> CheckFailed:
             code = CheckError.PROTOCOL
         else:
             code = CheckError.CLOSED
-    # A server that hangs up without an answer is a "protocol error" to the HTTP client.
-    if isinstance(error, httpcore.RemoteProtocolError) and "disconnected" in str(error):
+    # A server that hangs up before the answer is over is a "protocol error" to the HTTP client.
+    hung_up = any(words in str(error) for words in ("disconnected", "peer closed connection"))
+    if isinstance(error, httpcore.RemoteProtocolError) and hung_up:
         code = CheckError.CLOSED
     return CheckFailed(code, f"{type(chain[-1]).__name__}: {chain[-1]}"[:MAX_DETAIL])
 
