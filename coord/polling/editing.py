@@ -16,6 +16,7 @@ from coord.consul import ConsulApi, ConsulError, KVEntry, TxnOp
 from coord.polling.records import ScheduleRecord, UnreadableRecord
 from coord.polling.store import PollPaths, encode_schedule, load_schedules
 from coord.polling.writer import MAX_BATCH_BYTES
+from coord.records import is_name
 
 MAX_OPS = 64
 """How many operations Consul takes in one transaction."""
@@ -123,11 +124,16 @@ def plan_add(
 def plan_import(
     found: Mapping[str, Stored], records: Sequence[ScheduleRecord], keys: PollPaths, *, prune: bool
 ) -> tuple[Edit, ...]:
-    """Make Consul's schedules those; prune: and remove all others."""
+    """Make Consul's schedules those; prune: and remove all others.
+
+    Keys there that no schedule can have stay: whoever made them by hand removes them so.
+    """
     edits = [_set(found.get(record.id), record, keys) for record in records]
     if prune:
         wanted = {record.id for record in records}
-        edits += [_removal(name, found[name]) for name in sorted(found.keys() - wanted)]
+        edits += [
+            _removal(name, found[name]) for name in sorted(found.keys() - wanted) if is_name(name)
+        ]
     return tuple(edits)
 
 

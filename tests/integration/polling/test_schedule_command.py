@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from consul_agents import ConsulAgent, client_of
 from coord_command import GENEROUS_S, coord, environment
 from rights_bench import Rights, tokens_for
 
+from coord.cli import main
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulApi, ConsulClient, TxnOp, TxnResult
 from coord.polling.editing import (
@@ -59,7 +61,15 @@ class Desk:
 
     async def text(self, *words: str, **env: str) -> tuple[int, str, str]:
         given = ("schedule", *words, "--election", self._election)
-        return await coord(self._address, *given, **(self._env | env))
+        where = environment(self._address, **self._env, **env)
+        result = await asyncio.to_thread(CliRunner().invoke, main, given, env=where)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.exit_code, result.stdout, result.stderr
+
+    async def apart(self, *words: str) -> tuple[int, str, str]:
+        """The same in a process of its own."""
+        given = ("schedule", *words, "--election", self._election)
+        return await coord(self._address, *given, **self._env)
 
 
 @pytest.fixture
@@ -285,8 +295,8 @@ async def test_two_who_switch_at_once_lose_nothing_of_each_other(
 ) -> None:
     await write(consul, plan_import({}, some("a", "b"), keys, prune=False))
     async with asyncio.TaskGroup() as group:
-        group.create_task(desk("disable", "a", "b"))
-        group.create_task(desk("disable", "b", "a"))
+        group.create_task(desk.apart("disable", "a", "b"))
+        group.create_task(desk.apart("disable", "b", "a"))
     found = await read_schedules(consul, keys)
     assert not any(each.record.enabled for each in found.values() if each.record)
     plan = plan_switch(found, ["a"], enabled=True, now_ms=1)
@@ -295,12 +305,15 @@ async def test_two_who_switch_at_once_lose_nothing_of_each_other(
 
 
 async def test_what_stands_there_is_shown_whatever_it_is(
-    consul: ConsulClient, keys: PollPaths, desk: Desk
+    consul_agent: ConsulAgent, consul: ConsulClient, keys: PollPaths, desk: Desk, tmp_path: Path
 ) -> None:
     (web,) = some("web", name=EVIL)
     await consul.kv_put(keys.schedule("web"), web.encode())
     await consul.kv_put(keys.schedule("broken"), b'{"id": "broken"}')
-    await consul.kv_put(keys.schedules + EVIL, b"{")
+    # Only by a transaction Consul takes such a key.
+    op = {"Verb": "set", "Key": keys.schedules + EVIL, "Value": "ew=="}
+    body = json.dumps([{"KV": op}]).encode()
+    assert (await asyncio.to_thread(consul_agent.request, "PUT", "/v1/txn", body))[0] == 200
     check = CheckResult(
         kind="tcp", target="h:1", ok=False, latency_ms=3, error="later_word", detail="who knows"
     )
@@ -340,6 +353,12 @@ async def test_what_stands_there_is_shown_whatever_it_is(
     # What cannot be read cannot be switched, but written anew, or removed.
     assert (await desk("enable", "broken"))[1][0]["code"] == EditCode.UNREADABLE
     assert (await desk("add", "broken", *ADD, "--replace"))[0] == ExitCode.OK
+    # A key that no schedule can have is left to whoever made it.
+    path = tmp_path / "schedules.toml"
+    path.write_text(FILE)
+    assert (await desk("import", str(path), "--prune", "--yes"))[0] == ExitCode.OK
+    (data,) = (await desk("list"))[1]
+    assert {each["id"] for each in data["schedules"]} == {"web", "db", EVIL}
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", ExitCode.NOT_GOOD), ("y\n", ExitCode.OK)])
@@ -370,6 +389,6 @@ async def test_removing_without_a_terminal_needs_a_word(
     consul: ConsulClient, keys: PollPaths, desk: Desk, tmp_path: Path
 ) -> None:
     await write(consul, plan_import({}, some("web"), keys, prune=False))
-    code, _, err = await desk.text("rm", "web", COORDINATOR_LOG_LEVEL="info")
+    code, _, err = await desk.text("rm", "web")
     assert (code, "--yes" in err) == (ExitCode.USAGE, True)
     assert await record_of(consul, keys, "web") is not None
