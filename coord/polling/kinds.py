@@ -21,9 +21,20 @@ from coord.clock import Clock
 from coord.config import Settings
 from coord.identity import Identity
 from coord.plugins import Plugins
+from coord.polling.check_failed import CheckFailed
 from coord.polling.check_records import Word
 from coord.polling.dialling import Dialler
-from coord.polling.records import CheckKind, OtherCheck
+from coord.polling.records import CheckError, CheckKind, OtherCheck
+
+__all__ = [
+    "GROUP",
+    "CheckContext",
+    "CheckError",
+    "CheckFailed",
+    "Kind",
+    "OtherCheck",
+    "load_kinds",
+]
 
 GROUP = "coord.checks"
 """The entry point group in which they are named."""
