@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 
+from console.controls.acting import ActingApp
+from console.controls.desk import Desk
 from console.messages import SnapshotFetched
 from console.screens.dashboard import WIDE, Dashboard
 from console.snapshot import Snapshot
@@ -20,11 +22,12 @@ TICK_S = 1.0
 """How often ages and what is left are drawn anew, in seconds."""
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(ActingApp):
     """One election, live.
 
     source: what reads it; None: only what is posted as `SnapshotFetched` is shown.
     theme: the name of a theme, Textual's own included.
+    desk: what does what is asked for; None: nothing can be done. read_only: nothing is to be.
 
     Raises:
         ValueError: there is no such theme.
@@ -45,10 +48,11 @@ class ConsoleApp(App[None]):
         clock: Clock,
         snapshot: Snapshot | None = None,
         theme: str | None = None,
+        desk: Desk | None = None,
+        read_only: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(clock=clock, desk=desk, read_only=read_only)
         self._source = source
-        self._clock = clock
         first = source.snapshot if source is not None else Snapshot(election="")
         self.snapshot = first if snapshot is None else snapshot
         for each in OURS:
@@ -59,7 +63,7 @@ class ConsoleApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The dashboard is there from the first."""
-        self.dashboard = Dashboard(self._clock.now, self.snapshot)
+        self.dashboard = Dashboard(self._clock.now, self.snapshot, lambda: self.mode.word)
         return self.dashboard
 
     def on_mount(self) -> None:
@@ -74,15 +78,24 @@ class ConsoleApp(App[None]):
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw what was read."""
         self.snapshot = message.snapshot
-        self.dashboard.show(message.snapshot)
+        if self.is_running:
+            self.dashboard.show(message.snapshot)
+
+    @property
+    def node_under_cursor(self) -> str:
+        """The node that an action on a node means; "": none."""
+        row = self.dashboard.current if self.dashboard.is_mounted else None
+        return row.node if row is not None else ""
 
     def tick(self) -> None:
-        """Let time pass on the screen."""
-        self.dashboard.tick()
+        """Let time pass on the screen, unless it is being taken down."""
+        if self.is_running:
+            self.dashboard.tick()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What ctrl+p offers: what the keys do, and Textual's own."""
         yield from super().get_system_commands(screen)
+        yield from self.act_commands()
         board = self.dashboard
         if screen is board:
             yield SystemCommand("Filter nodes", "Show some of the nodes", board.action_filter)

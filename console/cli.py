@@ -7,12 +7,17 @@ codes and the words for errors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 from rich.console import Console
 
+from console.controls.course import in_a_word
+from console.controls.desk import Desk
 from console.once import as_json, print_dashboard
 from console.snapshot import Snapshot
 from console.source import Source
@@ -22,6 +27,8 @@ from coord.cli.status import status_exit_code
 from coord.clock import Clock, SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
+from coord.operations import Ask, Operation, whoami
+from coord.operations.confirming import UNSAID
 from coord.records import Paths
 from coord.status.as_json import encoded
 
@@ -52,6 +59,10 @@ class _Command(SettingsCommand):
 )
 @click.option("--once", is_flag=True, help="Print the dashboard once, as text.")
 @click.option("--json", "json_", is_flag=True, help="Print the snapshot once, as JSON.")
+@click.option(
+    "--read-only", is_flag=True, default=None, help="Only look: offer no action, try no right."
+)
+@click.option("--actor", metavar="NAME", help="Who acts; default: user@host, before sudo.")
 @click.option("--theme", metavar="NAME", help="Begin with this theme; ctrl+p changes it.")
 @click.option("--traceback", is_flag=True, help="Show where an internal error came from.")
 @click.pass_context
@@ -60,11 +71,15 @@ def main(
     /,
     once: bool,
     json_: bool,
+    actor: str | None,
     theme: str | None,
     traceback: bool,
     **params: Any,
 ) -> None:
-    """Show one election live, in a terminal. It needs Consul only; a viewer's token will do.
+    """Show one election live, in a terminal, and act on it. It needs Consul only.
+
+    To look, a viewer's token will do; to act, it takes an operator's. Every action shows first what
+    it would do, and asks whether and why. COORDINATOR_READ_ONLY=true says --read-only for good.
 
     NO_COLOR is heeded; the themes ansi-dark and ansi-light take the terminal's own colours, and
     high-contrast is what it says.
@@ -80,7 +95,17 @@ def main(
         ctx.exit(asyncio.run(_print(settings, json_=json_)))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadUsage("there is no terminal to draw on; --once and --json need none")
-    ctx.exit(asyncio.run(_open(settings, theme)))
+    ctx.exit(asyncio.run(_open(settings, theme, _actor(actor))))
+
+
+def _actor(said: str | None) -> str:
+    """Who acts, as the records will have it; the same as `coord step-down` takes."""
+    actor = whoami() if said is None else said
+    try:
+        Ask(operation=Operation.STEP_DOWN, actor=actor, reason=UNSAID)
+    except ValueError as error:
+        raise BadUsage(str(error)) from None
+    return actor
 
 
 def _source(settings: Settings, consul: ConsulClient, clock: Clock) -> Source:
@@ -107,7 +132,7 @@ def _exit_code(snapshot: Snapshot) -> ExitCode:
     return status_exit_code(snapshot.status)
 
 
-async def _open(settings: Settings, theme: str | None) -> int:
+async def _open(settings: Settings, theme: str | None, actor: str) -> int:
     try:
         from console.app import ConsoleApp
     except ModuleNotFoundError as error:
@@ -116,9 +141,50 @@ async def _open(settings: Settings, theme: str | None) -> int:
         raise BadUsage("Textual is not installed: pip install 'coord[console]'") from None
     clock = SystemClock()
     async with ConsulClient(settings.consul_address) as consul:
+        desk = Desk(consul, settings, clock=clock, actor=actor)
         try:
-            app = ConsoleApp(_source(settings, consul, clock), clock=clock, theme=theme)
+            app = ConsoleApp(
+                _source(settings, consul, clock),
+                clock=clock,
+                theme=theme,
+                desk=desk,
+                read_only=settings.read_only,
+            )
         except ValueError as error:
             raise BadUsage(str(error)) from None
-        await app.run_async()
+        try:
+            with _left_by_signals(app.exit):
+                await app.run_async()
+        finally:
+            await _closed(desk)
     return app.return_code or 0
+
+
+@contextlib.contextmanager
+def _left_by_signals(leave: Callable[[], object]) -> Iterator[None]:
+    """SIGTERM and a terminal that is closed end the console as `q` does, so that what it has begun
+    is brought to an end, too."""
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, leave)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def _closed(desk: Desk) -> None:
+    """Wait until what is under way has ended, and tell how; nobody may be there to read it."""
+    if desk.under_way:
+        _tell("an operation is under way: what is not answered is taken back")
+    for course in await desk.close():
+        _tell(in_a_word(course))
+
+
+def _tell(said: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(f"{PROGRAM}: {said}", err=True)

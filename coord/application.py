@@ -20,7 +20,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from coord.api import ElectionView, create_api
+from coord.api import ElectionView, create_api, detail_of
 from coord.candidate import CoordinatorCandidate
 from coord.clock import Clock
 from coord.config import Settings
@@ -188,12 +188,12 @@ class Application:
         """The election as this node sees it now."""
         election, now = self.loop.election, self._clock.now()
         why_not, until = election.why_not(now), election.waits_until
-        detail = f"for another {until - now:.1f} s" if until is not None and until > now else ""
+        detail = detail_of(why_not, None if until is None else until - now, self._faults.lasting)
         leads = election.lease_until is not None
         return ElectionView(
             state=election.state.value,
             why_not=why_not,
-            why_not_detail=detail,
+            why_not_detail=self._host.secrets.masked(detail),
             leader_node=election.lookout.leader or None,
             leader_term=election.lookout.leader_term,
             term=election.term if leads else None,

@@ -24,6 +24,7 @@ from tests.simulation.planted import known
 REPO = Path(__file__).resolve().parent.parent
 
 NODE_FIELDS = ("node", "node_type", "eligible", "election", "listen", "advertise", "session_checks")
+CONSOLE_FIELDS = ("read_only",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,14 @@ def settings_table() -> str:
     work = [
         name
         for name in Settings.model_fields
-        if name not in (*TIMING_FIELDS, *NODE_FIELDS, *CONSUL_FIELDS)
+        if name not in (*TIMING_FIELDS, *NODE_FIELDS, *CONSUL_FIELDS, *CONSOLE_FIELDS)
     ]
     groups: dict[str, Sequence[str]] = {
         "Timing": TIMING_FIELDS,
         "Node": NODE_FIELDS,
         "Consul": CONSUL_FIELDS,
         "Work and logs": work,
+        "Console": CONSOLE_FIELDS,
     }
     lines = ["| setting | environment variable | default | meaning |", "|---|---|---|---|"]
     for title, names in groups.items():

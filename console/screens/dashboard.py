@@ -33,22 +33,31 @@ class Dashboard(Screen[None]):
     """Draws the latest snapshot that it was given, and the time that passes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        # The first to be seen, also where there is no room for all of them.
+        Binding("a", "app.act", "Act"),
+        Binding("a", "app.act_not", "Act ✖"),
         Binding("slash", "filter", "Filter", key_display="/"),
         # The table hears it first, and the filter: here it closes the details from within.
         Binding("enter", "details", "Details", show=False),
         Binding("s", "sort", "Sort"),
         Binding("S", "turn", "Turn", show=False),
         Binding("w", "window", "Window"),
-        Binding("y", "copy", "Copy"),
+        Binding("y", "copy", "Copy", show=False),
         Binding("escape", "back", "Back", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "app.quit", "Quit"),
     ]
 
-    def __init__(self, now: Callable[[], float], snapshot: Snapshot) -> None:
-        """`now` tells the monotonic time, in seconds."""
+    def __init__(
+        self,
+        now: Callable[[], float],
+        snapshot: Snapshot,
+        mode: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`now` tells the monotonic time, in seconds; `mode` why nothing can be done, if so."""
         super().__init__()
         self._now = now
+        self._mode = mode
         self._snapshot = snapshot
         self._rows: tuple[nodes.NodeRow, ...] = ()
         self._sorting = Sorting()
@@ -82,6 +91,11 @@ class Dashboard(Screen[None]):
         """There is nothing to draw on any more."""
         self._there = False
 
+    @property
+    def current(self) -> nodes.NodeRow | None:
+        """What is under the cursor."""
+        return self.query_one(NodeTable).current
+
     # --- drawing ---
 
     def show(self, snapshot: Snapshot) -> None:
@@ -101,7 +115,7 @@ class Dashboard(Screen[None]):
         self.set_class(bool(banner), "-banner")
         self.set_class(bool(banner) and snapshot.status is not None, "-old")
         self.set_class(bool(said), "-warned")
-        self.query_one("#header", Ends).show(headline.header(snapshot, now))
+        self.query_one("#header", Ends).show(headline.header(snapshot, now, self._mode()))
         self.query_one("#banner", Lines).show([banner])
         top = self.query_one("#headline", Lines)
         top.show(headline.headline(snapshot, now))

@@ -20,6 +20,7 @@ from console.widgets.paint import palette_of
 from coord.status.reasons import WHY_NOT
 
 KEYS = (
+    ("a", "act: step down, transfer, drain, pause, …; each shows first what it would do"),
     ("enter", "what is under the cursor in full; again, or esc, closes it"),
     ("/", "filter as you type: every word must stand somewhere in the row; esc ends it"),
     ("s, S", "sort by the next column; turn the order around. Or click on a head"),

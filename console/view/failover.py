@@ -48,7 +48,11 @@ def waterfall(snapshot: Snapshot, width: int) -> tuple[Line, ...]:
     tenure = latest(snapshot)
     if tenure is None or tenure.gap is None:
         return (line(Span("no failover is told of yet", Tone.DIM)),)
-    told = phases(tenure.gap)
+    return phase_lines(phases(tenure.gap), width)
+
+
+def phase_lines(told: Sequence[tuple[str, int]], width: int) -> tuple[Line, ...]:
+    """Phases by name with their lengths in milliseconds: a line for each, as above."""
     room = max(_LEAST_BAR, width - _LABEL - _VALUE - 2)
     total = max(1, sum(ms for _, ms in told))
     lines: list[Line] = []

@@ -26,7 +26,7 @@ OVERDUE_S = 15.0
 
 def header(snapshot: Snapshot, now: float, read_only: str = "") -> tuple[Line, Line]:
     """What is looked at, and how: to the left the election, to the right Consul and the age."""
-    mode = Span(f"  {read_only}", Tone.DIM)
+    mode = Span(f"  {read_only}", Tone.WARN) if read_only else None
     left = line(Span("coord ", Tone.DIM), foreign(snapshot.election, Tone.STRONG), mode)
     return left, joined((_age(snapshot, now), *_consul(snapshot)))
 

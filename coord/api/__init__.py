@@ -8,7 +8,7 @@ from coord.api.app import (
     create_api,
     error_response,
 )
-from coord.api.health_table import PROBES, ElectionView, Probes, Row, row_of
+from coord.api.health_table import PROBES, ElectionView, Probes, Row, detail_of, row_of
 
 __all__ = [
     "CACHE_S",
@@ -20,6 +20,7 @@ __all__ = [
     "RendersMetrics",
     "Row",
     "create_api",
+    "detail_of",
     "error_response",
     "row_of",
 ]

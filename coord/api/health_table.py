@@ -18,6 +18,7 @@ class ElectionView:
 
     state: a value of `State`.
     why_not: why it does not lead; None if it does.
+    why_not_detail: for how long still, or what Consul said; "" where there is no more to say.
     leader_node, leader_term: who leads as far as it knows, and in which term.
     term: its own; None unless it leads.
     lease_remaining_s: None unless it leads.
@@ -36,6 +37,29 @@ class ElectionView:
     consul: Literal["ok"] | WhyNot = "ok"
     work: tuple[ChildStatus, ...] = ()
     loop_ok: bool = True
+
+
+_FAULTS: Final[Mapping[WhyNot, tuple[str, ...]]] = {
+    WhyNot.CONSUL_UNREACHABLE: ("consul",),
+    WhyNot.NO_CONSUL_LEADER: ("consul",),
+    WhyNot.NOT_PERMITTED: ("keys_not_read", "no_session", "leader_key_not_watched"),
+    WhyNot.NO_SESSION: ("no_session",),
+}
+_ALWAYS: Final = ("check_not_passed",)
+"""Who cannot pass its check is out of it for all others, whatever it thinks itself."""
+
+
+def detail_of(why_not: WhyNot | None, left_s: float | None, faults: Mapping[str, str]) -> str:
+    """What there is to say besides `why_not`.
+
+    left_s: for how many seconds more that is so; None: not known.
+    faults: what goes wrong at the moment, by the kinds of `coord.telemetry.words.FAULTS`, with
+        what Consul said.
+    """
+    said = [f"for another {left_s:.1f} s"] if left_s is not None and left_s > 0 else []
+    kinds = _FAULTS.get(why_not, ()) if why_not is not None else ()
+    told = (faults[kind] for kind in (*kinds, *_ALWAYS) if kind in faults)
+    return "; ".join(dict.fromkeys((*said, *told)))
 
 
 class Probes(NamedTuple):

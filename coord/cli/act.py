@@ -13,8 +13,8 @@ import click
 from coord.cli.acting import Act, act
 from coord.cli.errors import BadUsage
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
-from coord.config.values import InvalidValueError, parse_duration
 from coord.operations.asks import Operation
+from coord.operations.confirming import parse_for
 
 _EPILOG = (
     "Exit codes: 0 done as asked; 1 not, or not quite (another took over, nobody answered, you "
@@ -84,12 +84,9 @@ def _run(ctx: click.Context, operation: Operation, params: dict[str, Any], **mor
 def _duration(option: str, text: str | None) -> float | None:
     if text is None:
         return None
-    if text.strip()[-1:].isdigit():
-        # Elsewhere that is milliseconds: hardly what is meant here.
-        raise BadUsage(f"{option}: say the unit, as in 90s, 30m or 2h")
     try:
-        return parse_duration(text)
-    except InvalidValueError as error:
+        return parse_for(text)
+    except ValueError as error:
         raise BadUsage(f"{option}: {error}") from None
 
 

@@ -9,11 +9,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import click
 
-from coord.cli.acting_text import caution_lines, outcome_lines, preview_lines, step_line
 from coord.cli.errors import BadUsage, ExitCode, discard_stdout
 from coord.clock import SystemClock
 from coord.config import Settings
@@ -34,10 +33,11 @@ from coord.operations import (
     to_dict,
     whoami,
 )
+from coord.operations.confirming import UNSAID, asked_name, confirmed, confirms, pinned
+from coord.operations.text import caution_lines, outcome_lines, preview_lines, step_line
 from coord.records import MAX_REASON, Paths
 from coord.status.words import plain
 
-_UNSAID = "(not said yet)"
 _MAX_LINE = 1000
 
 
@@ -66,7 +66,7 @@ class Act:
                 node=self.node,
                 for_s=DEFAULT_PAUSE_S if self.for_s is None else self.for_s,
                 actor=whoami() if self.actor is None else self.actor,
-                reason=_UNSAID if self.reason is None else self.reason,
+                reason=UNSAID if self.reason is None else self.reason,
                 expected_term=self.term,
                 anyway=self.anyway,
             )
@@ -95,38 +95,16 @@ def act(settings: Settings, wished: Act) -> ExitCode:
         if said is None:
             click.echo("nothing was done", err=True)
             return ExitCode.NOT_GOOD
-        again = asyncio.run(_planned(settings, _pinned(plan, said)))
-        changed = _changed(plan, again)
-        if changed is not None:
-            showing.plan(changed, dry_run=False)
-            return refusal_code(changed)
-        plan = replace(plan, ask=replace(plan.ask, reason=said))
+        again = asyncio.run(_planned(settings, pinned(plan, said)))
+        still = confirmed(plan, again, said)
+        if isinstance(still, Refused):
+            showing.plan(still, dry_run=False)
+            return refusal_code(still)
+        plan = still
     try:
         return outcome_code(asyncio.run(_performed(settings, plan, wished, showing)))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None  # by the second Ctrl-C
-
-
-def _pinned(plan: Preview, reason: str) -> Ask:
-    """The same, decided on the term that was shown."""
-    term = plan.ask.expected_term if plan.leader is None else plan.basis.term
-    return replace(plan.ask, reason=reason, expected_term=term)
-
-
-def _changed(shown: Preview, again: Preview | Refused) -> Refused | None:
-    """Why what was confirmed is not to be done any more; None if it still is as it was shown.
-
-    Asking may have taken a while. What is written is checked once more as it is written.
-    """
-    if isinstance(again, Refused):
-        return again
-    if again.interrupts == shown.interrupts and again.successor == shown.successor:
-        return None
-    return Refused(
-        code=RefusalCode.CHANGED_MEANWHILE,
-        sentence="it is no longer as it was shown: another node would follow, or none",
-        hint="look again, and decide anew",
-    )
 
 
 async def _planned(settings: Settings, ask: Ask) -> Preview | Refused:
@@ -185,11 +163,11 @@ def _confirmed(plan: Preview, wished: Act) -> str | None:
 
     On stderr, so that stdout has the results alone.
     """
-    name = plan.confirm_name
+    name = asked_name(plan)
     if name:
-        asked = f"Type {plain(name)} to confirm"
+        asked = f"Type {name} to confirm"
         typed = click.prompt(asked, err=True, default="", show_default=False)
-        if typed != name:
+        if not confirms(plan, typed):
             return None
     elif not click.confirm("Go on?", err=True):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +12,26 @@ import click
 
 from coord.cli.errors import EPILOG, ConsulUnreachable, ExitCode, NotPermitted, consul_failure
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
-from coord.cli.screen import console_here
+from coord.cli.screen import console_here, lines_of
+from coord.clock import SystemClock
 from coord.config import Settings
+from coord.consul import Consistency, ConsulError, Denied
 from coord.consul.client import ConsulClient
-from coord.history.events import KINDS, as_json, is_wanted, line
+from coord.history import Pause, PauseEnd
+from coord.history.events import KINDS, as_json, is_wanted, lines, paused_before, tells_of_a_gap
 from coord.history.follow import follow
-from coord.history.read import read_journal
+from coord.history.read import read_journal, read_pauses
+from coord.history.text import paused_words
 from coord.members import Seen
 from coord.records import Paths
 from coord.status import Unavailable
+from coord.status.denial import WORDS
 from coord.status.words import plain
 from coord.telemetry.journal import JournalEntry, newest
 
 DEFAULT_LIMIT = 50
+PIPED_WIDTH = 80
+"""How many columns to fill where there is no terminal to ask: whoever reads it may have no more."""
 
 
 @click.command(name="events", cls=SettingsCommand, settings_fields=CONNECTION_FIELDS, epilog=EPILOG)
@@ -61,7 +68,9 @@ def events(
 ) -> None:
     """Show what the nodes wrote in the election's journal, the latest last; times are UTC.
 
-    The journal holds the latest entries only. What is said besides goes to stderr.
+    The journal holds the latest entries only. Where nobody led because somebody had paused the
+    election, the change of leader says so. What is said besides goes to stderr, as that the
+    election is paused now.
 
     Exits with 3 if Consul cannot be reached, or has no leader and what is shown may be old (with
     --follow it is waited for instead); with 4 if the token may not read the journal.
@@ -90,15 +99,17 @@ class _Printer:
             if kind.rpartition(".")[2] not in KINDS:
                 notice(f"no event that coord itself keeps is called {plain(kind)}")
 
-    def show(self, entries: Iterable[JournalEntry], *, all_: bool) -> None:
+    def show(self, entries: Iterable[JournalEntry], pauses: Sequence[Pause], *, all_: bool) -> None:
         """Print those that are wanted; unless all of them, the latest only."""
         wanted = tuple(entry for entry in entries if is_wanted(entry, self.kinds, self.nodes))
-        console = console_here()
+        console = console_here(piped_width=PIPED_WIDTH)
         for entry in wanted if all_ else newest(wanted, self.limit):
+            paused = paused_before(entry, pauses)
             if self.as_json:
-                click.echo(as_json(entry))
-            else:
-                console.print(line(entry), soft_wrap=True)
+                click.echo(as_json(entry, paused))
+                continue
+            for text in lines_of(console, lines(entry, console.width, paused)):
+                console.print(text)
 
 
 def notice(text: str) -> None:
@@ -110,17 +121,37 @@ async def _show(settings: Settings, printer: _Printer) -> ExitCode:
     paths = Paths(settings.election)
     async with ConsulClient(settings.consul_address) as consul:
         journal = await read_journal(consul, paths)
-    printer.show(journal.entries, all_=False)
+        pauses = await _pauses(consul, paths, stale=journal.stale)
+    printer.show(journal.entries, pauses, all_=False)
+    tell_paused(pauses, set())
     if journal.stale:
         raise ConsulUnreachable("Consul has no leader: what is shown may be of any age")
     if journal.seen is Seen.NOT_PERMITTED:
-        raise NotPermitted("not permitted: the token may not read the journal (key_prefix, read)")
+        why = WORDS[journal.denied or Denied.LACKS_RIGHTS]
+        raise NotPermitted(f"not permitted to read the journal (key_prefix, read): {why}")
     return ExitCode.OK
+
+
+async def _pauses(consul: ConsulClient, paths: Paths, *, stale: bool = False) -> tuple[Pause, ...]:
+    """When the election was paused, where that can be read: it only explains what is shown."""
+    consistency = Consistency.STALE if stale else Consistency.DEFAULT
+    with suppress(ConsulError):
+        return await read_pauses(consul, paths, clock=SystemClock(), consistency=consistency)
+    return ()
+
+
+def tell_paused(pauses: Sequence[Pause], told: set[str]) -> None:
+    """Say that the election is paused now, unless that was told: nobody follows until it ends."""
+    for pause in pauses:
+        if pause.end is PauseEnd.STANDS and pause.request_id not in told:
+            told.add(pause.request_id)
+            notice(f"the election is {paused_words(pause).plain}")
 
 
 async def _follow(settings: Settings, printer: _Printer) -> None:
     paths = Paths(settings.election)
     begun = failing = False
+    paused: set[str] = set()
     async with (
         ConsulClient(settings.consul_address) as consul,
         aclosing(follow(consul, paths)) as news,
@@ -135,5 +166,8 @@ async def _follow(settings: Settings, printer: _Printer) -> None:
                 notice("Consul answers again")
             if told.missed:
                 notice("some events may have been pruned before they could be read")
-            printer.show(told.entries, all_=begun)
+            matters = not begun or any(map(tells_of_a_gap, told.entries))
+            pauses = await _pauses(consul, paths) if matters else ()
+            printer.show(told.entries, pauses, all_=begun)
+            tell_paused(pauses, paused)
             begun = True

@@ -29,10 +29,10 @@ TICK_S = 1.0
 """How often a picture in place is drawn anew, for the age in it, in seconds."""
 
 
-def console_here() -> Console:
-    """The console to print on; without a terminal it has a width of its own."""
+def console_here(*, piped_width: int = PIPED_WIDTH) -> Console:
+    """The console to print on; without a terminal it is `piped_width` columns wide."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    return console if console.is_terminal else Console(highlight=False, width=piped_width)
 
 
 def view_of(snapshot: ClusterStatus, node: str | None) -> View:

@@ -69,8 +69,9 @@ if TYPE_CHECKING:
 SECRET_FIELDS = frozenset({"consul_token", "poller_token"})
 """Settings whose values are shown nowhere."""
 
-NO_FLAG_FIELDS = SECRET_FIELDS
-"""Settings without a flag: every user of a machine can read the arguments of its processes."""
+NO_FLAG_FIELDS = SECRET_FIELDS | {"read_only"}
+"""Settings without a flag of their own: every user of a machine can read the arguments of its
+processes; and `--read-only` is the console's alone."""
 
 
 def _this_host() -> str:
@@ -195,6 +196,7 @@ class Settings(BaseSettings):
         "auto", description="json, console, or auto: console on a terminal."
     )
     log_level: LogLevelWord = Field("info", description="debug, info, warning or error.")
+    read_only: Bool = Field(False, description="The console only looks, and offers no action.")
 
     consul_addr: ConsulAddr = Field(
         "127.0.0.1:8500", description="Consul: host:port, http://, https:// or unix:///path."

@@ -9,6 +9,7 @@ from coord.consul.errors import (
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
+    Denied,
 )
 from coord.consul.keys import check_key, check_prefix
 from coord.consul.leaderless import no_leader
@@ -43,6 +44,7 @@ __all__ = [
     "ConsulNotPermitted",
     "ConsulRefused",
     "ConsulUnavailable",
+    "Denied",
     "HealthCheck",
     "KVEntry",
     "NodeInfo",

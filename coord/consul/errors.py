@@ -9,6 +9,21 @@ whoever catches one decides by its type and its fields, never by its text.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+
+class Denied(StrEnum):
+    """What is wrong with the token where something is not permitted."""
+
+    NO_TOKEN = "no_token"
+    """None was sent."""
+    UNREADABLE_FILE = "unreadable_file"
+    """The file that holds it cannot be read."""
+    UNKNOWN_TOKEN = "unknown_token"
+    """Consul knows no such token: it was deleted, has expired, or never was one here."""
+    LACKS_RIGHTS = "lacks_rights"
+    """Consul knows it, and it may not do this."""
+
 
 class ConsulError(Exception):
     """Base of everything that a call to Consul raises (besides cancellation).
@@ -65,11 +80,20 @@ class ConsulNotPermitted(ConsulError):
     """The token (or its absence) does not allow this. Consul says so with 401, 403 or a 500.
 
     status: the HTTP status.
+    denied: what is wrong with the token.
     """
 
-    def __init__(self, operation: str, detail: str, *, status: int) -> None:
+    def __init__(
+        self,
+        operation: str,
+        detail: str,
+        *,
+        status: int,
+        denied: Denied = Denied.LACKS_RIGHTS,
+    ) -> None:
         super().__init__(operation, detail)
         self.status = status
+        self.denied = denied
 
 
 class ConsulNotFound(ConsulError):

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from coord.consul import replies
 from coord.consul.calls import Calls, parse, reply_of, with_consistency
-from coord.consul.errors import ConsulNotPermitted
 from coord.consul.keys import check_key, check_prefix
 from coord.consul.replies import ShapeError
 from coord.consul.transport import Answer, Request
@@ -109,12 +108,12 @@ class KeyCalls(Calls):
         # A transaction says this one in its errors and with 409, unlike every other call.
         for error in errors:
             if any(text in error.what for text in replies.NOT_PERMITTED):
-                raise ConsulNotPermitted(request.operation, error.what, status=answer.status)
+                raise replies.not_permitted(request, answer, error.what)
         if ok and not {e.key for e in entries} <= {op.key for op in ops}:
             raise replies.broken(request, answer, ShapeError("a key that was not asked for"))
         if ok and request.read and len(entries) != len(ops):
             # What the token may not read is left out of an answer that says it is complete.
-            raise ConsulNotPermitted(request.operation, "a key may not be read", status=200)
+            raise replies.not_permitted(request, answer, "a key may not be read")
         return TxnResult(ok, entries if ok else (), errors, answer.known_leader)
 
     def _entries(self, request: Request, answer: Answer) -> tuple[KVEntry, ...]:

@@ -19,6 +19,7 @@ from coord.consul.errors import (
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
+    Denied,
 )
 from coord.consul.transport import Answer, Request
 from coord.consul.types import (
@@ -34,7 +35,8 @@ from coord.consul.types import (
 
 T = TypeVar("T")
 
-NOT_PERMITTED = ("Permission denied", "ACL not found", "ACL support disabled", "lacks permission")
+_NO_SUCH_TOKEN = "ACL not found"
+NOT_PERMITTED = ("Permission denied", _NO_SUCH_TOKEN, "ACL support disabled", "lacks permission")
 # Consul says these with a 500, although asking again changes nothing.
 _REFUSED_AS_500 = (
     "Missing check",
@@ -62,7 +64,7 @@ def refusal(request: Request, answer: Answer) -> ConsulError:
     """The error that an answer other than success stands for."""
     operation, text, status = request.operation, answer.text, answer.status
     if status in (401, 403) or (status == 500 and _has(text, NOT_PERMITTED)):
-        return ConsulNotPermitted(operation, text or f"status {status}", status=status)
+        return not_permitted(request, answer, text or f"status {status}")
     if status == 404:
         return ConsulNotFound(operation, text or "not found")
     if (400 <= status < 500 and status not in (408, 429)) or (
@@ -76,6 +78,16 @@ def refusal(request: Request, answer: Answer) -> ConsulError:
         outcome_unknown=not request.read and not _has(text, _NEVER_FORWARDED),
         status=status,
     )
+
+
+def not_permitted(request: Request, answer: Answer, text: str) -> ConsulNotPermitted:
+    """The error that a denial stands for; `text` is what Consul said."""
+    denied = Denied.LACKS_RIGHTS
+    if not answer.secret:
+        denied = Denied.NO_TOKEN
+    elif _NO_SUCH_TOKEN in text:
+        denied = Denied.UNKNOWN_TOKEN
+    return ConsulNotPermitted(request.operation, text, status=answer.status, denied=denied)
 
 
 def broken(request: Request, answer: Answer, error: ShapeError) -> ConsulUnavailable:

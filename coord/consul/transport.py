@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from coord.consul.address import ConsulAddress, TokenSource
-from coord.consul.errors import ConsulNotPermitted, ConsulUnavailable
+from coord.consul.errors import ConsulNotPermitted, ConsulUnavailable, Denied
 
 with warnings.catch_warnings():
     # Its regular expressions have invalid escapes: a warning wherever it is first compiled.
@@ -202,7 +202,9 @@ class Transport:
             token = self._tokens.current()
         except (OSError, ValueError) as e:
             detail = f"token file {self._address.token_file}: {e}"
-            raise ConsulNotPermitted(request.operation, detail, status=0) from None
+            raise ConsulNotPermitted(
+                request.operation, detail, status=0, denied=Denied.UNREADABLE_FILE
+            ) from None
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._exchange(request, token, deadline_s)

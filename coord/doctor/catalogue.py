@@ -188,7 +188,7 @@ _LEADER = {
     Code.LEADER_FLAPS: Entry(
         Subject.LEADER,
         _W,
-        "The leader changes again and again.",
+        "The leader changes again and again, and no operator asked for it.",
         "See with `coord history` how each one ended; load, gossip or its work are at fault.",
     ),
 }
@@ -243,7 +243,8 @@ _MEMBERS = {
         Subject.CANDIDATES,
         _W,
         "A node's check fails: its process ended, hangs, or its host is lost. It cannot take over.",
-        "Look at that node. If it is gone for good, its entry goes after five minutes.",
+        "Look at that node: if its token is refused, its own /api/health says so. If it is gone "
+        "for good, its entry goes after five minutes.",
         momentary=True,
     ),
     Code.CANDIDATE_WITHOUT_SESSION: Entry(

@@ -136,6 +136,8 @@ class Facts:
     servers: the names of the Consul nodes that are servers.
     versions: of Consul's servers and of the agent here, as far as they tell.
     local_services: what is registered on the agent here.
+    never_was: nothing stands below the election's root, and nothing there may be kept from view.
+    elections: where it never was: those of which the token sees the keys, by name.
     """
 
     at_ms: int
@@ -156,4 +158,6 @@ class Facts:
     controls: Controls = field(default_factory=Controls)
     journal: Journal = Journal()
     audit: Audit = Audit()
+    never_was: bool = False
+    elections: tuple[str, ...] = ()
     rights: Rights | None = None

@@ -44,6 +44,7 @@ class Finding:
 
     said: what it is, here and now, in a sentence. Texts in it come from Consul as they are.
     about: what it concerns, sorted: nodes, sessions, keys; the same thing found again has the same.
+    advice: what to do about this very one, where that is more than what such a thing needs.
     fixes: what `--fix` does about it.
     """
 
@@ -51,6 +52,7 @@ class Finding:
     severity: Severity
     said: str
     about: tuple[str, ...] = ()
+    advice: str = ""
     fixes: tuple[Fix, ...] = ()
 
     @property
@@ -66,7 +68,7 @@ class Finding:
     @property
     def do(self) -> str:
         """What to do about it."""
-        return CATALOGUE[self.code].do
+        return self.advice or CATALOGUE[self.code].do
 
     @property
     def runbook(self) -> str:
@@ -88,6 +90,7 @@ def found(
     said: str,
     *about: str,
     severity: Severity | None = None,
+    advice: str = "",
     fixes: Iterable[Fix] = (),
 ) -> Finding:
     """A finding, as severe as such a thing usually is unless told otherwise."""
@@ -97,6 +100,7 @@ def found(
         severity=severity or usual,
         said=said,
         about=tuple(sorted(about)),
+        advice=advice,
         fixes=tuple(fixes),
     )
 

@@ -35,9 +35,9 @@ from coord.doctor.facts import (
     session_name,
 )
 from coord.members import Listing, Seen, cut, read_instances
-from coord.records import AuditRecord, Paths, RecordError
+from coord.records import ROOT, AuditRecord, Paths, RecordError, is_name
 from coord.rights import CONSUL_SERVICE
-from coord.status import ClusterStatus, read_status
+from coord.status import ClusterStatus, Condition, read_status
 from coord.telemetry.journal import decode_entry
 
 MAX_ENTRIES = 1000
@@ -74,6 +74,7 @@ async def gather(consul: ConsulApi, paths: Paths, here: Here, *, clock: Clock) -
     )
     every = (*candidates.items, *leaders.items)
     sessions = await _sessions(consul, paths, status, keys)
+    never_was = status.leader.condition is Condition.MISSING and keys.empty
     return Facts(
         at_ms=at_ms,
         election=paths.election,
@@ -91,6 +92,8 @@ async def gather(consul: ConsulApi, paths: Paths, here: Here, *, clock: Clock) -
         controls=controls_of(keys.below(paths.control), paths),
         journal=_journal(keys, paths),
         audit=_audit(keys, paths),
+        never_was=never_was,
+        elections=await _elections(consul) if never_was else (),
     )
 
 
@@ -173,6 +176,11 @@ class _Keys:
     def seen(self, prefix: str) -> Seen:
         return self.seen_of[prefix]
 
+    @property
+    def empty(self) -> bool:
+        """There is nothing, and the token would see it."""
+        return not self.entries and all(seen is Seen.KNOWN for seen in self.seen_of.values())
+
     def below(self, prefix: str) -> tuple[KVEntry, ...]:
         return tuple(entry for entry in self.entries if entry.key.startswith(prefix))
 
@@ -188,6 +196,18 @@ async def _keys(consul: ConsulApi, paths: Paths) -> _Keys:
     seen = await asyncio.gather(*(_may_read(consul, prefix) for prefix in prefixes))
     ordered = sorted(found, key=lambda entry: entry.create_index)
     return _Keys(tuple(ordered), dict(zip(prefixes, seen, strict=True)))
+
+
+async def _elections(consul: ConsulApi) -> tuple[str, ...]:
+    """The elections whose keys the token sees: other programs, too, keep theirs below service/."""
+    try:
+        keys = (await consul.kv_keys(ROOT, deadline_s=SURE_DEADLINE_S)).value
+    except ConsulError:
+        return ()
+    there = frozenset(keys)
+    named = {key.removeprefix(ROOT).partition("/")[0] for key in keys}
+    paths = (Paths(name) for name in sorted(named) if is_name(name))
+    return tuple(each.election for each in paths if {each.leader, each.term} <= there)
 
 
 async def _may_read(consul: ConsulApi, prefix: str) -> Seen:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from coord.consul import Denied
 from coord.doctor.codes import Code, Severity
 from coord.doctor.facts import Contact, Facts
 from coord.doctor.findings import Finding, found
 from coord.election.timing import CLOCK_TOLERANCE
 from coord.members import Member
 from coord.rights import Role
+from coord.status.denial import WORDS
 from coord.status.rows import leading_member
 
 TESTED_VERSIONS = ("1.8",)
@@ -75,6 +77,18 @@ def rights(facts: Facts) -> Iterator[Finding]:
     tried = facts.rights
     if tried is None:
         return
+    denied = None if facts.status is None else facts.status.denied
+    if denied is not None and denied is not Denied.LACKS_RIGHTS:
+        said = WORDS[denied]
+        yield found(
+            Code.RIGHTS_MISSING,
+            f"{said[0].upper()}{said[1:]}.",
+            denied.value,
+            severity=_severe(tried.role),
+            advice="Give a token that Consul knows, in CONSUL_HTTP_TOKEN_FILE; `coord doctor "
+            "--policy ROLE` prints what it must allow.",
+        )
+        return
     for trouble in tried.broken:
         yield found(Code.RIGHTS_MISSING, f"It is allowed and does not work: {trouble}.", trouble)
     role = tried.role
@@ -85,11 +99,19 @@ def rights(facts: Facts) -> Iterator[Finding]:
     lacking = tried.lacks(role)
     if lacking:
         rules = ", ".join(f'{rule.kind} "{rule.name}" {rule.access}' for rule in lacking)
-        severe = Severity.CRITICAL if tried.role is Role.CANDIDATE else Severity.WARNING
-        said = f"The token may not do what a {role}'s must: it lacks {rules}."
+        said = f"This token may not do what that of a {role} must: it lacks {rules}."
         yield found(
-            Code.RIGHTS_MISSING, said, role.value, *(str(rule) for rule in lacking), severity=severe
+            Code.RIGHTS_MISSING,
+            said,
+            role.value,
+            *(str(rule) for rule in lacking),
+            severity=_severe(tried.role),
         )
+
+
+def _severe(role: Role | None) -> Severity:
+    """How bad it is that a token which is to have that role has not its rights."""
+    return Severity.CRITICAL if role is Role.CANDIDATE else Severity.WARNING
 
 
 # --- timing ---

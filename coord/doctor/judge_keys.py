@@ -8,6 +8,7 @@ from coord.doctor.codes import Code, Severity
 from coord.doctor.facts import SERF_CHECK, Facts, on_candidate
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
+from coord.doctor.judge_nobody import nobody
 from coord.election.timing import LOCK_DELAY_RANGE_S
 from coord.members import LeaderInstance, Seen
 from coord.status import ClusterStatus, Condition, Oddity, TermCondition
@@ -71,26 +72,13 @@ def leading(facts: Facts) -> Iterator[Finding]:
     if status.leader.condition is Condition.NOT_PERMITTED:
         return
     if not status.leader.locked and there:
-        yield _nobody(facts)
+        yield nobody(facts)
     node = status.leader_node
     known = status.candidates.seen is Seen.KNOWN
     if node and known and leading_member(status.candidates.items, status.leader) is None:
         said = f"{node} holds the leader key, and no candidate of that name passes its check."
         yield found(Code.LEADER_NOT_REGISTERED, said, node)
     yield from _discovery(status)
-
-
-def _nobody(facts: Facts) -> Finding:
-    assert facts.status is not None
-    reasons: dict[str, list[str]] = {}
-    for member in passing(facts):
-        told = " ".join(word for word in (member.state, member.why_not) if word)
-        reasons.setdefault(told, []).append(member.node)
-    why = "; ".join(f"{', '.join(sorted(nodes))}: {told}" for told, nodes in reasons.items())
-    if facts.controls.pause is not None:
-        why = f"the election is paused; {why}"
-    said = f"Nobody leads. What the candidates say: {why}."
-    return found(Code.NOBODY_LEADS, said, f"index {facts.status.leader.modify_index}")
 
 
 def _discovery(status: ClusterStatus) -> Iterator[Finding]:

@@ -14,6 +14,9 @@ from coord.members import LeaderInstance, Member, Seen
 from coord.records import Paths
 from coord.status import ClusterStatus, Condition
 
+_NAMED = 20
+"""So many other elections are named."""
+
 _WITHOUT = (State.JOINING.value, State.STOPPED.value)
 """States in which a candidate has no session yet, or no more."""
 
@@ -26,7 +29,7 @@ def candidates(facts: Facts) -> Iterator[Finding]:
     if facts.status.candidates.seen is not Seen.KNOWN:
         return
     if not names:
-        yield found(Code.NO_CANDIDATES, "No candidate passes its check.")
+        yield _none(facts)
     elif len(names) == 1:
         yield found(Code.SINGLE_CANDIDATE, f"{names[0]} is the only candidate.", names[0])
     gone = {member.node for member in facts.status.candidates.items} - set(names)
@@ -35,6 +38,20 @@ def candidates(facts: Facts) -> Iterator[Finding]:
     yield from _namesakes(facts)
     if facts.sessions.seen is Seen.KNOWN:
         yield from _without_session(facts, there)
+
+
+def _none(facts: Facts) -> Finding:
+    """No candidate is there; where nothing at all is, it may be that another election is meant."""
+    if not facts.never_was:
+        return found(Code.NO_CANDIDATES, "No candidate passes its check.")
+    root, others = Paths(facts.election).root, facts.elections
+    said = f"Nothing stands below {root}, and no candidate passes its check: no such election was."
+    advice = "Name the election that you mean with --election (COORDINATOR_ELECTION); to begin "
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        said += f" Those that your token sees: {', '.join(others[:_NAMED])}{more}."
+    advice += "this one, start a node that may lead: `coord node`."
+    return found(Code.NO_CANDIDATES, said, advice=advice)
 
 
 def _namesakes(facts: Facts) -> Iterator[Finding]:

@@ -12,11 +12,13 @@ from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.election.reasons import Cause, WhyNot
 from coord.election.states import State
+from coord.history.operated import asked_for
+from coord.history.told import text
 from coord.members import Seen, cut
 from coord.records import Paths, PauseRecord, RequestRecord
 from coord.status.rows import leading_member
-from coord.telemetry import LeaderChanged
-from coord.telemetry.journal import KEPT_ENTRIES
+from coord.telemetry import BecameLeader, LeaderChanged
+from coord.telemetry.journal import KEPT_ENTRIES, JournalEntry
 
 LONG_PAUSE_S = 3600.0
 """A pause that stands for longer than this is a warning, in seconds."""
@@ -37,6 +39,9 @@ SKEW_AHEAD_S = 2.0
 SKEW_ORDER_S = 5.0
 """An entry that came later and says it is older by more than this, in seconds, was told by
 another clock, or was held back that long."""
+
+_HELD = (BecameLeader.EVENT, LeaderChanged.EVENT)
+"""What tells that a term was held."""
 
 _WANTED = (Cause.HANDED_OVER, Cause.STEPPED_DOWN, Cause.TRANSFERRED)
 
@@ -147,6 +152,11 @@ def journal(facts: Facts) -> Iterator[Finding]:
     if unreadable:
         said = f"{len(unreadable)} entries of the journal cannot be read, as {unreadable[0]}."
         yield found(Code.JOURNAL_UNREADABLE, said)
+    yield from _flaps(facts)
+
+
+def _flaps(facts: Facts) -> Iterator[Finding]:
+    """Whether the leader changed again and again, without anybody having asked for it."""
     changes = [
         key.entry
         for key in facts.journal.entries
@@ -155,11 +165,27 @@ def journal(facts: Facts) -> Iterator[Finding]:
         and key.entry.at_ms is not None
         and key.entry.at_ms > facts.at_ms - FLAPPING_S * 1000
     ]
-    if len(changes) >= FLAPPING:
-        causes = sorted({str(entry.details.get("cause")) for entry in changes})
+    asked = [entry for entry in changes if _operator_asked(facts, entry)]
+    unasked = [entry for entry in changes if entry not in asked]
+    if len(unasked) >= FLAPPING:
+        causes = sorted({str(entry.details.get("cause")) for entry in unasked})
         minutes = f"{FLAPPING_S / 60:.0f} minutes"
-        said = f"{len(changes)} leaders in {minutes} came after a vacancy: {', '.join(causes)}."
+        said = f"{len(unasked)} leaders in {minutes} came after a vacancy: {', '.join(causes)}."
+        if asked:
+            said += f" Not counted: {len(asked)} that operators asked for, by the audit."
         yield found(Code.LEADER_FLAPS, said)
+
+
+def _operator_asked(facts: Facts, change: JournalEntry) -> bool:
+    """Whether the audit tells that an operator ended the leadership before this change."""
+    if change.term is None:
+        return False
+    held = (key.entry.term for key in facts.journal.entries if key.entry.event in _HELD)
+    before = max((t for t in held if t is not None and t < change.term), default=change.term - 1)
+    node = text(change, "previous_leader")
+    cause = Cause.parse(change.details.get("cause"))
+    found_in = asked_for(facts.audit.entries, change.term, before=(before, node), cause=cause)
+    return found_in is not None
 
 
 def clocks(facts: Facts) -> Iterator[Finding]:

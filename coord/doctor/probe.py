@@ -65,6 +65,11 @@ async def try_rights(
     )
 
 
+async def may_write(consul: ConsulApi, key: str) -> bool | None:
+    """Whether the token may write that key; None: it cannot be told. Nothing is written."""
+    return await _may(consul.kv_put(key, b"", cas=NEVER_INDEX), refused=True)
+
+
 class _Probe:
     """The attempts, each answered by True, False, or None: it cannot be told."""
 
@@ -125,9 +130,7 @@ class _Probe:
         keys = [rule.name if rule.kind == "key" else rule.name + self._name]
         if rule.name == paths.root:
             keys = [paths.leader, paths.term, paths.journal + self._name, paths.cluster_health]
-        found = [
-            await _may(self._consul.kv_put(key, b"", cas=NEVER_INDEX), refused=True) for key in keys
-        ]
+        found = [await may_write(self._consul, key) for key in keys]
         return False if False in found else None if None in found else True
 
     async def _writes_service(self, name: str) -> bool | None:

@@ -24,10 +24,10 @@ def render_report(report: Report) -> RenderableType:
     """The report: what was done, what was found, what is fine, what could not be looked at."""
     parts: list[RenderableType] = [_head(report)]
     parts += [_fixed(each) for each in report.fixed]
-    by_code: dict[tuple[Severity, str], list[Finding]] = {}
+    alike: dict[tuple[Severity, str, str], list[Finding]] = {}
     for finding in report.findings:
-        by_code.setdefault((finding.severity, finding.code.value), []).append(finding)
-    for findings in by_code.values():
+        alike.setdefault((finding.severity, finding.code.value, finding.do), []).append(finding)
+    for findings in alike.values():
         parts += ["", *_findings(findings)]
     parts += ["", *_foot(report)]
     return Group(*parts)
@@ -51,7 +51,7 @@ def _head(report: Report) -> Text:
 
 
 def _findings(findings: list[Finding]) -> Iterator[RenderableType]:
-    """Those of one code and severity: each is told, what it means and what to do once."""
+    """Those that are alike: each is told, what it means and what to do once."""
     first = findings[0]
     style = _STYLES[first.severity]
     yield Text.assemble((f"{first.severity.value.upper():<9}", style), (first.code.value, "bold"))
@@ -59,7 +59,7 @@ def _findings(findings: list[Finding]) -> Iterator[RenderableType]:
     if len(findings) > _MOST:
         lines.append(Text(f"And {len(findings) - _MOST} more of these (--json shows all)."))
     lines.append(Text(first.means, style="dim"))
-    lines.append(Text.assemble(("Do: ", "bold"), first.do))
+    lines.append(Text.assemble(("Do: ", "bold"), plain(first.do, _SAID)))
     section = f"debug-election#{first.code.value}"
     lines.append(Text.assemble(("See: ", "bold"), f"coord runbook {section}"))
     yield Padding(Group(*lines), (0, 0, 0, 2))

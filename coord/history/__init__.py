@@ -6,8 +6,12 @@ from coord.history.model import (
     Gap,
     History,
     Note,
+    Pause,
+    PauseEnd,
+    Suspension,
     Tenure,
     Until,
+    Vacant,
 )
 from coord.history.read import Past, read_audit, read_history, read_past
 
@@ -17,8 +21,12 @@ __all__ = [
     "History",
     "Note",
     "Past",
+    "Pause",
+    "PauseEnd",
+    "Suspension",
     "Tenure",
     "Until",
+    "Vacant",
     "read_audit",
     "read_history",
     "read_past",

@@ -10,11 +10,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from coord.election.reasons import Cause, LostReason
-from coord.history.model import Asked, Gap, Note, Tenure, Until
+from coord.history.model import (
+    FORCED,
+    Asked,
+    Gap,
+    Note,
+    Pause,
+    PauseEnd,
+    Suspension,
+    Tenure,
+    Until,
+    Vacant,
+)
+from coord.history.operated import FORCED_ENDS, concerns, forces, operations_of
+from coord.history.pauses import during
 from coord.history.told import Sorted, Told, sorted_out, text, whole
 from coord.operations import AuditEntry
 from coord.records import AuditRecord
-from coord.status import LeaderStatus
+from coord.status import Condition, LeaderStatus
 from coord.status.words import ms_of
 from coord.telemetry.journal import JournalEntry
 
@@ -29,32 +42,29 @@ _CLEAN = (
 HAND_OVER_MS = 1_000
 """So much later than its successor's beginning a clean end may be told without being odd."""
 
-_ENDS_A_TENURE = ("step_down", "transfer", "force_release", "drain")
-
 
 def tenures(
     entries: Sequence[JournalEntry],
     audit: Sequence[AuditEntry],
     leader: LeaderStatus | None = None,
+    paused: Sequence[Pause] = (),
 ) -> tuple[Tenure, ...]:
     """Who led when, the latest first.
 
     entries, audit: in any order, with whatever cannot be read; each may be there twice.
     leader: what the leader key says; None where it may not be read.
+    paused: when the election was paused.
     """
     told = sorted_out(entries)
-    records = _records(audit)
+    records = operations_of(audit)
     made: list[Tenure] = []
     for i, each in enumerate(told.tenures):
         before = told.tenures[i - 1] if i else None
         after = told.tenures[i + 1] if i + 1 < len(told.tenures) else None
-        made.append(_tenure(each, before, after, told, records))
-    return tuple(reversed(_with_the_present(made, leader)))
-
-
-def _records(audit: Sequence[AuditEntry]) -> list[AuditRecord]:
-    once = {entry.key: entry.record for entry in audit if entry.record is not None}
-    return sorted(once.values(), key=lambda record: ms_of(record.at))
+        tenure = _tenure(each, before, after, told, records)
+        made.append(replace(tenure, paused=_paused(each, before, told, paused)))
+    present = _with_the_present(made, leader)
+    return tuple(replace(each, ended=_ended(each, records)) for each in reversed(present))
 
 
 def _tenure(
@@ -74,6 +84,7 @@ def _tenure(
         asked=_asked(told, audit),
         suspensions=told.suspended,
         suspended_ms=told.suspended_ms,
+        unresumed=_unresumed(told),
         restarts=told.restarts,
         gap=_gap(told, before, audit),
         previous=text(told.changed, "previous_leader") if told.changed else "",
@@ -173,6 +184,37 @@ def _gap(told: Told, before: Told | None, audit: list[AuditRecord]) -> Gap | Non
     return Gap(total_ms=said[-1]) if said else None
 
 
+def _paused(
+    told: Told, before: Told | None, all_: Sorted, paused: Sequence[Pause]
+) -> tuple[Pause, ...]:
+    """The pauses in the gap before it. A node that started in it counts the gap from its start."""
+    seen_ms = _vacancy_seen_ms(told)
+    left = before.lost if before is not None and _follows(before, told, all_) else None
+    since = [ms for ms in (seen_ms, left.at_ms if left else None) if ms is not None]
+    if not since or told.from_ms is None:
+        return ()
+    return during(paused, min(since), told.from_ms)
+
+
+def _unresumed(told: Told) -> Suspension | None:
+    """The suspension that was not resumed, as long as the leader itself says it lasted."""
+    if told.unresumed is None:
+        return None
+    since_ms = told.unresumed.at_ms
+    until_ms = told.lost.at_ms if told.lost is not None else None
+    if since_ms is None or until_ms is None:
+        return Suspension(since_ms=since_ms)
+    return Suspension(since_ms=since_ms, lasted_ms=max(0, until_ms - since_ms))
+
+
+def _ended(made: Tenure, audit: Sequence[AuditRecord]) -> str:
+    """How it ended; that an operator forced it the audit says for certain."""
+    if made.until is Until.GOES_ON or made.cause not in (*FORCED_ENDS, None):
+        return made.cause_told
+    forced = any(forces(record, made.term, made.node, made.cause) for record in audit)
+    return FORCED if forced else made.cause_told
+
+
 # --- who asked -----------------------------------------------------------------------------------
 
 
@@ -194,15 +236,9 @@ def _asked(told: Told, audit: list[AuditRecord]) -> tuple[Asked, ...]:
             one = _joined(one, record)
         found.setdefault(one.request_id or entry.key, one)
     for record in audit:
-        if _concerns(record, told):
+        if concerns(record, told.term, told.node):
             found.setdefault(record.request_id, _joined(Asked(), record))
     return tuple(found.values())
-
-
-def _concerns(record: AuditRecord, told: Told) -> bool:
-    """Whether an operator meant to end this very tenure."""
-    meant = record.expected_term == told.term and record.node in ("", told.node)
-    return meant and record.operation in _ENDS_A_TENURE
 
 
 def _record_of(
@@ -214,7 +250,12 @@ def _record_of(
     for record in reversed(audit):
         if request_id and record.request_id == request_id:
             return record
-        if not request_id and actor and record.actor == actor and _concerns(record, told):
+        if (
+            not request_id
+            and actor
+            and record.actor == actor
+            and concerns(record, told.term, told.node)
+        ):
             return record
     return None
 
@@ -276,6 +317,22 @@ def _left_vacant(last: Tenure, leader: LeaderStatus, since_ms: int | None) -> Te
         if last.until is Until.UNKNOWN and since_ms is not None:
             last = replace(last, until=Until.SEEN, until_ms=since_ms)
     return _end_not_told(last) if last.until is Until.UNKNOWN else last
+
+
+def vacant(
+    made: Sequence[Tenure], leader: LeaderStatus, paused: Sequence[Pause], now_ms: int
+) -> Vacant | None:
+    """That nobody leads now, after the tenures `made`, the latest first."""
+    if not made or leader.condition not in (Condition.VACANT, Condition.MISSING):
+        return None
+    since_ms = made[0].until_ms
+    if since_ms is None and leader.since is not None and not leader.vanished:
+        since_ms = ms_of(leader.since)
+    begin_ms = now_ms if since_ms is None else min(since_ms, now_ms)
+    # What stands, stands now: to the clock of its operator it may begin in a moment.
+    stands = tuple(each for each in paused if each.end is PauseEnd.STANDS)
+    before = tuple(each for each in during(paused, begin_ms, now_ms) if each not in stands)
+    return Vacant(since_ms=since_ms, paused=(*before, *stands))
 
 
 def _end_not_told(last: Tenure) -> Tenure:

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from coord.consul import Denied
 from coord.election.reasons import Cause, LostReason
 from coord.members import Seen
+
+FORCED = "force_released"
+"""How a tenure ended that an operator ended by `coord force-release`."""
 
 
 class Until(StrEnum):
@@ -40,6 +44,61 @@ class Note(StrEnum):
     CLOCKS_DIFFER = "clocks_differ"
     """It told of a clean end later than the next leader told of its beginning: the clocks of the
     two nodes differ by at least that."""
+
+
+class PauseEnd(StrEnum):
+    """How a pause of the election ended."""
+
+    STANDS = "stands"
+    """It goes on."""
+    RESUMED = "resumed"
+    """An operator ended it."""
+    REPLACED = "replaced"
+    """Another pause took its place."""
+    RAN_OUT = "ran_out"
+    """The time for which it was asked passed."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """The election was paused: whoever led went on leading, and nobody followed.
+
+    actor, reason: who asked for it, and what for.
+    from_ms, until_ms: wall-clock milliseconds since 1970, by the operators' clocks; of one that
+        stands, `until_ms` is when it is to end. None where nothing says.
+    ended_by, ended_why: who ended it before its time, or put another in its place.
+    """
+
+    actor: str
+    reason: str
+    request_id: str
+    from_ms: int
+    until_ms: int | None
+    end: PauseEnd
+    ended_by: str = ""
+    ended_why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vacant:
+    """Nobody leads now: since when, as far as that is told, and the pauses since then."""
+
+    since_ms: int | None
+    paused: tuple[Pause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """A stop of a leader's work that did not end in resuming it.
+
+    since_ms: when it began, by the leader's clock; None where nothing says. Likewise
+    lasted_ms: how long it went on until the leader told that it leads no longer; None, too, where
+        it goes on, or the leader told nothing more.
+    """
+
+    since_ms: int | None
+    lasted_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +145,15 @@ class Tenure:
     cause: how the vacancy after it came about; None while there is none, or it is not known.
         `cause_told` has the word as it stands, also one of a newer version.
     reason, reason_told: likewise, why it leads no longer as it told itself.
+    ended: in a word, how it ended: `FORCED` where the audit says that an operator forced it, else
+        as `cause_told`.
     asked: who asked it to go, in that order.
-    suspensions, suspended_ms: how often, and how long in all, its work was stopped meanwhile.
+    suspensions: how often its work was stopped meanwhile; suspended_ms: how long in all those
+        lasted that ended in resuming it.
+    unresumed: the last of them, if it did not: it ended with the leadership, or goes on.
     restarts: how often a child of its work was restarted.
     gap: how long nobody worked before it; None where nothing says.
+    paused: the pauses of the election in that gap.
     previous: who led before, as it told; "" where it did not.
     missing_before: how many terms between it and the one before are not told of: nobody held
         them, or their entries are gone.
@@ -104,11 +168,14 @@ class Tenure:
     cause_told: str = ""
     reason: LostReason | None = None
     reason_told: str = ""
+    ended: str = ""
     asked: tuple[Asked, ...] = ()
     suspensions: int = 0
     suspended_ms: int = 0
+    unresumed: Suspension | None = None
     restarts: int = 0
     gap: Gap | None = None
+    paused: tuple[Pause, ...] = ()
     previous: str = ""
     missing_before: int = 0
     notes: tuple[Note, ...] = ()
@@ -128,6 +195,8 @@ class History:
     at_ms: when it was read, by the reader's wall clock.
     stale: Consul has no leader; what is shown may be of any age.
     journal, audit: whether what was read is what there is.
+    denied: what is wrong with the token, where it may not read the journal or the leader key.
+    vacant: nobody leads now; None where somebody does, nobody ever did, or it is not known.
     oldest_ms: of when the oldest entry of the journal is; older ones are not known of.
     pruned: the journal holds as many entries as are kept: older ones are gone.
     omitted: how many tenures before those shown are left out.
@@ -140,6 +209,8 @@ class History:
     stale: bool = False
     journal: Seen
     audit: Seen
+    denied: Denied | None = None
+    vacant: Vacant | None = None
     tenures: tuple[Tenure, ...] = ()
     oldest_ms: int | None = None
     pruned: bool = False

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from coord.clock import Clock
-from coord.consul import Consistency, ConsulApi, ConsulNotPermitted
-from coord.history.assemble import tenures
-from coord.history.model import History
+from coord.consul import Consistency, ConsulApi, ConsulNotPermitted, Denied
+from coord.history.assemble import tenures, vacant
+from coord.history.model import History, Pause
+from coord.history.operated import operations_of
+from coord.history.pauses import pauses
 from coord.history.told import whole
 from coord.members import Seen
 from coord.operations import AuditEntry
 from coord.operations import read_audit as read_operations
 from coord.records import Paths
-from coord.status import Condition
+from coord.status import Condition, ControlStatus
 from coord.status.below import Below, read_below
-from coord.status.read import read_keys
+from coord.status.read import read_control_status, read_keys
 from coord.telemetry.journal import KEPT_ENTRIES, JournalEntry, decoded
 
 _PROBE = "0"
@@ -32,11 +34,15 @@ def journal_probe(paths: Paths) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JournalRead:
-    """All entries of the journal, oldest first; stale: Consul has no leader, they may be old."""
+    """All entries of the journal, oldest first; stale: Consul has no leader, they may be old.
+
+    denied: what is wrong with the token, where it may not read them.
+    """
 
     seen: Seen
     entries: tuple[JournalEntry, ...]
     stale: bool
+    denied: Denied | None = None
 
 
 async def read_journal(consul: ConsulApi, paths: Paths) -> JournalRead:
@@ -47,7 +53,7 @@ async def read_journal(consul: ConsulApi, paths: Paths) -> JournalRead:
     """
     keys = await read_keys(consul, paths)
     below = await _read_journal(consul, paths, keys.consistency)
-    return JournalRead(below.seen, decoded(paths, below.entries), keys.stale)
+    return JournalRead(below.seen, decoded(paths, below.entries), keys.stale, below.denied)
 
 
 async def _read_journal(consul: ConsulApi, paths: Paths, consistency: Consistency) -> Below:
@@ -82,19 +88,23 @@ async def read_past(
         raise ValueError(f"limit is {limit}; it must be at least 1")
     at_ms = clock.wall_ms()
     keys = await read_keys(consul, paths)
-    journal, (audit, operations) = await asyncio.gather(
+    journal, (audit, operations), controls = await asyncio.gather(
         _read_journal(consul, paths, keys.consistency),
         read_audit(consul, paths, consistency=keys.consistency),
+        read_control_status(consul, paths, keys.consistency),
     )
     entries = decoded(paths, journal.entries)
     denied = keys.leader.condition is Condition.NOT_PERMITTED
-    found = tenures(entries, operations, None if denied else keys.leader)
+    paused = _pauses(operations, controls, at_ms)
+    found = tenures(entries, operations, None if denied else keys.leader, paused)
     history = History(
         election=paths.election,
         at_ms=at_ms,
         stale=keys.stale,
         journal=journal.seen,
         audit=audit,
+        denied=keys.denied or journal.denied,
+        vacant=vacant(found, keys.leader, paused, at_ms),
         tenures=found[:limit],
         oldest_ms=min((each.at_ms for each in entries if each.at_ms is not None), default=None),
         pruned=len(entries) >= KEPT_ENTRIES,
@@ -104,6 +114,28 @@ async def read_past(
         unwritten=MappingProxyType(_unwritten(entries)),
     )
     return Past(history, entries)
+
+
+async def read_pauses(
+    consul: ConsulApi, paths: Paths, *, clock: Clock, consistency: Consistency = Consistency.DEFAULT
+) -> tuple[Pause, ...]:
+    """When the election was paused, as far as the token may see that.
+
+    Raises:
+        ConsulError: Consul cannot be read.
+    """
+    (_, operations), controls = await asyncio.gather(
+        read_audit(consul, paths, consistency=consistency),
+        read_control_status(consul, paths, consistency),
+    )
+    return _pauses(operations, controls, clock.wall_ms())
+
+
+def _pauses(
+    operations: Sequence[AuditEntry], controls: ControlStatus, now_ms: int
+) -> tuple[Pause, ...]:
+    known = controls.seen is Seen.KNOWN
+    return pauses(operations_of(operations), controls.asked.pause, now_ms, known=known)
 
 
 async def read_audit(

@@ -8,10 +8,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coord.history.model import Asked, Gap, History, Note, Tenure, Until
+from coord.consul import Denied
+from coord.history.model import (
+    FORCED,
+    Asked,
+    Gap,
+    History,
+    Note,
+    Pause,
+    PauseEnd,
+    Tenure,
+    Until,
+    Vacant,
+)
+from coord.history.operated import FORCE
 from coord.members import Seen
 from coord.operations import AuditEntry
 from coord.records import AuditRecord
+from coord.status.denial import WORDS
 from coord.status.reasons import CAUSES, LOST
 from coord.status.words import duration, exactly, foreign, ms_of, plain, span
 
@@ -47,6 +61,9 @@ def render_history(history: History) -> RenderableType:
         parts.append(Text(none if history.journal is Seen.KNOWN else "nothing to be seen", "dim"))
         return Group(*parts)
     table = _table("Term", "Leader", "")
+    if history.vacant is not None:
+        said = Text("\n").join(_vacant(history.vacant, history.at_ms))
+        table.add_row("", Text("nobody", "bold red"), said)
     for i, tenure in enumerate(history.tenures):
         table.add_row(
             Text(str(tenure.term), "bold"),
@@ -69,6 +86,8 @@ def limits(history: History) -> Iterator[str]:
     """What is not known, or not to be relied on, and why."""
     if history.stale:
         yield "Consul has no leader: this may be of any age"
+    if history.denied is not None and history.denied is not Denied.LACKS_RIGHTS:
+        yield WORDS[history.denied]
     if history.journal is not Seen.KNOWN:
         yield f"the journal: {_UNSEEN[history.journal]}"
     if history.audit is not Seen.KNOWN:
@@ -98,18 +117,65 @@ def _tenure(tenure: Tenure, now_ms: int, *, newest: bool) -> Iterator[Text]:
     if tenure.until is not Until.GOES_ON and not may_lead:
         yield from _ending(tenure)
     for one in tenure.asked:
-        yield _asked(one)
-    if tenure.suspensions:
-        times = "once" if tenure.suspensions == 1 else f"{tenure.suspensions} times"
-        yield Text(
-            f"work suspended {times}, for {span(tenure.suspended_ms)} that ended in resuming"
-        )
+        yield _asked(one, forced=tenure.ended == FORCED and one.operation == FORCE)
+    yield from _suspensions(tenure)
     if tenure.restarts:
         yield Text(f"{tenure.restarts} restarts of its work's children")
     if tenure.gap is not None:
         yield _gap(tenure.gap)
+    yield from map(paused_words, tenure.paused)
     for note in tenure.notes:
         yield Text(NOTES[note], "yellow")
+
+
+def _vacant(vacant: Vacant, now_ms: int) -> Iterator[Text]:
+    """That nobody leads now, and whether that is so because somebody paused the election."""
+    since_ms = vacant.since_ms
+    lasts = "" if since_ms is None else f", {duration((now_ms - since_ms) / 1000)}"
+    yield Text(f"{exactly(since_ms) if since_ms is not None else 'not known'} to now{lasts}")
+    yield from map(paused_words, vacant.paused)
+
+
+def paused_words(pause: Pause) -> Text:
+    """By whom the election was paused and why, from when until when, and how that ended."""
+    why = f" ({plain(pause.reason, LONG)}) from {_to_s(pause.from_ms)}"
+    text = Text.assemble("paused by ", foreign(pause.actor, "bold"), why)
+    until = "" if pause.until_ms is None else _to_s(pause.until_ms)
+    match pause.end:
+        case PauseEnd.RESUMED | PauseEnd.REPLACED:
+            did = "ended it" if pause.end is PauseEnd.RESUMED else "paused anew"
+            text.append(f" until {until}, when ").append_text(foreign(pause.ended_by))
+            text.append(f" {did} ({plain(pause.ended_why, LONG)})")
+        case PauseEnd.RAN_OUT:
+            text.append(f" until about {until}, when its time was over")
+        case PauseEnd.STANDS:
+            text.append(f" until about {until}, or `coord resume`" if until else " until now")
+        case PauseEnd.UNKNOWN:
+            text.append("; how it ended is not told")
+    return text
+
+
+def _to_s(wall_ms: int) -> str:
+    """Operators' times are about so: to the second."""
+    return exactly(wall_ms).partition(".")[0]
+
+
+def _suspensions(tenure: Tenure) -> Iterator[Text]:
+    """How often its work was stopped, for how long, and which of that was not resumed."""
+    last = tenure.unresumed
+    resumed = tenure.suspensions - (last is not None)
+    if resumed > 0:
+        times, in_all = ("once", "") if resumed == 1 else (f"{resumed} times", " in all")
+        yield Text(f"work suspended {times}, for {span(tenure.suspended_ms)}{in_all}, and resumed")
+    if last is None:
+        return
+    more = "once more" if resumed > 0 else "once"
+    if tenure.until is Until.GOES_ON:
+        since = "" if last.since_ms is None else f", since {exactly(last.since_ms)}"
+        yield Text(f"work suspended {more}{since}: not resumed yet", "yellow")
+        return
+    lasted = "" if last.lasted_ms is None else f", for {span(last.lasted_ms)}"
+    yield Text(f"work suspended {more}{lasted}, until it lost the leadership")
 
 
 def _when(tenure: Tenure, now_ms: int, may_lead: bool) -> Text:
@@ -130,20 +196,23 @@ def _when(tenure: Tenure, now_ms: int, may_lead: bool) -> Text:
 
 def _ending(tenure: Tenure) -> Iterator[Text]:
     """How it ended: as those who came after saw it, and as it told itself."""
-    if tenure.cause_told:
+    if tenure.ended == FORCED:
+        yield Text.assemble("ended: ", (FORCED, "bold"), ", an operator took the lead from it")
+    elif tenure.cause_told:
         meaning = CAUSES[tenure.cause] if tenure.cause is not None else "not known here"
         yield Text.assemble("ended: ", foreign(tenure.cause_told, "bold"), f", {meaning}")
     if tenure.reason_told:
         meaning = LOST[tenure.reason] if tenure.reason is not None else "not known here"
         yield Text.assemble("it told: ", foreign(tenure.reason_told), f", {meaning}")
-    if not tenure.cause_told and not tenure.reason_told:
+    if not tenure.ended and not tenure.cause_told and not tenure.reason_told:
         yield Text("how it ended is not known", "dim")
 
 
-def _asked(one: Asked) -> Text:
+def _asked(one: Asked, *, forced: bool) -> Text:
     who = foreign(one.actor) if one.actor else Text("itself" if one.why else "somebody")
     what = one.operation or one.why or "to go"
-    text = Text.assemble("asked by ", who, f" ({plain(what)}")
+    verb = "forced" if forced else "asked"
+    text = Text.assemble(f"{verb} by ", who, f" ({plain(what)}")
     if one.request_id:
         text.append(f", request {plain(one.request_id)}")
     text.append(")")

@@ -46,6 +46,7 @@ class Told:
     """What one node told of one tenure of its own.
 
     took, began, changed, lost: the entry that says it took the lock, leads, works, leads no more.
+    unresumed: the one that says its work was suspended, where none says that it was resumed.
     """
 
     term: int
@@ -57,6 +58,7 @@ class Told:
     asked: list[JournalEntry] = field(default_factory=list)
     suspended: int = 0
     suspended_ms: int = 0
+    unresumed: JournalEntry | None = None
     restarts: int = 0
     first_ms: int = 0
     era: int = 0
@@ -148,7 +150,9 @@ def _take_in(told: Told, entry: JournalEntry) -> None:
             told.asked.append(entry)
         case Suspended.EVENT:
             told.suspended += 1
+            told.unresumed = entry
         case Resumed.EVENT:
+            told.unresumed = None
             told.suspended_ms += whole(entry, "suspended_ms") or 0
         case ChildRestarted.EVENT:
             told.restarts += 1

@@ -55,6 +55,7 @@ def begun(plan: Preview, wall_ms: int) -> AuditRecord:
         request_id=ask.request_id,
         at=utc(wall_ms),
         expected_term=plan.basis.term if plan.leader is not None else 0,
+        for_ms=ask.for_ms if ask.operation is Operation.PAUSE else None,
     )
 
 

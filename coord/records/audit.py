@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from coord.records.base import Moment, Name, Record, Term
-from coord.records.control import Actor, Reason, RequestId
+from coord.records.control import MAX_PAUSE_MS, Actor, Reason, RequestId
 from coord.records.paths import Paths
 
 
@@ -22,6 +22,7 @@ class AuditRecord(Record):
     outcome: "begun" until it is known; then a word of `coord.operations.Outcome`.
     detail: what came of it, in a sentence.
     at, finished_at: UTC, by the operator's clock.
+    for_ms: for how long a pause was asked, in milliseconds; None for all else.
     new_leader, new_term, gap_ms: who leads since, and how long nobody worked, where known.
     """
 
@@ -38,6 +39,7 @@ class AuditRecord(Record):
     outcome: str = Field(default="begun", max_length=64)
     detail: str = Field(default="", max_length=1000)
     finished_at: Moment | None = None
+    for_ms: Annotated[int, Field(ge=1, le=MAX_PAUSE_MS, strict=True)] | None = None
     new_leader: Name = ""
     new_term: Term = 0
     gap_ms: int | None = Field(default=None, ge=0, le=10**10)

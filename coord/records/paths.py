@@ -8,6 +8,9 @@ from dataclasses import dataclass
 NAME_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """What elections, nodes and schedules may be called. An unescaped `..` would reach other keys."""
 
+ROOT = "service/"
+"""Below it every election has its keys, under its name; other programs keep theirs there too."""
+
 LEADER_SERVICE = "coordinator"
 CANDIDATE_SERVICE = "coordinator-candidate"
 OBSERVER_SERVICE = "coordinator-observer"
@@ -48,7 +51,7 @@ class Paths:
 
     @property
     def root(self) -> str:
-        return f"service/{self.election}/"
+        return f"{ROOT}{self.election}/"
 
     @property
     def leader(self) -> str:

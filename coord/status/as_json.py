@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from coord.members import Seen
+from coord.status.denial import lacks
 from coord.status.model import ClusterStatus
 from coord.status.node import NodeStatus
 from coord.status.rows import namesakes
@@ -23,8 +24,9 @@ def to_dict(status: ClusterStatus | NodeStatus) -> dict[str, Any]:
 
     A cluster's begins with who leads, whether anybody does, which names several passing nodes
     have (name -> addresses), whether the election is paused and for about how many milliseconds
-    more, and which nodes are drained: null where that is not to be seen. A node's says for about
-    how many milliseconds more it waits. A list's `seen` says whether it can be relied on.
+    more, and which nodes are drained: null where that is not to be seen; and which rights the
+    token lacks to see all. A node's says for about how many milliseconds more it waits. A list's
+    `seen` says whether it can be relied on.
     """
     if isinstance(status, ClusterStatus):
         return _of_cluster(status) | dict(_fields(status))
@@ -41,6 +43,7 @@ def _of_cluster(status: ClusterStatus) -> dict[str, Any]:
         "paused": pause is not None if known or pause else None,
         "pause_left_ms": pause_left_ms(pause, status.now_ms) if pause else None,
         "drained": sorted(asked.drained) if known else None,
+        "lacks": list(lacks(status)),
     }
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from coord.consul import Consistency, ConsulApi, ConsulNotPermitted, KVEntry
+from coord.consul import Consistency, ConsulApi, ConsulNotPermitted, Denied, KVEntry
 from coord.members import Seen
 
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """The keys below a prefix; with `seen` NOT_PERMITTED there may be others than `entries`."""
+    """The keys below a prefix; with `seen` NOT_PERMITTED there may be others than `entries`, and
+    `denied` says what is wrong with the token."""
 
     seen: Seen
     entries: tuple[KVEntry, ...] = ()
+    denied: Denied | None = None
 
 
 async def read_below(
@@ -40,6 +42,6 @@ async def read_below(
         found = {entry.key for entry in entries}
         if not (found & set(proof) if proof else found):
             await consul.kv_get(probe, consistency=consistency)
-    except ConsulNotPermitted:
-        return Below(Seen.NOT_PERMITTED, entries)
+    except ConsulNotPermitted as error:
+        return Below(Seen.NOT_PERMITTED, entries, error.denied)
     return Below(Seen.KNOWN, entries)

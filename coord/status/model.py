@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from coord.cluster_health import ClusterHealthRecord
-from coord.consul import ConsulError, KVEntry
+from coord.consul import ConsulError, Denied, KVEntry
 from coord.controls import Controls
 from coord.members import LeaderInstance, Listing, Member, Seen, cut
 from coord.records import MAX_DELAY_MS, LeaderRecord, LeaderState, RecordError, decode_term
@@ -113,10 +113,14 @@ class HealthStatus:
 
 @dataclass(frozen=True, slots=True)
 class ControlStatus:
-    """What operators ask; unless `seen` is KNOWN, more may be asked than is said here."""
+    """What operators ask; unless `seen` is KNOWN, more may be asked than is said here.
+
+    denied: what is wrong with the token, where it may not see it.
+    """
 
     seen: Seen
     asked: Controls = field(default_factory=Controls)
+    denied: Denied | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,8 @@ class ClusterStatus:
     at_ms: when it was read, wall-clock milliseconds since 1970.
     age_ms: how old it was when handed out, in milliseconds; 0 as `read_status` gives it.
     stale: Consul has no leader; what is shown may be of any age.
+    denied: what is wrong with the token, where it may not see all of this; None if nothing was
+        denied.
     """
 
     election: str
@@ -141,6 +147,7 @@ class ClusterStatus:
     consul: ConsulStatus
     health: HealthStatus
     controls: ControlStatus = field(default_factory=lambda: ControlStatus(Seen.UNKNOWN))
+    denied: Denied | None = None
 
     @property
     def leader_node(self) -> str | None:
@@ -171,10 +178,14 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class KeyRead:
-    """One key as it was read; entry None: there is none, or (not permitted) none to be seen."""
+    """One key as it was read; entry None: there is none, or (not permitted) none to be seen.
+
+    denied: what is wrong with the token, where it may not be read.
+    """
 
     permitted: bool
     entry: KVEntry | None = None
+    denied: Denied | None = None
 
 
 def term_status(key: KeyRead) -> TermStatus:

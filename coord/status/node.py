@@ -8,6 +8,7 @@ from coord.election.reasons import WhyNot
 from coord.election.states import State
 from coord.members import GONE, Member, Role, Seen, best_by_node
 from coord.records import DrainRecord, PauseRecord, RequestRecord
+from coord.status.denial import denial
 from coord.status.model import ClusterStatus, ControlStatus, LeaderStatus
 from coord.status.reasons import TIMED, Explanation, explanation
 from coord.status.rows import leading_member, namesakes
@@ -35,6 +36,7 @@ class NodeStatus:
     controls: how far it is known what operators ask; of that what concerns this node:
     pause, drain, request: None if it is not asked, or not to be seen; a request concerns the leader
         alone.
+    denied: why the token may not see all, in words; None if nothing was denied.
     now_ms: when it was read, by the reader's wall clock.
     """
 
@@ -59,6 +61,7 @@ class NodeStatus:
     pause: PauseRecord | None = None
     drain: DrainRecord | None = None
     request: RequestRecord | None = None
+    denied: str | None = None
     now_ms: int = field(default=0, compare=False)
 
     @property
@@ -109,6 +112,7 @@ def node_status(status: ClusterStatus, node: str) -> NodeStatus:
         pause=asked.pause,
         drain=asked.drained.get(name),
         request=asked.request if leads else None,
+        denied=denial(status),
         now_ms=status.now_ms,
     )
 

@@ -24,6 +24,7 @@ from coord.consul import (
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
+    Denied,
     ServiceInstance,
     TxnOp,
     TxnResult,
@@ -108,16 +109,21 @@ async def read_status(consul: ConsulApi, paths: Paths, *, clock: Clock) -> Clust
         consul=about,
         health=health,
         controls=controls,
+        denied=keys.denied or controls.denied,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What the leader key and the term key say; stale: Consul has no leader, it may be old."""
+    """What the leader key and the term key say; stale: Consul has no leader, it may be old.
+
+    denied: what is wrong with the token, where it may not read one of them.
+    """
 
     leader: LeaderStatus
     term: TermStatus
     stale: bool
+    denied: Denied | None = None
 
     @property
     def consistency(self) -> Consistency:
@@ -136,7 +142,8 @@ async def read_keys(consul: ConsulApi, paths: Paths) -> Keys:
         stale = True
         leader_key, term_key = await _read_keys(consul, paths, Consistency.STALE)
     term = term_status(term_key)
-    return Keys(leader_status(leader_key, term), term, stale)
+    denied = leader_key.denied or term_key.denied
+    return Keys(leader_status(leader_key, term), term, stale, denied)
 
 
 async def read_control_status(
@@ -149,7 +156,7 @@ async def read_control_status(
         )
     except ConsulError:
         return ControlStatus(Seen.UNAVAILABLE)
-    return ControlStatus(below.seen, controls_of(below.entries, paths))
+    return ControlStatus(below.seen, controls_of(below.entries, paths), below.denied)
 
 
 async def _read_keys(
@@ -174,8 +181,8 @@ async def _read_keys(
 async def _read_key(consul: ConsulApi, key: str, consistency: Consistency) -> KeyRead:
     try:
         return KeyRead(True, (await consul.kv_get(key, consistency=consistency)).value)
-    except ConsulNotPermitted:
-        return KeyRead(False)
+    except ConsulNotPermitted as error:
+        return KeyRead(False, denied=error.denied)
 
 
 async def _leaderless(consul: ConsulApi, error: ConsulUnavailable) -> bool:

@@ -39,10 +39,11 @@ WHY_NOT: Mapping[WhyNot, Explanation] = {
         "If nobody leads, or the pause is not needed any more: coord resume.",
     ),
     WhyNot.CHECK_CRITICAL: Explanation(
-        "A Consul check of this node fails: its process ended or hangs, its host is lost, or "
-        "another check of the node is critical.",
+        "A Consul check of this node fails: its process ended or hangs, its host is lost, "
+        "another check of the node is critical, or its token is refused.",
         "all its checks to pass",
-        "See whether the process runs and what its log says, then the checks of its Consul node.",
+        "See whether the process runs; if its token is refused, its own /api/health says so. Then "
+        "see its log, and the checks of its Consul node.",
     ),
     WhyNot.NO_SESSION: Explanation(
         "This node has no Consul session, and nobody can hold the lock without one.",
@@ -102,7 +103,7 @@ CAUSES: Mapping[Cause, str] = {
     Cause.DIED: "its process died, which was proven; handed over",
     Cause.SESSION_INVALIDATED: "its session went: killed, hung or cut off",
     Cause.SUSPENDED_TOO_LONG: "could not confirm its lease for too long and gave up",
-    Cause.RELEASED_BY_HAND: "released by hand, or the key was edited",
+    Cause.RELEASED_BY_HAND: "an operator took the lead from it, by force-release",
     Cause.DELETED: "the leader key was deleted",
     Cause.UNREADABLE: "the leader record could not be read",
     Cause.RESTORED: "Consul was put back from a snapshot",

@@ -6,8 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from coord.election.reasons import Cause
 from coord.members import Member, Role, Seen
 from coord.status.asked import UNSEEN, asked, drained, paused, requested
+from coord.status.denial import denial
 from coord.status.model import (
     ClusterStatus,
     Condition,
@@ -16,7 +18,7 @@ from coord.status.model import (
     TermCondition,
 )
 from coord.status.node import NodeStatus
-from coord.status.reasons import STATES
+from coord.status.reasons import CAUSES, STATES
 from coord.status.rows import fold, leading_member, namesakes
 from coord.status.sections import candidates, earlier, instance, leader_service, others
 from coord.status.words import OLD, SEEN, ago, at, duration, foreign, left, plain, span, when
@@ -43,12 +45,17 @@ ODDITIES = {
 }
 """What is wrong with the two keys, in words."""
 
+_MADE = (Cause.FIRST_START, Cause.DELETED)
+"""Vacancies that no leader left: a candidate made the key."""
+
 
 def render_status(status: ClusterStatus, *, width: int = 100, old: bool = False) -> RenderableType:
     """The whole cluster; `width` is the terminal's, in columns; `old`: read long ago, says so."""
     old = old or status.stale
     leading = leading_member(status.candidates.items, status.leader)
-    parts: list[RenderableType] = [*asked(status), _head(status, old)]
+    denied = denial(status)
+    parts: list[RenderableType] = [] if denied is None else [_warning(denied)]
+    parts += [*asked(status), _head(status, old)]
     parts += [_warning(ODDITIES[oddity]) for oddity in status.leader.oddities]
     for name, addresses in namesakes(status).items():
         parts.append(namesakes_words(name, addresses, status.leader_node, leading))
@@ -64,7 +71,7 @@ def render_node(view: NodeStatus, *, old: bool = False) -> RenderableType:
         said = Text.assemble("No node named ", foreign(view.node), " is registered.")
         if view.seen is not Seen.KNOWN:
             said = Text.assemble("Node ", foreign(view.node), ": ", SEEN[view.seen])
-        return said
+        return said if view.denied is None else Group(_warning(view.denied), said)
     leading = next((item for item in view.instances if view.leads and _at_leader(item, view)), None)
     grid = _grid()
     grid.add_row("Node", foreign(view.node, "bold").append(OLD if old else ""))
@@ -81,11 +88,12 @@ def render_node(view: NodeStatus, *, old: bool = False) -> RenderableType:
         grid.add_row("Instance", instance(item, leading))
     if folded.earlier:
         grid.add_row("", earlier(sum(folded.earlier.values())))
-    if len(view.addresses) < 2:
-        return grid
-    return Group(
-        grid, namesakes_words(view.node, view.addresses, view.held_by or view.node, leading)
-    )
+    parts: list[RenderableType] = [] if view.denied is None else [_warning(view.denied)]
+    parts.append(grid)
+    if len(view.addresses) > 1:
+        leads = view.held_by or view.node
+        parts.append(namesakes_words(view.node, view.addresses, leads, leading))
+    return Group(*parts)
 
 
 def _state(view: NodeStatus) -> Text:
@@ -253,11 +261,19 @@ def vacancy(status: ClusterStatus) -> str:
 
 
 def why_vacant(leader: LeaderStatus) -> Text:
-    """Why a vacant key is, and by whom, as far as that is said."""
+    """Why a vacant key is, what that means, and who had a part in it, as far as that is said."""
     if leader.vanished:
         return Text("its session ended without a hand-over: killed, hung or cut off")
-    text = foreign(leader.why)
-    return text.append_text(Text.assemble(", by ", foreign(leader.by))) if leader.by else text
+    text, cause = foreign(leader.why), Cause.parse(leader.why)
+    if cause is not None:
+        text.append(f": {CAUSES[cause]}")
+    if not leader.by:
+        return text
+    if cause in _MADE:
+        return text.append_text(Text.assemble("; ", foreign(leader.by), " made the key"))
+    if leader.by == leader.node:
+        return text
+    return text.append_text(Text.assemble("; ", foreign(leader.by), " asked for it"))
 
 
 def _term(status: ClusterStatus) -> Text:

@@ -146,6 +146,7 @@ async def _settle_again(
                 problems.append(f"{name} ended with {status}, unasked")
             await scene.stage.fleet[name].wait_exit()
             await scene.stage.fleet[name].start()
+            scene.stage.ending.discard(name)
 
     at_last = await settle(scene.stage, mend=mend, say=say)
     scene.note(f"settled: {at_last.leader} leads in term {at_last.term}")

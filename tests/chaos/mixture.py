@@ -57,11 +57,14 @@ async def _signal(scene: Scene, number: signal.Signals, *statuses: int) -> Undo:
     scene.note(f"{number.name} {node.name}")
     send = {signal.SIGKILL: node.kill, signal.SIGTERM: node.terminate, signal.SIGSTOP: node.freeze}
     send[number]()
+    if number is signal.SIGTERM:
+        scene.stage.ending.add(node.name)
 
     async def start() -> None:
         await node.wait_exit()
         scene.note(f"start {node.name}")
         await node.start()
+        scene.stage.ending.discard(node.name)
 
     async def wake() -> None:
         if node.running:

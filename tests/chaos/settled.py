@@ -76,6 +76,9 @@ async def _look(stage: Stage) -> Settled | str:
     gone += list(stage.ended_nodes())
     if gone:
         return f"not running: {', '.join(gone)}"
+    ending = [node.name for node in stage.running_nodes() if node.name in stage.ending]
+    if ending:
+        return f"asked to end, and not ended yet: {', '.join(ending)}"
     consul_leader = await stage.consul_leader()
     if consul_leader is None:
         return "the servers do not agree on a leader of Consul"

@@ -72,6 +72,7 @@ class Stage:
     Attributes:
         timeline: what was done and seen, in order; `on_note` is told each at once.
         broken: why it could not be settled any more; "" as long as it could.
+        ending: nodes that were asked to end; they may take their time.
         fleet: the nodes; `polls`: their schedules; `witness`: whoever receives their work.
     """
 
@@ -83,6 +84,7 @@ class Stage:
         self.timeline: list[Happened] = []
         self.on_note: Callable[[str], None] = lambda what: None
         self.broken = ""
+        self.ending: set[str] = set()
         self.paths = Paths("coordinator")
         self.witness: Witness
         self.fleet: Fleet

@@ -1,5 +1,12 @@
 """A real Consul for the console's tests; see `consul_fixtures`."""
 
-from consul_fixtures import consul, consul_agent, consul_binary, make_agent, name
+from consul_fixtures import (
+    consul,
+    consul_agent,
+    consul_binary,
+    locked_agent,
+    make_agent,
+    name,
+)
 
-__all__ = ["consul", "consul_agent", "consul_binary", "make_agent", "name"]
+__all__ = ["consul", "consul_agent", "consul_binary", "locked_agent", "make_agent", "name"]

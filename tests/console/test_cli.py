@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import io
 import json
-import os
-import pty
-import re
-import struct
 import sys
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
 from console_scenes import NOW, SCENES, disconnected, leading
+from console_terminal import opened, terminal
 from consul_agents import ConsulAgent
 from coord_command import GENEROUS_S, environment
 from hand_made import lead, register, release
@@ -108,56 +101,6 @@ def test_help_names_the_settings() -> None:
 
 
 # --- in a terminal ---
-
-
-_CONTROLS = re.compile(r"\x1b\[[0-9;?>=]*[A-Za-z]")
-
-
-class Terminal:
-    """A real terminal with `coord-console` in it."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self.seen = ""
-
-    async def until(self, text: str) -> None:
-        """Wait until that was drawn."""
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
-        loop.add_reader(self._fd, news.set)
-        try:
-            async with asyncio.timeout(GENEROUS_S):
-                while text not in _CONTROLS.sub("", self.seen):
-                    await news.wait()
-                    news.clear()
-                    self.seen += os.read(self._fd, 65536).decode(errors="replace")
-        finally:
-            loop.remove_reader(self._fd)
-
-    def type(self, keys: str) -> None:
-        os.write(self._fd, keys.encode())
-
-
-@contextmanager
-def terminal() -> Iterator[tuple[Terminal, int]]:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    try:
-        yield Terminal(ours), theirs
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
-async def opened(theirs: int, address: str, *args: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "console", *args),
-        env=environment(address),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
 
 
 async def test_it_opens_in_a_terminal_and_quits(

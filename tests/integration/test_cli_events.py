@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -110,8 +111,9 @@ async def test_hostile_entries_are_a_line_each(
         await consul.kv_put(f"{paths.journal}{i}", value)
     where = (consul_agent.http_addr, "events", "--election", paths.election)
     code, out, _ = await coord(*where)
-    assert (code, len(out.splitlines())) == (ExitCode.OK, 2)
-    assert all(line.isprintable() for line in out.splitlines())
+    heads = [line for line in out.splitlines() if not line.startswith("    ")]
+    assert (code, len(heads)) == (ExitCode.OK, 2)
+    assert all(line.isprintable() and len(line) <= 80 for line in out.splitlines())
     code, out, _ = await coord(*where, "--json")
     assert (code, out.isascii(), len(out.splitlines())) == (ExitCode.OK, True, 2)
 
@@ -120,7 +122,8 @@ async def test_no_consul(make_agent: Callable[..., ConsulAgent]) -> None:
     agent = await asyncio.to_thread(make_agent)
     agent.kill()
     code, out, err = await coord(agent.http_addr, "events")
-    assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 1)
+    assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 2)
+    assert agent.http_addr in err.splitlines()[1]
 
 
 # --- following ---
@@ -230,6 +233,10 @@ async def test_a_reader_sees_all_and_who_may_not_is_told_so(
             )
             assert (code, out) == (ExitCode.NOT_PERMITTED, "")
             assert "not permitted" in err
+    for token, said in (("", "no token is set"), (str(uuid.uuid4()), "does not know this token")):
+        for command in ("events", "history"):
+            _, out, err = await coord(agent.http_addr, command, CONSUL_HTTP_TOKEN=token)
+            assert said in out + err
     async with running(
         agent.http_addr, "events", "-f", "--json", CONSUL_HTTP_TOKEN=reader
     ) as events:

@@ -6,18 +6,21 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, Mode, acl_settings, client_of, eventually
 from coord_command import coord
-from hand_made import lead, make_token
+from hand_made import lead, make_token, record
 from journals import START_MS, Pen, audited
 
 from coord.cli.errors import ExitCode
+from coord.clock import SystemClock
 from coord.consul import Consistency, ConsulApi, ConsulClient, ConsulError, KVEntry
-from coord.records import Paths
-from coord.telemetry import BecameLeader
+from coord.election.reasons import Cause, LostReason
+from coord.records import LeaderState, Paths
+from coord.telemetry import BecameLeader, LeaderChanged, LostLeadership
 from coord.telemetry.journal import KEPT_ENTRIES
 
 EVIL = "\x1b[2J\u202e[bold]x[/]\r\n"
@@ -110,6 +113,85 @@ async def test_the_audit_is_shown_the_latest_first(
     assert all(line.isprintable() for line in out.splitlines())
 
 
+# --- what operators did ---
+
+
+def a_change(begin_ms: int, end_ms: int) -> list[KVEntry]:
+    """core-1 led and stepped down at one moment; core-2 leads since the other."""
+    first, second = Pen("core-1"), Pen("core-2")
+    lost = partial(LostLeadership, reason=LostReason.STEPPED_DOWN)
+    changed = partial(LeaderChanged, new_leader="core-2", previous_leader="core-1")
+    return [
+        first.tell(begin_ms - 60_000, BecameLeader, term=1),
+        first.tell(begin_ms, lost, term=1),
+        second.tell(end_ms, BecameLeader, term=2),
+        second.tell(end_ms, changed, term=2, cause=Cause.STEPPED_DOWN, gap_ms=end_ms - begin_ms),
+    ]
+
+
+async def operated(agent: ConsulAgent, paths: Paths, *words: str) -> None:
+    given = (*words, "--yes", "--no-wait", "--election", paths.election)
+    code, _, err = await coord(agent.http_addr, *given)
+    assert code == ExitCode.OK, err
+
+
+async def test_a_gap_in_which_the_election_was_paused_says_by_whom(
+    consul_agent: ConsulAgent, consul: ConsulClient, paths: Paths
+) -> None:
+    """Paused and resumed by the commands themselves; the nodes' part is written by hand."""
+    where = ("--election", paths.election)
+    await consul.kv_put(paths.leader, record(LeaderState.VACANT, "core-1", 1), cas=0)
+    begin_ms = SystemClock().wall_ms()
+    told = a_change(begin_ms, begin_ms + 60_000)
+    await write(consul, paths, *told[:2])
+    await operated(consul_agent, paths, "pause", "--for", "30m", "--reason", "the network")
+
+    _, data = await shown(consul_agent, paths)
+    (now,) = data["vacant"]["paused"]
+    assert (now["reason"], now["end"]) == ("the network", "stands")
+    assert now["until_ms"] - now["from_ms"] == 1_800_000
+    code, out, err = await coord(consul_agent.http_addr, "events", *where)
+    assert (code, "the network" in err) == (ExitCode.OK, True)
+
+    await operated(consul_agent, paths, "resume", "--reason", "well again")
+    await write(consul, paths, *told[2:])
+    await consul.kv_delete(paths.leader)
+    await lead(consul, paths, "core-2", 2)
+    _, data = await shown(consul_agent, paths)
+    assert data["vacant"] is None
+    (before,) = data["tenures"][0]["paused"]
+    assert (before["reason"], before["end"], before["ended_why"]) == (
+        "the network",
+        "resumed",
+        "well again",
+    )
+    for command in ("history", "events"):
+        _, out, err = await coord(consul_agent.http_addr, command, *where)
+        assert "paused by" in out
+        assert "well again" in out
+        assert err == ""
+    _, out, _ = await coord(consul_agent.http_addr, "events", "--json", *where)
+    assert [len(json.loads(line)["paused"]) for line in out.splitlines()] == [0, 0, 0, 1]
+
+
+async def test_an_end_that_an_operator_forced_says_so_with_who_and_why(
+    consul_agent: ConsulAgent, consul: ConsulClient, paths: Paths
+) -> None:
+    await write(consul, paths, Pen("core-1").tell(START_MS, BecameLeader, term=7))
+    await lead(consul, paths, "core-1", 7)
+    where = ("--election", paths.election)
+    # Nobody is there to follow: that is the outcome, and the exit code.
+    words = ("force-release", "--yes", "--reason", "it hangs", *where)
+    code, _, _ = await coord(consul_agent.http_addr, *words)
+    assert code == ExitCode.NOT_GOOD
+    _, data = await shown(consul_agent, paths)
+    (tenure,) = data["tenures"]
+    assert (tenure["ended"], tenure["asked"][0]["reason"]) == ("force_released", "it hangs")
+    _, out, _ = await coord(consul_agent.http_addr, "history", *where)
+    assert "force_released" in out
+    assert "it hangs" in out
+
+
 # --- rights ---
 
 READER = 'key_prefix "service/" { policy = "read" }'
@@ -164,7 +246,8 @@ async def test_no_consul(make_agent: Callable[..., ConsulAgent]) -> None:
     agent.kill()
     for arguments in ((), ("--audit",)):
         code, out, err = await coord(agent.http_addr, "history", *arguments)
-        assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 1)
+        assert (code, out, len(err.splitlines())) == (ExitCode.CONSUL_UNREACHABLE, "", 2)
+        assert agent.http_addr in err.splitlines()[1]
 
 
 async def test_without_a_consul_leader_what_was_last_known_is_shown_and_said_to_be_old(

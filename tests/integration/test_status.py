@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, Mode, acl_settings, client_of, eventually
 from hand_made import lead, make_token, record, register, release, tell
+from rich.console import Console
 
 from coord.api import ElectionView, create_api
 from coord.clock import SystemClock
-from coord.consul import CheckStatus, ConsulApi, ConsulClient, ConsulUnavailable
+from coord.consul import (
+    CheckStatus,
+    ConsulAddress,
+    ConsulApi,
+    ConsulClient,
+    ConsulUnavailable,
+    Denied,
+)
 from coord.election.reasons import WhyNot
 from coord.identity import Identity
 from coord.node_type import EligibleWhy, NodeType
@@ -33,7 +44,7 @@ from coord.status import (
     to_json,
     watch_status,
 )
-from coord.status.text import render_status
+from coord.status.text import render_node, render_status
 from coord.telemetry import Telemetry
 from coord.telemetry.metrics import Metrics
 
@@ -233,6 +244,44 @@ async def test_with_a_readers_rights_empty_means_none(
     assert (status.leader_node, status.term.value) == ("core-1", 7)
     assert (status.candidates.seen, len(status.candidates.items)) == (Seen.KNOWN, 1)
     assert (status.observers.seen, status.observers.items) == (Seen.KNOWN, ())
+
+
+@pytest.mark.parametrize(
+    ("token", "denied", "said"),
+    [
+        ("none", Denied.NO_TOKEN, "no token is set"),
+        ("unknown", Denied.UNKNOWN_TOKEN, "Consul does not know this token"),
+        ("poor", Denied.LACKS_RIGHTS, "this token lacks key:read on service/"),
+        ("some", Denied.LACKS_RIGHTS, "this token lacks key:list on service/"),
+        ("reader", None, ""),
+    ],
+)
+async def test_what_is_wrong_with_a_token_is_said(
+    locked_down: ConsulAgent, paths: Paths, token: str, denied: Denied | None, said: str
+) -> None:
+    no_controls = f'\nkey_prefix "{paths.control}" {{ policy = "deny" }}'
+    rules = {"poor": 'node_prefix "" { policy = "read" }', "some": READER + no_controls}
+    given = {"none": None, "unknown": str(uuid.uuid4())}
+    if token not in given:
+        given[token] = await asyncio.to_thread(make_token, locked_down, rules.get(token, READER))
+    async with client_of(locked_down, token=given[token]) as consul:
+        status = await status_of(consul, paths)
+    assert status.denied is denied
+    told = json.loads(to_json(status))
+    assert (told["denied"], bool(told["lacks"])) == (denied, denied is not None)
+    for text in (render_status(status), render_node(node_status(status, "core-1"))):
+        out = io.StringIO()
+        Console(file=out, width=300).print(text)
+        assert ("! " in out.getvalue()) is (denied is not None)
+        assert said in out.getvalue()
+
+
+async def test_a_token_file_that_cannot_be_read_is_told_apart(
+    locked_down: ConsulAgent, paths: Paths, tmp_path: Path
+) -> None:
+    address = ConsulAddress(locked_down.http_url, token_file=tmp_path / "none")
+    async with ConsulClient(address) as consul:
+        assert (await status_of(consul, paths)).denied is Denied.UNREADABLE_FILE
 
 
 async def test_with_no_rights_it_says_so(locked_down: ConsulAgent, paths: Paths) -> None:

@@ -12,7 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from coord.api import CACHE_S, PROBES, ClusterCache, ElectionView, Row, create_api, row_of
+from coord.api import (
+    CACHE_S,
+    PROBES,
+    ClusterCache,
+    ElectionView,
+    Row,
+    create_api,
+    detail_of,
+    row_of,
+)
 from coord.consul import ConsulNotPermitted, ConsulRefused, ConsulUnavailable
 from coord.election.reasons import WhyNot
 from coord.election.states import State
@@ -177,6 +186,33 @@ def test_a_state_of_another_version_is_not_ready() -> None:
 
 
 # --- what they say ---
+
+
+@pytest.mark.parametrize(
+    ("why_not", "left_s", "said"),
+    [
+        (WhyNot.WAITING_TURN, 1.25, "for another 1.2 s"),
+        (WhyNot.WAITING_TURN, -1.0, ""),
+        (WhyNot.HELD_BY_OTHER, None, ""),
+        (WhyNot.NOT_PERMITTED, None, "keys denied"),
+        (WhyNot.NO_SESSION, 3.0, "for another 3.0 s; session denied"),
+        (WhyNot.CONSUL_UNREACHABLE, None, "no answer"),
+        (WhyNot.NO_CONSUL_LEADER, None, "no answer"),
+        (None, None, ""),
+    ],
+)
+def test_why_not_has_what_consul_said(
+    why_not: WhyNot | None, left_s: float | None, said: str
+) -> None:
+    faults = {"consul": "no answer", "no_session": "session denied", "polls_not_read": "x"}
+    if why_not is WhyNot.NOT_PERMITTED:
+        faults = {"keys_not_read": "keys denied"}
+    assert detail_of(why_not, left_s, faults) == said
+
+
+@pytest.mark.parametrize("why_not", [WhyNot.HELD_BY_OTHER, WhyNot.NOT_PERMITTED, None])
+def test_a_check_that_cannot_be_passed_is_told_of_whatever_else_is(why_not: WhyNot | None) -> None:
+    assert detail_of(why_not, None, {"check_not_passed": "denied"}) == "denied"
 
 
 async def test_health_says_all_of_it() -> None:

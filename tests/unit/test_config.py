@@ -136,7 +136,7 @@ def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
     values |= {name: format_duration(getattr(Timing(), name)) for name in TIMING_FIELDS}
     values |= dict.fromkeys(("restart_window", "health_interval"), "7s")
     values |= dict.fromkeys(("listen", "advertise", "consul_addr"), "h:1")
-    values |= dict.fromkeys(("eligible", "consul_ssl", "consul_ssl_verify"), "true")
+    values |= dict.fromkeys(("eligible", "read_only", "consul_ssl", "consul_ssl_verify"), "true")
     values |= dict.fromkeys(("poller_capacity", "priority", "max_restarts", "min_nodes"), "2")
     values |= {"poller_forbidden_networks": "10.0.0.0/8"}
     values |= {"log_format": "json", "log_level": "debug"}
@@ -292,6 +292,7 @@ BAD: list[tuple[str, object]] = [
     ("min_nodes", "9" * 30),
     ("log_format", "xml"),
     ("log_level", "loud"),
+    ("read_only", "perhaps"),
     ("consul_addr", "ftp://h"),
     ("consul_addr", "h:0"),
     ("consul_addr", "http://h/path"),

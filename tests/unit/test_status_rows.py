@@ -14,6 +14,7 @@ from rich.text import Text
 from coord.cli.screen import Shower, lines_of
 from coord.clock import SystemClock
 from coord.consul import CheckStatus, ConsulUnavailable, HealthCheck, ServiceInstance
+from coord.election.reasons import Cause
 from coord.members import GONE, Role, leader_instances, members
 from coord.status import (
     ClusterStatus,
@@ -29,9 +30,10 @@ from coord.status import (
     node_status,
     to_dict,
 )
+from coord.status.reasons import CAUSES
 from coord.status.rows import fold, in_the_light_of, leading_member, namesakes
 from coord.status.tables import Column, fitting
-from coord.status.text import render_node, render_status
+from coord.status.text import render_node, render_status, why_vacant
 from coord.status.words import ago, duration
 
 HELD = LeaderStatus(
@@ -287,6 +289,23 @@ def test_a_vacancy_says_how_long_why_by_whom_and_who_is_next() -> None:
     text = "\n".join(lines(render_status(cluster(leader=VACANT, at_ms=1_075_000))))
     for said in ("1 min 15 s", "draining", "core-9", "core-2, web-1", "handed over"):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("why", "by", "part"),
+    [
+        (Cause.DELETED, "core-9", "core-9 made the key"),
+        (Cause.FIRST_START, "core-9", "core-9 made the key"),
+        (Cause.STEPPED_DOWN, "ann@desk", "ann@desk asked for it"),
+        (Cause.HANDED_OVER, "core-1", ""),
+        (Cause.HANDED_OVER, "", ""),
+    ],
+)
+def test_a_vacancy_says_what_its_word_means_and_who_had_which_part(
+    why: Cause, by: str, part: str
+) -> None:
+    text = why_vacant(replace(VACANT, why=why.value, by=by)).plain
+    assert text == f"{why}: {CAUSES[why]}" + (f"; {part}" if part else "")
 
 
 def test_a_leader_that_vanished_is_not_said_to_be_away_since_it_began() -> None:

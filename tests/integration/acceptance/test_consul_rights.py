@@ -133,13 +133,16 @@ def tells_each_thing_once(node: Node) -> bool:
     return True
 
 
-async def not_permitted(node: Node, *, wanted: str = "not_permitted") -> None:
-    """Wait until ``/api/health`` says why the node does not lead."""
+async def not_permitted(node: Node, said: str = "Permission denied") -> None:
+    """Wait until ``/api/health`` says that the node does not lead for lack of rights, and what
+    Consul said."""
 
-    async def why() -> object:
-        return (await node.health())["why_not_leader"]
+    async def told() -> bool:
+        health = await node.health()
+        detail = str(health["why_not_detail"])
+        return health["why_not_leader"] == "not_permitted" and said in detail
 
-    await eventually(why, until=lambda said: said == wanted)
+    await eventually(told)
 
 
 @pytest.fixture
@@ -198,7 +201,8 @@ async def test_leader_whose_token_is_revoked_stops_and_is_followed(
     await said(pair.leader, "suspended", within_s=60.0, term=pair.seen.term)
     after = await bench.next_leader(pair.seen, within_s=60.0)
     assert after.node == "core-2"
-    await not_permitted(pair.leader)
+    await not_permitted(pair.leader, "ACL not found")
+    assert first.secret not in str(await pair.leader.health())
     assert pair.leader.running
     assert (await pair.leader.get("/api/health")).status_code == 503
     # The agent cannot tell the catalog of its checks either: it does that with the same token. So

@@ -8,9 +8,13 @@ from typing import Any
 from acceptance import Bench
 from consul_agents import eventually
 from doctor_bench import Ward, codes
+from operator_bench import Operator
 
+from coord.clock import SystemClock
 from coord.consul import CheckStatus
 from coord.doctor import Code, Report, Subject
+from coord.history import History, read_history
+from coord.operations import Operation
 
 
 async def settled(bench: Bench, *names: str) -> tuple[str, int]:
@@ -83,8 +87,8 @@ async def _failing(bench: Bench, name: str) -> None:
 
 async def test_a_leader_that_goes_while_the_election_is_paused(bench: Bench) -> None:
     name, _ = await settled(bench, "core-1", "core-2")
-    ward = Ward(bench.consul, bench.paths)
-    await ward.control(bench.paths.pause, for_ms=600_000)
+    ann = Operator(bench.consul, bench.paths)
+    await ann.act(Operation.PAUSE, for_s=600.0, reason="the network")
 
     async def known() -> bool:
         pages = [(await node.get("/metrics")).text for node in bench.fleet.nodes.values()]
@@ -97,7 +101,36 @@ async def test_a_leader_that_goes_while_the_election_is_paused(bench: Bench) -> 
     report = await examined(bench)
     assert codes(report) == {Code.PAUSED, Code.NOBODY_LEADS, Code.SINGLE_CANDIDATE}
     (nobody,) = [finding for finding in report.findings if finding.code is Code.NOBODY_LEADS]
-    assert "paused" in nobody.said
+    assert "ann@ops" in nobody.said
+    assert "the network" in nobody.said
+    assert "`coord resume`" in nobody.do
+
+    history = await read_history(bench.consul, bench.paths, clock=SystemClock())
+    assert history.vacant is not None
+    assert [pause.actor for pause in history.vacant.paused] == ["ann@ops"]
+    await Operator(bench.consul, bench.paths, actor="bob@ops").act(Operation.RESUME)
+    await bench.working_leader()
+
+    async def past() -> History:
+        return await read_history(bench.consul, bench.paths, clock=SystemClock())
+
+    history = await eventually(past, until=lambda told: told.vacant is None and told.tenures[0].gap)
+    (pause,) = history.tenures[0].paused
+    assert (pause.actor, pause.ended_by) == ("ann@ops", "bob@ops")
+
+
+async def test_leaders_that_operators_force_off_are_told_of_as_that(bench: Bench) -> None:
+    """Three times in a row, which would be flapping had nobody asked for it."""
+    await settled(bench, "core-1", "core-2")
+    ann = Operator(bench.consul, bench.paths)
+    for _ in range(3):
+        done = await ann.act(Operation.FORCE_RELEASE, reason="it hangs")
+        assert (await done.outcome()).ok, await done.outcome()
+        await bench.working_leader()
+    assert Code.LEADER_FLAPS not in await _found(bench)
+    history = await read_history(bench.consul, bench.paths, clock=SystemClock())
+    assert [tenure.ended for tenure in history.tenures] == ["", *["force_released"] * 3]
+    assert {tenure.asked[0].reason for tenure in history.tenures[1:]} == {"it hangs"}
 
 
 async def test_several_doctors_at_once_do_not_meet(bench: Bench) -> None:

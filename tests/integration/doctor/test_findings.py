@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +15,7 @@ from hand_made import record
 
 from coord.clock import SystemClock
 from coord.consul import ConsulAddress, ConsulClient, Session, TxnOp
-from coord.doctor import Code, Here, Severity, Subject, gather
+from coord.doctor import Code, Finding, Here, Severity, Subject, gather
 from coord.doctor.examine import MOST_S, takeover_s
 from coord.election.timing import Timing
 from coord.records import LeaderState, Paths
@@ -42,6 +43,27 @@ async def test_nothing_is_wrong(sound: Ward) -> None:
 
 async def test_an_election_that_never_was_has_no_candidates(ward: Ward) -> None:
     assert await ward.found() == {Code.NO_CANDIDATES}
+
+
+async def test_of_an_election_that_never_was_it_is_asked_whether_another_is_meant(
+    sound: Ward,
+) -> None:
+    """Other programs have keys below service/ too, and theirs may be called what they like."""
+    for key in ("other-program/leader", "x y/leader", "x y/term"):
+        await sound.consul.kv_put(f"service/{key}", b"x")
+    mistyped = Ward(sound.consul, Paths(f"{sound.paths.election}x"))
+    (finding,) = [f for f in (await mistyped.examine()).findings if f.code is Code.NO_CANDIDATES]
+    assert mistyped.paths.root in finding.said
+    named = re.findall(r"[\w-]+", finding.said.partition("token sees: ")[2])
+    assert sound.paths.election in named
+    assert not {"other-program", "x"} & set(named)
+    assert "--election" in finding.do
+
+
+async def test_an_election_whose_nodes_are_all_gone_was_one(ward: Ward) -> None:
+    await ward.consul.kv_put(ward.paths.leader, record(LeaderState.VACANT, "", 0), cas=0)
+    (finding,) = [f for f in (await ward.examine()).findings if f.code is Code.NO_CANDIDATES]
+    assert "--election" not in finding.do
 
 
 # --- Consul ---
@@ -230,6 +252,54 @@ async def test_nobody_leads_and_the_candidates_say_why(ward: Ward) -> None:
     assert Subject.LEADER not in report.fine
 
 
+async def _leaderless(ward: Ward, why_not: str) -> Finding:
+    """core-1 and core-2 are there, tell that, and nobody leads: what the doctor says of that."""
+    for node in ("core-1", "core-2"):
+        await ward.candidate(node, state="waiting", why_not=why_not)
+    await ward.consul.kv_put(ward.paths.leader, record(LeaderState.VACANT, "", 0), cas=0)
+    report = await ward.examine()
+    (finding,) = [f for f in report.findings if f.code is Code.NOBODY_LEADS]
+    assert finding.severity is Severity.CRITICAL
+    return finding
+
+
+async def test_nobody_leads_as_somebody_paused_the_election(ward: Ward) -> None:
+    await ward.control(ward.paths.pause, for_ms=1_800_000, actor="bob@desk", reason="the network")
+    finding = await _leaderless(ward, "paused")
+    for said in ("bob@desk", "the network", "about 29 min"):
+        assert said in finding.said
+    assert "`coord resume`" in finding.do
+    assert "undrain" not in finding.do
+
+
+async def test_nobody_leads_and_a_pause_that_was_just_ended_is_not_why(ward: Ward) -> None:
+    finding = await _leaderless(ward, "paused")
+    assert "resume" not in finding.do
+
+
+async def test_nobody_leads_and_a_pause_that_is_over_is_not_why(ward: Ward) -> None:
+    await ward.control(ward.paths.pause, for_ms=60_000, at=ago(300).isoformat())
+    finding = await _leaderless(ward, "lock_delay")
+    assert "resume" not in finding.do
+
+
+async def test_nobody_leads_as_every_candidate_is_drained(ward: Ward) -> None:
+    for node, actor in (("core-1", "bob@desk"), ("core-2", "carol@desk")):
+        await ward.control(ward.paths.drain(node), actor=actor, reason="new disks")
+    await ward.candidate("web-1", why_not="not_eligible", eligible="false")
+    finding = await _leaderless(ward, "drained")
+    for said in ("bob@desk", "carol@desk", "new disks"):
+        assert said in finding.said
+    assert "`coord undrain core-1`" in finding.do
+    assert "resume" not in finding.do
+
+
+async def test_nobody_leads_though_not_every_candidate_is_drained(ward: Ward) -> None:
+    await ward.control(ward.paths.drain("core-1"))
+    finding = await _leaderless(ward, "lock_delay")
+    assert "undrain" not in finding.do
+
+
 async def test_two_leaders(sound: Ward) -> None:
     await sound.discovered("core-2", TERM - 1)
     assert await sound.found() == {Code.TWO_LEADERS}
@@ -307,6 +377,58 @@ async def test_leader_flaps(sound: Ward) -> None:
             await sound.journal(number, f"core-{cause[0]}", at=at, event=event, **more)
         told = Code.LEADER_FLAPS in await sound.found()
         assert told is (number == 2)
+
+
+async def _forced_change(ward: Ward, term: int, cause: str, **audit: object) -> None:
+    """A leader of that term came, after one whose session went; and what the audit has of it."""
+    more = {"cause": cause, "new_leader": "core-1", "previous_leader": "core-2", "term": term}
+    await ward.journal(term, "core-1", at=ago(30 - term), event=LeaderChanged.EVENT, **more)
+    if audit:
+        told = {"operation": "force_release", "outcome": "done", "node": "core-2"} | audit
+        key = f"{ward.paths.audit}{term:013d}-{term:016x}"
+        await ward.control(key, **told, request_id=f"{term:016x}", expected_term=term - 1)
+
+
+async def _flaps(ward: Ward) -> Finding | None:
+    found = (await ward.examine()).findings
+    return next((each for each in found if each.code is Code.LEADER_FLAPS), None)
+
+
+async def test_changes_that_operators_asked_for_are_no_flapping(sound: Ward) -> None:
+    for term, cause in enumerate(("released_by_hand", "session_invalidated", "died"), start=2):
+        await _forced_change(sound, term, cause, new_term=term, new_leader="core-1")
+    assert await _flaps(sound) is None
+
+
+async def test_beside_those_asked_for_the_others_flap_all_the_same(sound: Ward) -> None:
+    await _forced_change(sound, 2, "released_by_hand", outcome="begun")
+    for term in (3, 4):
+        await _forced_change(sound, term, "session_invalidated")
+    assert await _flaps(sound) is None
+    await _forced_change(sound, 5, "session_invalidated")
+    finding = await _flaps(sound)
+    assert finding is not None
+    assert finding.said.startswith("3 leaders")
+    assert "1 that operators asked for" in finding.said
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [
+        {"outcome": "not_permitted"},
+        {"outcome": "not_answered", "operation": "step_down"},
+        {"outcome": "done", "operation": "drain"},
+        {"outcome": "no_successor", "node": "core-9"},
+    ],
+)
+async def test_what_came_to_nothing_explains_no_change(
+    sound: Ward, audit: dict[str, object]
+) -> None:
+    for term in (2, 3, 4):
+        await _forced_change(sound, term, "session_invalidated", **audit)
+    finding = await _flaps(sound)
+    assert finding is not None
+    assert "asked" not in finding.said
 
 
 # --- sessions ---

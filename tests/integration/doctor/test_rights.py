@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,14 +19,15 @@ from consul_agents import (
     eventually,
 )
 from doctor_bench import Ward, ago, codes, raft_index
-from hand_made import make_token
+from hand_made import make_token, record
 
-from coord.consul import ConsulAddress, ConsulClient, TxnOp, TxnResult
+from coord.consul import ConsulAddress, ConsulClient, Denied, TxnOp, TxnResult
 from coord.consul.types import Consistency
 from coord.doctor import Code, Report, Severity, Subject
 from coord.operations import read_audit
-from coord.records import Paths
+from coord.records import LeaderState, Paths
 from coord.rights import Role, Rule, rules
+from coord.status.denial import WORDS
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +153,45 @@ async def test_without_any_rights(locked_down: ConsulAgent, paths: Paths) -> Non
     assert set(Subject) - unseen <= {Subject.CONSUL}
 
 
+@pytest.mark.parametrize(
+    ("token", "denied"),
+    [(None, Denied.NO_TOKEN), (str(uuid.uuid4()), Denied.UNKNOWN_TOKEN)],
+    ids=["no token", "unknown token"],
+)
+async def test_what_is_wrong_with_the_token_is_said(
+    locked_down: ConsulAgent, paths: Paths, token: str | None, denied: Denied
+) -> None:
+    async with client_of(locked_down, token=token) as consul:
+        report = await Ward(consul, paths).examine(read_only=False)
+    assert codes(report) == {Code.RIGHTS_MISSING}
+    (finding,) = [f for f in report.findings if f.code is Code.RIGHTS_MISSING]
+    assert finding.about == (denied,)
+    assert finding.said.lower().startswith(WORDS[denied].lower())
+    assert "CONSUL_HTTP_TOKEN_FILE" in finding.do
+
+
+async def test_a_token_that_is_known_and_may_not_is_told_what_it_lacks(
+    locked_down: ConsulAgent, paths: Paths
+) -> None:
+    kept = tuple(r for r in rules(Role.VIEWER, paths) if r.kind != "key_prefix")
+    report = await examined(locked_down, paths, *kept)
+    (finding,) = [f for f in report.findings if f.code is Code.RIGHTS_MISSING]
+    assert paths.root in finding.said
+    assert not any(WORDS[each] in finding.said for each in Denied)
+
+
+async def test_other_elections_are_named_as_far_as_the_token_sees_them(
+    locked_down: ConsulAgent, paths: Paths, name: str
+) -> None:
+    mistyped = Paths(f"{name}x")
+    own = rules(Role.VIEWER, mistyped)
+    both = (*own, *(r for r in rules(Role.VIEWER, paths) if r not in own))
+    for allowed, sees in ((own, False), (both, True)):
+        report = await examined(locked_down, mistyped, *allowed)
+        (finding,) = [f for f in report.findings if f.code is Code.NO_CANDIDATES]
+        assert (f"{name}." in finding.said) is sees
+
+
 async def test_without_a_sight_of_sessions_none_is_missed(
     locked_down: ConsulAgent, paths: Paths
 ) -> None:
@@ -211,6 +252,19 @@ async def test_without_a_sight_of_controls_nothing_is_said_of_them(
     unseen = {skipped.subject for skipped in report.skipped}
     assert {Subject.CONTROLS, Subject.AUDIT} <= unseen
     assert Subject.CONTROLS not in report.fine
+
+
+async def test_of_a_pause_that_may_not_be_seen_the_candidates_tell(
+    locked_down: ConsulAgent, root: ConsulClient, name: str
+) -> None:
+    paths = Paths(name)
+    ward = Ward(root, paths)
+    await ward.candidate("core-1", state="waiting", why_not="paused")
+    await root.kv_put(paths.leader, record(LeaderState.VACANT, "", 0), cas=0)
+    denied = Rule("key_prefix", paths.control, "deny", "")
+    report = await examined(locked_down, paths, *rules(Role.VIEWER, paths), denied)
+    (finding,) = [f for f in report.findings if f.code is Code.NOBODY_LEADS]
+    assert "`coord resume`" in finding.do
 
 
 # --- it never disturbs ---

@@ -21,6 +21,7 @@ from coord.consul import (
     ConsulNotPermitted,
     ConsulRefused,
     ConsulUnavailable,
+    Denied,
     ServiceRegistration,
     TtlCheck,
     TxnOp,
@@ -50,6 +51,30 @@ def client(
         return httpx.Response(status, content=body, headers=headers)
 
     return ConsulClient(address or ConsulAddress(token=TOKEN), http=httpx.MockTransport(answer))
+
+
+@pytest.mark.parametrize(
+    ("token", "body", "denied"),
+    [
+        (TOKEN, "ACL not found", Denied.UNKNOWN_TOKEN),
+        (TOKEN, "Permission denied", Denied.LACKS_RIGHTS),
+        (
+            TOKEN,
+            "Permission denied: token with AccessorID '0' lacks permission 'key:read' on \"a\"",
+            Denied.LACKS_RIGHTS,
+        ),
+        (None, "Permission denied", Denied.NO_TOKEN),
+        ("", "Permission denied", Denied.NO_TOKEN),
+    ],
+)
+async def test_what_is_wrong_with_the_token_is_told_apart(
+    token: str | None, body: str, denied: Denied
+) -> None:
+    async with client(403, body, address=ConsulAddress(token=token)) as consul:
+        for call in (consul.kv_get("a"), consul.txn(GET_A), consul.agent_self()):
+            with pytest.raises(ConsulNotPermitted) as caught:
+                await call
+            assert caught.value.denied is denied
 
 
 Call = Callable[[ConsulClient], Awaitable[object]]

@@ -15,7 +15,9 @@ from journals import PATHS, START_MS, Pen, audited, entries
 
 from coord.consul import KVEntry
 from coord.election.reasons import Cause, LostReason, StepDownReason, SuspendReason, TakeoverOutcome
-from coord.history import Gap, Note, Tenure, Until, tenures
+from coord.history import Gap, Note, Suspension, Tenure, Until, tenures
+from coord.history.model import FORCED
+from coord.operations import AuditEntry
 from coord.status import Condition, LeaderStatus
 from coord.telemetry import (
     BecameLeader,
@@ -196,6 +198,83 @@ def test_suspensions_and_restarts_are_counted() -> None:
     ]
     (only,) = tenures(entries(*told), (), leader("core-1", 1))
     assert (only.suspensions, only.suspended_ms, only.restarts) == (2, 4000, 1)
+    assert only.unresumed == Suspension(since_ms=at(10))
+
+
+def test_a_suspension_that_ended_in_loss_has_its_real_length() -> None:
+    pen = Pen("core-1", skew_ms=90_000)
+    suspended = partial(Suspended, reason=SuspendReason.CONSUL_UNREACHABLE)
+    lost = partial(LostLeadership, reason=LostReason.SUSPENDED_TOO_LONG)
+    told = [
+        pen.tell(at(1), BecameLeader, term=1),
+        pen.tell(at(HOUR_MS), suspended, term=1),
+        pen.tell(at(HOUR_MS + 60_000), lost, term=1),
+    ]
+    (only,) = tenures(entries(*told), ())
+    assert (only.suspensions, only.suspended_ms) == (1, 0)
+    assert only.unresumed == Suspension(since_ms=at(HOUR_MS + 90_000), lasted_ms=60_000)
+    # One that was killed meanwhile never told how long it was.
+    (only,) = tenures(entries(*told[:2]), ())
+    assert only.unresumed == Suspension(since_ms=at(HOUR_MS + 90_000))
+
+
+# --- ends that an operator forced ---
+
+
+def forced(**fields: Any) -> AuditEntry:
+    given: dict[str, Any] = {"node": "core-1", "expected_term": 1, "outcome": "done"}
+    return audited(at(HOUR_MS), "force_release", **(given | fields))
+
+
+@pytest.mark.parametrize("cause", [Cause.RELEASED_BY_HAND, Cause.SESSION_INVALIDATED])
+def test_an_end_that_the_audit_knows_an_operator_forced_is_called_so(cause: Cause) -> None:
+    _, first = tenures(entries(*killed(cause=cause)), (forced(actor="bob", reason="it hangs"),))
+    assert (first.ended, first.cause) == (FORCED, cause)
+    (asked,) = first.asked
+    assert (asked.operation, asked.actor, asked.reason) == ("force_release", "bob", "it hangs")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"expected_term": 2},
+        {"node": "core-9"},
+        {"outcome": "not_permitted"},
+        {"outcome": "superseded"},
+        {"outcome": "not_answered"},
+        {"operation": "step_down"},
+    ],
+)
+def test_a_session_that_went_by_itself_was_not_forced(other: dict[str, Any]) -> None:
+    record = forced().record
+    assert record is not None
+    entry = AuditEntry(key="k", record=record.model_copy(update=other))
+    _, first = tenures(entries(*killed()), (entry,))
+    assert first.ended == "session_invalidated"
+
+
+def test_who_saw_it_forced_is_believed_whatever_the_operator_waited_for() -> None:
+    for outcome in ("begun", "interrupted", "unknown"):
+        audit = (forced(outcome=outcome),)
+        by_hand = tenures(entries(*killed(cause=Cause.RELEASED_BY_HAND)), audit)[1]
+        by_itself = tenures(entries(*killed()), audit)[1]
+        assert (by_hand.ended, by_itself.ended) == (FORCED, "session_invalidated")
+    without = tenures(entries(*killed(cause=Cause.RELEASED_BY_HAND)), ())[1]
+    assert without.ended == "released_by_hand"
+
+
+def test_a_leader_that_stepped_down_cleanly_was_not_forced() -> None:
+    told = handed_over(Pen("core-1"), Pen("core-2"))
+    assert tenures(entries(*told), (forced(),))[1].ended == "stepped_down"
+
+
+def test_a_leader_that_leads_on_was_not_forced() -> None:
+    told = killed()[:1]
+    (only,) = tenures(entries(*told), (forced(),), leader("core-1", 1))
+    assert only.ended == ""
+    vacant = {"condition": Condition.VACANT, "locked": False, "vanished": True}
+    (only,) = tenures(entries(*told), (forced(),), leader("core-1", 1, **vacant))
+    assert only.ended == FORCED
 
 
 # --- ends that the leader did not tell ---

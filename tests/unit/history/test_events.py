@@ -14,7 +14,16 @@ from snapshots import lines
 
 from coord.consul import KVEntry
 from coord.election.reasons import Cause, LostReason, StepDownReason, TakeoverOutcome
-from coord.history.events import KINDS, as_json, event_of, is_wanted, kind_of, line, sentence
+from coord.history.events import (
+    KINDS,
+    as_json,
+    event_of,
+    is_wanted,
+    kind_of,
+    sentence,
+    tells_of_a_gap,
+)
+from coord.history.events import lines as event_lines
 from coord.history.follow import REMEMBERED, News
 from coord.telemetry import (
     CATALOGUE,
@@ -60,9 +69,50 @@ def test_everything_that_is_journaled_can_be_asked_for() -> None:
 
 
 def test_a_line_has_when_who_and_what() -> None:
-    made = line(entry(PEN.tell(1_800_000_000_123, CHANGED, term=7, gap_ms=14))).plain
-    for said in ("2027-01-15 08:00:00.123", "core-1", "leader_changed", "core-2", "died", "14 ms"):
+    (made,) = lines(event_lines(entry(PEN.tell(1_800_000_000_123, CHANGED, term=7)), 200), 200)
+    for said in ("2027-01-15 08:00:00.123", "core-1", "leader_changed", "core-2", "died"):
         assert said in made
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_what_does_not_fit_stands_below_in_full(width: int) -> None:
+    asked = partial(
+        StepDownRequested, reason=StepDownReason.REQUESTED, actor="bob@desk", detail="word " * 30
+    )
+    for told in (PEN.tell(NOW, CHANGED, term=7, gap_ms=1400), PEN.tell(NOW, asked, term=7)):
+        made = entry(told)
+        rows = lines(event_lines(made, width), width)
+        assert all(len(row) <= width for row in rows)
+        assert not rows[0].startswith(" ")
+        assert all(row.startswith("    ") for row in rows[1:])
+        # Broken between words alone, and nothing is left out.
+        assert " ".join(" ".join(rows[1:]).split()) == " ".join(sentence(made).split())
+
+
+def test_long_names_are_shortened_rather_than_broken() -> None:
+    told = Pen("n" * 60).tell(NOW, BecameLeader, term=7)
+    head, *rest = lines(event_lines(entry(told), 80), 80)
+    assert "became_leader" in head
+    assert all(row.startswith("    ") for row in rest)
+    assert "n" * 60 in "".join(lines(event_lines(entry(told), 200), 200))
+
+
+def test_what_says_nothing_leaves_no_line_empty() -> None:
+    for name in ("moon", "m" * 60):
+        made = entry(KVEntry(f"{PATHS.journal}odd", json.dumps({"event": name}).encode()))
+        assert len(lines(event_lines(made, 80), 80)) == 1
+
+
+def test_what_fits_stands_in_one_line() -> None:
+    assert len(lines(event_lines(entry(PEN.tell(NOW, BecameLeader, term=7)), 80), 80)) == 1
+
+
+def test_what_tells_that_a_leader_went_or_came() -> None:
+    lost = partial(LostLeadership, reason=LostReason.SHUTDOWN)
+    held = partial(TakeoverAttempted, outcome=TakeoverOutcome.HELD)
+    assert tells_of_a_gap(entry(PEN.tell(NOW, CHANGED, term=7)))
+    assert tells_of_a_gap(entry(PEN.tell(NOW, lost, term=7)))
+    assert not tells_of_a_gap(entry(PEN.tell(NOW, held, term=7)))
 
 
 def test_an_event_of_a_newer_version_is_shown_by_its_names() -> None:
@@ -122,7 +172,7 @@ def test_nothing_that_is_written_there_controls_a_terminal(
 ) -> None:
     value = json.dumps({"event": event, **details}).encode()
     made = entry(KVEntry(f"{PATHS.journal}{EVIL}", value))
-    assert all(char.isprintable() for shown in lines(line(made), 400) for char in shown)
+    assert all(char.isprintable() for shown in lines(event_lines(made, 80), 80) for char in shown)
     assert as_json(made).isascii()
     assert json.loads(as_json(made))["event"] == made.event
 
@@ -130,7 +180,7 @@ def test_nothing_that_is_written_there_controls_a_terminal(
 @pytest.mark.parametrize("value", [b"", b"\xff", b"[]", b'{"event": 7}', b"[" * 5000])
 def test_what_cannot_be_read_is_shown_with_why(value: bytes) -> None:
     made = entry(KVEntry(f"{PATHS.journal}odd", value))
-    assert made.problem in line(made).plain
+    assert made.problem in " ".join(lines(event_lines(made, 400), 400))
     assert json.loads(as_json(made))["problem"] == made.problem
 
 

@@ -10,8 +10,21 @@ import pytest
 from journals import START_MS, audited
 from snapshots import lines
 
+from coord.consul import Denied
 from coord.election.reasons import Cause, LostReason
-from coord.history import Asked, Gap, History, Note, Tenure, Until
+from coord.history import (
+    Asked,
+    Gap,
+    History,
+    Note,
+    Pause,
+    PauseEnd,
+    Suspension,
+    Tenure,
+    Until,
+    Vacant,
+)
+from coord.history.model import FORCED
 from coord.history.text import NOTES, limits, render_audit, render_history
 from coord.members import Seen
 from coord.operations import AuditEntry
@@ -57,10 +70,61 @@ def test_a_handover_is_told_with_all_there_is() -> None:
     assert text.index("core-2") < text.index("core-1")
 
 
+def test_who_forced_an_end_is_said_with_why() -> None:
+    asked = Asked(operation="force_release", actor="bob", reason="it hangs", outcome="done")
+    by_hand = replace(
+        FIRST, cause=Cause.RELEASED_BY_HAND, cause_told="released_by_hand", asked=(asked,)
+    )
+    text = shown(history(SECOND, replace(by_hand, ended=FORCED)))
+    for said in ("force_released", "forced by bob", "it hangs"):
+        assert said in text
+    assert "released_by_hand" not in text
+    assert "forced by" not in shown(history(SECOND, replace(by_hand, ended="released_by_hand")))
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "not_said"),
+    [
+        ({"suspensions": 1, "suspended_ms": 4000}, ["once, for 4.0 s", "resumed"], ["until it"]),
+        (
+            {"suspensions": 1, "unresumed": Suspension(since_ms=1, lasted_ms=60_000)},
+            ["once, for 60.0 s", "until it lost the leadership"],
+            ["resum", "0 ms"],
+        ),
+        (
+            {
+                "suspensions": 3,
+                "suspended_ms": 4000,
+                "unresumed": Suspension(since_ms=1, lasted_ms=60_000),
+            },
+            ["2 times, for 4.0 s in all", "once more, for 60.0 s", "until it lost"],
+            ["3 times"],
+        ),
+        ({"suspensions": 1, "unresumed": Suspension(since_ms=None)}, ["until it lost"], ["for "]),
+    ],
+)
+def test_suspensions_say_how_they_ended(
+    told: dict[str, Any], said: list[str], not_said: list[str]
+) -> None:
+    rows = lines(render_history(history(replace(FIRST, **told))), 200)
+    text = "\n".join(row for row in rows if "suspended" in row)
+    assert text
+    assert all(part in text for part in said)
+    assert not any(part in text for part in not_said)
+
+
+def test_a_suspension_that_goes_on_is_not_said_to_have_ended() -> None:
+    going = replace(SECOND, suspensions=1, unresumed=Suspension(since_ms=START_MS + HOUR_MS + 9))
+    text = shown(history(going))
+    assert "not resumed yet" in text
+    assert "lost the leadership" not in text
+
+
 def test_each_limit_of_what_is_known_is_said() -> None:
     plain = history(SECOND)
     assert not list(limits(plain))
     for limited in (
+        replace(plain, denied=Denied.UNKNOWN_TOKEN),
         replace(plain, journal=Seen.NOT_PERMITTED),
         replace(plain, audit=Seen.NOT_PERMITTED),
         replace(plain, unreadable=3),
@@ -104,7 +168,21 @@ def test_hostile_texts_stay_in_their_columns(width: int) -> None:
         asked=(Asked(operation=EVIL, actor=EVIL, reason=EVIL, request_id=EVIL, outcome=EVIL),),
         from_ms=10**18,
     )
-    of = history(evil, unwritten={EVIL: 2})
+    paused = tuple(
+        Pause(
+            actor=EVIL,
+            reason=EVIL,
+            request_id=EVIL,
+            from_ms=10**18,
+            until_ms=10**18,
+            end=end,
+            ended_by=EVIL,
+            ended_why=EVIL,
+        )
+        for end in PauseEnd
+    )
+    evil = replace(evil, paused=paused, ended=EVIL)
+    of = history(evil, unwritten={EVIL: 2}, vacant=Vacant(since_ms=START_MS, paused=paused))
     broken = AuditEntry(EVIL, None, EVIL)
     entry = audited(START_MS, EVIL[:60], actor=EVIL, reason=EVIL, outcome=EVIL[:60], detail=EVIL)
     audit = render_audit(EVIL, Seen.KNOWN, (entry, broken))

@@ -1,19 +1,12 @@
-"""Previews, steps and outcomes as lines of text. Names are as they stand in Consul."""
+"""Previews, steps and outcomes in words. Pure. Names are as they stand in Consul: whoever shows
+them makes them fit for a terminal.
+"""
 
 from __future__ import annotations
 
-from coord.operations import (
-    Gap,
-    GapSource,
-    Operation,
-    Outcome,
-    PhaseName,
-    Preview,
-    Source,
-    Step,
-    StepKind,
-    Successor,
-)
+from coord.operations.asks import Ask, Operation
+from coord.operations.model import Gap, PhaseName, Preview, Source, Successor
+from coord.operations.outcomes import GapSource, Outcome, Step, StepKind
 from coord.status.words import duration, when
 
 _WHAT = {
@@ -26,7 +19,7 @@ _WHAT = {
     Operation.UNDRAIN: "Undrain: {node} may lead again.",
 }
 
-_STEPS = {
+STEPS = {
     StepKind.REQUESTED: "asked",
     StepKind.SESSION_DESTROYED: "session destroyed",
     StepKind.ANSWERED: "answered, work stopping",
@@ -38,47 +31,56 @@ _STEPS = {
     StepKind.LOST_CONTACT: "Consul does not answer",
     StepKind.CONTACT_AGAIN: "Consul answers again",
 }
+"""What each kind of step says."""
 
 _SHOWN_SUCCESSORS = 5
 
 
+Rows = list[tuple[str, str]]
+"""What is told, each under a title; a title that is "" goes on with the one before."""
+
+
+def what(ask: Ask) -> str:
+    """What is asked for, in a sentence."""
+    return _WHAT[ask.operation].format(node=ask.node, lasts=duration(ask.for_s))
+
+
 def preview_lines(plan: Preview) -> list[str]:
     """What would be done, to whom, and what it costs."""
-    ask = plan.ask
-    lines = [_WHAT[ask.operation].format(node=ask.node, lasts=duration(ask.for_s))]
-    lines += _row("Election", plan.election)
+    return [what(plan.ask), *(f"  {title:<12}{text}" for title, text in preview_rows(plan))]
+
+
+def preview_rows(plan: Preview) -> Rows:
+    """To whom it would be done, and what it costs."""
+    rows = [("Election", plan.election), ("Leader", _leader(plan))]
+    if plan.interrupts:
+        rows.append(("Interrupts", ", ".join(plan.workloads) or "its work"))
+        if plan.polls_running is not None:
+            rows.append(("Open polls", str(plan.polls_running)))
+    if plan.interrupts or plan.ask.operation is Operation.DRAIN:
+        rows += _successor_rows(plan)
+    if plan.gap is not None:
+        rows += _gap_rows(plan, plan.gap)
+    return rows
+
+
+def _leader(plan: Preview) -> str:
     leader = plan.leader
     if leader is None:
-        lines += _row("Leader", "nobody")
-    else:
-        kind = f" ({leader.node_type})" if leader.node_type else ""
-        since = f", since {when(leader.since)}" if leader.since else ""
-        name = leader.node or "unknown"
-        lines += _row("Leader", f"{name}{kind}, term {leader.term}{since}")
-    if plan.interrupts:
-        lines += _row("Interrupts", ", ".join(plan.workloads) or "its work")
-        if plan.polls_running is not None:
-            lines += _row("Open polls", str(plan.polls_running))
-    if plan.interrupts or ask.operation is Operation.DRAIN:
-        lines += _successor_rows(plan)
-    if plan.gap is not None:
-        lines += _gap_rows(plan, plan.gap)
-    return lines
+        return "nobody"
+    kind = f" ({leader.node_type})" if leader.node_type else ""
+    since = f", since {when(leader.since)}" if leader.since else ""
+    return f"{leader.node or 'unknown'}{kind}, term {leader.term}{since}"
 
 
-def _row(title: str, text: str) -> list[str]:
-    return [f"  {title:<12}{text}"]
-
-
-def _successor_rows(plan: Preview) -> list[str]:
+def _successor_rows(plan: Preview) -> Rows:
     first = plan.successor
-    lines = _row("Next", _candidate(first) if first is not None else "nobody can lead now")
+    rows = [("Next", _candidate(first) if first is not None else "nobody can lead now")]
     others = [each for each in plan.successors if each is not first]
-    for each in others[:_SHOWN_SUCCESSORS]:
-        lines += _row("", _candidate(each))
+    rows += (("", _candidate(each)) for each in others[:_SHOWN_SUCCESSORS])
     if len(others) > _SHOWN_SUCCESSORS:
-        lines += _row("", f"and {len(others) - _SHOWN_SUCCESSORS} more")
-    return lines
+        rows.append(("", f"and {len(others) - _SHOWN_SUCCESSORS} more"))
+    return rows
 
 
 def _candidate(each: Successor) -> str:
@@ -86,22 +88,22 @@ def _candidate(each: Successor) -> str:
     return f"{each.node} (priority {each.priority}{why})"
 
 
-def _gap_rows(plan: Preview, gap: Gap) -> list[str]:
+def _gap_rows(plan: Preview, gap: Gap) -> Rows:
     parts = ", ".join(f"{p.name.value} {seconds(p.ms)}" for p in gap.phases if p.ms)
     if gap.until_ms is not None and plan.successor is None:
-        lines = _row("Gap", f"until somebody can lead, by what is known {seconds(gap.until_ms)}")
+        until = seconds(gap.until_ms)
+        rows = [("Gap", f"until somebody can lead, by what is known {until}")]
     else:
-        lines = _row("Gap", f"about {seconds(gap.expected_ms)} ({parts})")
+        rows = [("Gap", f"about {seconds(gap.expected_ms)} ({parts})")]
         if gap.until_ms is not None:
-            lines += _row("", f"it may be {seconds(gap.until_ms)}")
+            rows.append(("", f"it may be {seconds(gap.until_ms)}"))
     if gap.stop_ms is not None:
-        lines += _row("", f"before it, up to {seconds(gap.stop_ms)} for the work to stop")
+        rows.append(("", f"before it, up to {seconds(gap.stop_ms)} for the work to stop"))
     guessed = [p.name.value for p in gap.phases if p.source is Source.OWN_SETTINGS]
     if guessed:
-        lines += _row(
-            "", f"{', '.join(guessed)}: by your own settings, as the nodes do not tell theirs"
-        )
-    return lines
+        said = "by your own settings, as the nodes do not tell theirs"
+        rows.append(("", f"{', '.join(guessed)}: {said}"))
+    return rows
 
 
 def caution_lines(plan: Preview) -> list[str]:
@@ -111,10 +113,14 @@ def caution_lines(plan: Preview) -> list[str]:
 
 def step_line(step: Step) -> str:
     """One step, with when it was seen."""
-    parts = [f"{seconds(step.at_ms):>10}  {_STEPS[step.kind]}"]
+    return f"{seconds(step.at_ms):>10}  {step_words(step)}"
+
+
+def step_words(step: Step) -> str:
+    """One step: what was seen, and of whom."""
+    text = STEPS[step.kind]
     if step.node:
-        parts.append(f"{step.node}" + (f", term {step.term}" if step.term else ""))
-    text = ": ".join(parts)
+        text += f": {step.node}" + (f", term {step.term}" if step.term else "")
     return f"{text} ({step.detail})" if step.detail else text
 
 

@@ -1,0 +1,64 @@
+"""Quitting while something is under way."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button
+
+from console.controls.actions import BY_OPERATION
+from console.controls.course import Course
+from console.controls.parts import Part, Row
+from console.view.line import Span, Tone, line
+from console.widgets.parts import Parts
+from coord.status.words import plain
+
+
+class QuitScreen(ModalScreen[bool]):
+    """Says what quitting means for it; True: quit all the same."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(False)", "Stay"),
+        Binding("right", "app.focus_next", show=False),
+        Binding("left", "app.focus_previous", show=False),
+    ]
+
+    def __init__(self, under_way: tuple[Course, ...]) -> None:
+        super().__init__()
+        self._under_way = under_way
+
+    def compose(self) -> ComposeResult:
+        """To stay is what enter does."""
+        with Vertical(id="control"):
+            yield Parts(id="control-text")
+            with Horizontal(id="control-buttons"):
+                yield Button("Quit", id="quit", variant="warning", compact=True)
+                yield Button("Stay", id="stay", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        """Say what is under way."""
+        self.query_one("#control").border_title = "Quit?"
+        self.query_one("#control-text", Parts).show(self._parts())
+        self.query_one("#stay").focus()
+
+    def _parts(self) -> tuple[Part, ...]:
+        rows = [_row(course) for course in self._under_way]
+        said = "What the leader has not answered is taken back; what it has, goes on. Either way "
+        return (*rows, (), line(f"{said}the audit says what was seen of it."))
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """What it says on it."""
+        self.dismiss(event.button.id == "quit")
+
+
+def _row(course: Course) -> Row:
+    ask = course.plan.ask
+    title = BY_OPERATION[ask.operation].title
+    return Row(
+        line(Span(f"{title} {plain(ask.node)}".rstrip(), Tone.STRONG)),
+        line("is under way"),
+    )

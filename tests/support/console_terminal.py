@@ -1,0 +1,66 @@
+"""`coord-console` in a real terminal: keys in, what is drawn out."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from coord_command import GENEROUS_S, environment
+
+_CONTROLS = re.compile(r"\x1b\[[0-9;?>=]*[A-Za-z]")
+
+
+class Terminal:
+    """A real terminal with `coord-console` in it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.seen = ""
+
+    async def until(self, text: str) -> None:
+        """Wait until that was drawn."""
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        loop.add_reader(self._fd, news.set)
+        try:
+            async with asyncio.timeout(GENEROUS_S):
+                while text not in _CONTROLS.sub("", self.seen):
+                    await news.wait()
+                    news.clear()
+                    self.seen += os.read(self._fd, 65536).decode(errors="replace")
+        finally:
+            loop.remove_reader(self._fd)
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[Terminal, int]]:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    try:
+        yield Terminal(ours), theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+async def opened(theirs: int, address: str, *args: str, **extra: str) -> asyncio.subprocess.Process:
+    """Start it there; `extra` are variables of its environment."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "console", *args),
+        env=environment(address, **extra),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
