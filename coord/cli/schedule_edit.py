@@ -63,7 +63,7 @@ def change(settings: Settings, plan: Plan, said: Said) -> ExitCode:
     may_ask = said.asks is not None and not said.yes and not said.dry_run
     if may_ask and said.as_json:
         raise BadUsage("--json asks nothing: say --yes or --dry-run")
-    telling = _Telling(settings.election, as_json=said.as_json)
+    telling = Telling(settings.election, as_json=said.as_json)
     try:
         if may_ask or said.dry_run:
             edits = asyncio.run(_planned(settings, plan))
@@ -110,7 +110,7 @@ def _confirmed(edits: Iterable[Edit], said: Said) -> bool:
     return click.confirm(str(said.asks), err=True)
 
 
-class _Telling:
+class Telling:
     """Says what came of it, as text or as a line of JSON."""
 
     def __init__(self, election: str, *, as_json: bool) -> None:
