@@ -377,7 +377,7 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     agent.kill()
     code, out, err = await run(agent.http_addr, "--dry-run")
     assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
-    assert len(err.splitlines()) == 1
+    assert len(err.splitlines()) == 2, "what, and which Consul was asked"
 
 
 async def test_the_scratch_session_does_not_stay(consul: ConsulApi, dead: Paths) -> None:
