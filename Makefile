@@ -12,8 +12,9 @@ PYTEST := --durations=10
 .NOTPARALLEL:
 
 .PHONY: help have-consul demo console test test-election test-unit test-console test-conformance \
-	test-integration test-runbooks test-all test-exhaustive test-simulation test-long \
-	test-conformance-long test-chaos lint simulate exhaustive storm chaos bench docs runbooks snapshots screenshots requirements consul consul-agent setup clean
+	test-integration test-runbooks test-alerts test-all test-exhaustive test-simulation test-long \
+	test-conformance-long test-observability test-chaos lint simulate exhaustive storm chaos bench \
+	docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -39,7 +40,7 @@ lint: $(READY) ## style, types and import rules
 	@.ci/step "mypy" .venv/bin/mypy --strict $(PACKAGES) consul-dev tests
 	@.ci/step "import rules" .venv/bin/lint-imports --no-logo
 
-test: lint test-election test-unit test-console test-conformance test-integration test-runbooks ## lint, then every test but the long suites; a suite alone: make test-console
+test: lint test-election test-unit test-console test-conformance test-integration test-runbooks test-alerts ## lint, then every test but the long suites; a suite alone: make test-console
 
 test-election: $(READY)
 	@.ci/step "branches of coord.election" .ci/election-coverage
@@ -59,7 +60,10 @@ test-integration: have-consul
 test-runbooks: have-consul
 	@.ci/step "runbooks" .ci/suite tests/runbooks -n $(WORKERS) $(PYTEST)
 
-test-all: test-exhaustive test-simulation test-long test-conformance-long test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+test-alerts: $(READY)
+	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
+
+test-all: test-exhaustive test-simulation test-long test-conformance-long test-observability test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
 
 test-exhaustive: $(READY)
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
@@ -73,6 +77,9 @@ test-long: have-consul
 
 test-conformance-long: have-consul
 	@.ci/step "conformance, slow" .ci/suite tests/conformance/long -n $(WORKERS) $(PYTEST)
+
+test-observability: have-consul
+	@.ci/step "alerts and dashboard, for real" .ci/suite tests/observability -m long $(PYTEST)
 
 test-chaos: have-consul
 	@.ci/chaos-prerequisites

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,9 @@ from coord.clock import Clock
 
 TICK_S = 1.0
 """How often ages and what is left are drawn anew, in seconds."""
+
+RETRY_S = 2.0
+"""How soon elections are looked for again after Consul did not answer, in seconds."""
 
 ROOMS: tuple[type[Any], ...] = (
     Dashboard,
@@ -187,7 +191,12 @@ class ConsoleApp(ActingApp):
             return
 
         async def look() -> None:
-            self.post_message(ElectionsFetched(await source.read_elections()))
+            found = await source.read_elections()
+            while found.error is not None:
+                self.post_message(ElectionsFetched(found))
+                await asyncio.sleep(RETRY_S)
+                found = await source.read_elections()
+            self.post_message(ElectionsFetched(found))
 
         self.run_worker(look(), name="elections", group="elections", exclusive=True)
 

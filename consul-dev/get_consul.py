@@ -27,9 +27,12 @@ import threading
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from debian_package import ObtainError as ObtainError
+from debian_package import Packages, unpack
 
 REPO = Path(__file__).resolve().parent.parent
 RELEASE = "1.22.1"
@@ -42,12 +45,10 @@ SHA256 = {
     "darwin_arm64": "1bbbdc43ac23321f402d661b20dd0d291047ecbda2dbfe93e4b4ce26cf2c701d",
 }
 DEBIAN_SUITE = "bullseye"  # the last Debian release that carries a consul package
-DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 CONNECT_S = 4.0  # also the longest silence borne while downloading
 ANSWER_S = 7.0  # name resolution, connection and the reply's head together
 DOWNLOAD_S = 300.0
-APT_S = 180.0
 MAX_ZIP_BYTES = 400_000_000
 
 CHOICES = """\
@@ -58,10 +59,6 @@ No Consul binary could be obtained. Any one of these helps:
   - let this machine reach {releases} (or set CONSUL_RELEASES_URL to a copy of it);
   - on Debian: let apt reach a mirror that carries the suite `bullseye`
     (or set CONSUL_DEBIAN_MIRROR to one)."""
-
-
-class ObtainError(Exception):
-    """A Consul binary cannot be had this way; the message says why and what to do."""
 
 
 class ChecksumError(ObtainError):
@@ -221,106 +218,33 @@ def from_release(options: Options, work: Path) -> Path:
     return work / "consul"
 
 
-def _run(command: list[str], cwd: Path, env: Mapping[str, str]) -> str:
-    """Run ``command`` and return its stdout; ObtainError with its own words otherwise."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            env={**env, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-            capture_output=True,
-            text=True,
-            timeout=APT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ObtainError(f"`{command[0]}`: {error}") from error
-    if done.returncode != 0:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ObtainError(f"`{command[0]}` failed: {' / '.join(words[-3:])}")
-    return done.stdout
-
-
-def debian_mirrors(options: Options, work: Path) -> list[str]:
-    """Return the mirrors that this machine's own apt uses (security ones only if no other)."""
-    if options.debian_mirror:
-        return [options.debian_mirror]
-    listing = _run(
-        ["apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI)"],
-        work,
-        options.environment,
+def debian_package(options: Options) -> Packages:
+    """Debian's package, as it is asked for here."""
+    return Packages(
+        suite=DEBIAN_SUITE,
+        names=("consul",),
+        mirror=options.debian_mirror,
+        search_path=options.search_path,
+        environment=options.environment,
     )
-    mirrors = list(dict.fromkeys(uri for uri in listing.split() if "://" in uri))
-    return [uri for uri in mirrors if "security" not in uri] or mirrors
 
 
 def from_debian(options: Options, work: Path) -> Path:
     """Fetch Debian's package into ``work``, verified by apt, and return the binary."""
-    for tool in ("apt-get", "dpkg"):
-        if shutil.which(tool, path=options.search_path) is None:
-            raise ObtainError(f"Debian's package: there is no `{tool}` here")
-    if not DEBIAN_KEYRING.is_file():
-        raise ObtainError(f"Debian's package: {DEBIAN_KEYRING} is not here to verify it with")
-    mirrors = debian_mirrors(options, work)
-    if not mirrors:
-        raise ObtainError("Debian's package: apt has no mirror configured")
-    problems = []
-    for number, mirror in enumerate(mirrors):
-        room = work / f"apt-{number}"
-        say(f"trying Debian's package from {mirror} ({DEBIAN_SUITE})")
-        try:
-            return _from_mirror(mirror, room, options.environment)
-        except ObtainError as error:
-            problems.append(f"{mirror}: {error}")
-    raise ObtainError("Debian's package: " + "; ".join(problems))
-
-
-def _from_mirror(mirror: str, room: Path, env: Mapping[str, str]) -> Path:
-    for part in ("lists/partial", "archives/partial"):
-        (room / part).mkdir(parents=True)
-    sources = room / "sources.list"
-    sources.write_text(f"deb [signed-by={DEBIAN_KEYRING}] {mirror} {DEBIAN_SUITE} main\n")
-    settings = {
-        "Dir::Etc::SourceList": sources,
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::State": room,
-        "Dir::State::Lists": room / "lists",
-        "Dir::State::status": "/dev/null",
-        "Dir::Cache": room,
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "0",
-        "Acquire::http::Timeout": "10",
-        "Acquire::https::Timeout": "10",
-        # Whatever the machine's own apt was told: here only what is signed counts.
-        "Acquire::AllowInsecureRepositories": "false",
-        "Acquire::AllowWeakRepositories": "false",
-        "APT::Get::AllowUnauthenticated": "false",
-        "APT::Update::Error-Mode": "any",
-    }
-    apt = ["apt-get", "-q"]
-    for key, value in settings.items():
-        apt += ["-o", f"{key}={value}"]
-    _run([*apt, "update"], room, env)
-    _run([*apt, "download", "consul"], room, env)
-    packages = list(room.glob("consul_*.deb"))
-    if len(packages) != 1:
-        raise ObtainError(f"apt downloaded {[p.name for p in packages]}, not one package")
-    _run(["dpkg", "-x", str(packages[0]), str(room / "unpacked")], room, env)
-    return room / "unpacked" / "usr" / "bin" / "consul"
+    return unpack(debian_package(options), work, say) / "usr" / "bin" / "consul"
 
 
 OBTAIN = {"release": from_release, "debian": from_debian}
 
 
 @contextlib.contextmanager
-def _locked(cache: Path) -> Iterator[None]:
+def locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the cache for one run at a time; the kernel frees it when a run dies."""
     with (cache / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another run is obtaining Consul; waiting for it")
+            say("another run is obtaining it; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -366,7 +290,7 @@ def get_consul(options: Options | None = None) -> Path:
     if found is not None:
         return found
     options.cache.mkdir(parents=True, exist_ok=True)
-    with _locked(options.cache):
+    with locked(options.cache, say):
         return find(options) or obtain(options)
 
 
@@ -418,7 +342,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if refresh:
             options.cache.mkdir(parents=True, exist_ok=True)
-            with _locked(options.cache):
+            with locked(options.cache, say):
                 binary = obtain(options)
         else:
             binary = get_consul(options)

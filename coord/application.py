@@ -36,13 +36,15 @@ from coord.leader_key import LeaderKey
 from coord.node_type import NodeType
 from coord.notices import Notices
 from coord.observer import Observer
+from coord.polling.events import RunsMissed
 from coord.polling.poller_service import PollerService
+from coord.polling.records import POLL_OUTCOMES
 from coord.records import Paths
 from coord.registration import CandidateService
 from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
 from coord.status import ClusterStatus, read_status
 from coord.supervisor import ChildSpec, CoordinatorSupervisor
-from coord.telemetry import Apart, Handler, LostLeadership, Telemetry
+from coord.telemetry import Apart, Event, Handler, LostLeadership, Telemetry
 from coord.telemetry.journal import Journal, keep_pruned
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.logs import SENTENCE, log_event, log_fault
@@ -176,11 +178,21 @@ class Application:
         if self._work is not None:
             self.telemetry.attach_inline(self._journal.handle)
             self.metrics.lease_remaining(self._work.lease_remaining_s)
-            self.metrics.journal_lost(lambda: self._journal.lost)
+            self.metrics.journal(lambda: self._journal.written, lambda: self._journal.lost)
+            self.metrics.lease(self.settings.timing.lease)
+            self.metrics.poll_outcomes(POLL_OUTCOMES)
+            self.telemetry.attach_inline(self._count_missed_polls)
+        self.metrics.watch_age(lambda: self.loop.watch_age_s())
+        telemetry = self.telemetry
+        self.metrics.handlers(lambda: telemetry.events_dropped, lambda: telemetry.handler_failures)
         self.metrics.eligible(self.identity.eligible)
         context = HandlerContext(self.settings, self.identity)
         for handler in load_handlers(self.settings.event_handlers, context):
             self.telemetry.attach(handler)
+
+    def _count_missed_polls(self, event: Event) -> None:
+        if isinstance(event, RunsMissed):
+            self.metrics.polls_missed(event.runs)
 
     # -- what the API shows ----------------------------------------------------------------
 

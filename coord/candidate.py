@@ -189,6 +189,7 @@ class CoordinatorCandidate(ElectionLoop):
     def _do(self, command: cmd.Command) -> None:
         match command:
             case cmd.ExtendLease(until, fenced_at):
+                self._metrics.lease_extended(self._work.lease_remaining_s())
                 self._work.extend(until)
                 self._watchdog.arm(self._paths.election, fenced_at)
             case cmd.EndLease(suspended):

@@ -71,6 +71,7 @@ class Coordinator:
         self._telemetry = telemetry
         self._metrics = metrics
         self._work = tuple(work)
+        metrics.children(each.id for each in self._work)
         self._supervisor = CoordinatorSupervisor(
             policy,
             clock,

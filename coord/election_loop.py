@@ -119,7 +119,12 @@ class ElectionLoop:
         self._scopes: dict[str, asyncio.Timeout] = {}
         self._since_tick = 0
         self._finished = False
+        self._watched_at = clock.now()
         self._tasks: asyncio.TaskGroup | None = None
+
+    def watch_age_s(self) -> float:
+        """How long ago Consul last answered the watch on the leader key, in seconds."""
+        return self._clock.now() - self._watched_at
 
     # -- the way in ------------------------------------------------------------------------
 
@@ -265,9 +270,11 @@ class ElectionLoop:
         self._scopes.clear()
 
     async def _watch_leader(self) -> None:
-        def query(index: int | None) -> Coroutine[Any, Any, Reply[KVEntry | None]]:
+        async def query(index: int | None) -> Reply[KVEntry | None]:
             wait_s = None if index is None else WATCH_WAIT_S
-            return self._consul.kv_get(self._paths.leader, index=index, wait_s=wait_s)
+            reply = await self._consul.kv_get(self._paths.leader, index=index, wait_s=wait_s)
+            self._watched_at = self._clock.now()
+            return reply
 
         async with contextlib.aclosing(watch(query, jitter=self._random)) as replies:
             async for reply in replies:

@@ -63,6 +63,7 @@ async def _run(settings: Settings, sock: socket.socket, secrets: Secrets) -> int
     async with ConsulClient(settings.consul_address, on_token=secrets.add) as consul:
         host = replace(host_of(sock, consul, clock), secrets=secrets)
         application = Application(settings, host)
+        consul.tell_answers(application.metrics.consul_answered)
 
         def on_signal(number: signal.Signals) -> None:
             # Whatever it is that takes long now: a second signal does not wait for it.

@@ -18,6 +18,7 @@ from coord.cli.options import CONSUL_FIELDS, default_text
 from coord.config import TIMING_FIELDS, Settings, env_name
 from coord.rights import Role, policy
 from docs.election_table import state_diagram, transition_table
+from docs.telemetry_tables import events_text, metrics_text
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planted import known
 
@@ -119,6 +120,8 @@ PARTS: tuple[Part, ...] = (
     Part("README.md", "settings", settings_table),
     Part("docs/election.md", "election-diagram", state_diagram),
     Part("docs/election.md", "election-table", transition_table),
+    Part("docs/events.md", "events", events_text),
+    Part("docs/monitoring.md", "metrics", metrics_text),
     Part("docs/reliability.md", "mutants", mutants_table),
     *(_policy(role) for role in Role),
 )

@@ -54,7 +54,7 @@ def notes(elections: Elections | None) -> tuple[Line, ...]:
         return (line(Span("… looking for elections in Consul", Tone.DIM)),)
     if elections.error is not None:
         why, told = failure_words(elections.error), plain(str(elections.error), LONG)
-        return (line(Span(f"✖ {why}: {told} (r tries again)", Tone.BAD)),)
+        return (line(Span(f"✖ {why}: {told} (trying on)", Tone.BAD)),)
     listing = elections.listing
     assert listing is not None
     found: list[Line] = []

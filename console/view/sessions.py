@@ -81,7 +81,7 @@ def held_rows(snapshot: Snapshot) -> tuple[HeldRow, ...]:
     rows += [_member(item, leading) for item in status.members]
     order = _KINDS.index
     return tuple(
-        sorted(rows, key=lambda row: (order(row.kind), row.stands != HOLDS, row.node, row.key))
+        sorted(rows, key=lambda row: (order(row.kind), row.symbol != "★", row.node, row.key))
     )
 
 

@@ -14,7 +14,14 @@ from coord.consul import replies
 from coord.consul.address import ConsulAddress
 from coord.consul.errors import ConsulNotFound, ConsulRefused, ConsulUnavailable
 from coord.consul.replies import ShapeError
-from coord.consul.transport import Answer, Endpoints, Request, RequestBuilder, Transport
+from coord.consul.transport import (
+    Answer,
+    Endpoints,
+    Request,
+    RequestBuilder,
+    RequestKind,
+    Transport,
+)
 from coord.consul.types import Consistency, Reply
 
 T = TypeVar("T")
@@ -62,6 +69,10 @@ class Calls:
     def token_changes(self) -> int:
         """See `ConsulApi`."""
         return self._transport.token_changes
+
+    def tell_answers(self, on_answer: Callable[[RequestKind, float], None]) -> None:
+        """From now on tell of each answer: to what kind of request, and after how many seconds."""
+        self._transport.on_answer = on_answer
 
     def _put_json(self, path: str, body: object) -> Request:
         return self._build.put(None, path, data=json.dumps(body))

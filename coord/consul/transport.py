@@ -13,6 +13,7 @@ import ssl
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote, urlencode
 
@@ -39,6 +40,17 @@ ASKS_FOR_CERTIFICATE = "it may be asking for a client certificate"
 """In the detail of errors where somebody hangs up on who has none to show."""
 
 
+class RequestKind(StrEnum):
+    """Who has to do what for an answer: what tells how long it may take."""
+
+    AGENT = "agent"
+    """The local agent alone."""
+    READ = "read"
+    WRITE = "write"
+    BLOCKING = "blocking"
+    """Consul holds the answer back until something changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request to Consul.
@@ -58,6 +70,15 @@ class Request:
     def operation(self) -> str:
         """What errors name: the method and the path, without the query."""
         return f"{self.method} {self.path}"
+
+    @property
+    def kind(self) -> RequestKind:
+        """Who has to do what for the answer."""
+        if self.blocking:
+            return RequestKind.BLOCKING
+        if self.path.startswith("/v1/agent/"):
+            return RequestKind.AGENT
+        return RequestKind.READ if self.read else RequestKind.WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +187,8 @@ class Endpoints(Consul):  # type: ignore[misc]  # the package has no types
 class Transport:
     """Carries requests to one agent; the connections are made when first needed.
 
-    `on_token` is told of each token that is read from the token file.
+    `on_token` is told of each token that is read from the token file, `on_answer` of each answer:
+    what kind of request it is to, and how long it took, in seconds.
     """
 
     def __init__(
@@ -184,6 +206,7 @@ class Transport:
         self._blocking: httpx.AsyncClient | None = None
         self._closed = False
         self._answered = False
+        self.on_answer: Callable[[RequestKind, float], None] = lambda kind, took_s: None
 
     @property
     def token_changes(self) -> int:
@@ -207,7 +230,10 @@ class Transport:
             ) from None
         try:
             async with asyncio.timeout(deadline_s):
-                return await self._exchange(request, token, deadline_s)
+                sent_at = asyncio.get_running_loop().time()
+                answer = await self._exchange(request, token, deadline_s)
+                self.on_answer(request.kind, asyncio.get_running_loop().time() - sent_at)
+                return answer
         except TimeoutError:
             detail = f"no answer within {deadline_s:g} s"
             unknown = not request.read

@@ -117,11 +117,11 @@ class LeaderChanged(Event):
     new_leader: who leads now.
     cause: how the vacancy in between came about.
     gap_ms: from the vacancy (or the last known work) to the start of the new leader's work, in
-        milliseconds; the sum of the phases that are known. Likewise in milliseconds:
-    detect_ms: until the vacancy was seen.
-    quarantine_ms: while the vacancy had to be left alone, turns included.
-    acquire_ms: to take the lock.
-    start_ms: to start the work.
+        milliseconds; the sum of the phases that are known.
+    detect_ms: the part until the vacancy was seen, in milliseconds.
+    quarantine_ms: while the vacancy had to be left alone, turns included, in milliseconds.
+    acquire_ms: to take the lock, in milliseconds.
+    start_ms: to start the work, in milliseconds.
     """
 
     NAME: ClassVar[str] = "leader_changed"
@@ -316,12 +316,12 @@ class ClusterHealthCheck(Event):
 
     verdict: healthy or degraded.
     reasons: why it is degraded.
-    nodes_up: how many nodes are up; likewise
-    nodes_down: how many are down, and how many of these are passing (up) or not (down):
-    candidates_up: candidates.
-    candidates_down: candidates.
-    pollers_up: pollers.
-    pollers_down: pollers.
+    nodes_up: how many nodes are up.
+    nodes_down: how many nodes are down.
+    candidates_up: how many candidates pass their check.
+    candidates_down: how many candidates fail it.
+    pollers_up: how many pollers pass their check.
+    pollers_down: how many pollers fail it.
     """
 
     NAME: ClassVar[str] = "health_check"

@@ -89,8 +89,8 @@ class _Waiting:
 class Journal:
     """Writes this node's transitions. `handle` is its telemetry handler and only enqueues.
 
-    `lost` counts the entries that were never written: dropped because the queue was full, or
-    refused by Consul for good.
+    `written` counts the entries that are in Consul, `lost` those that were never written: dropped
+    because the queue was full, or refused by Consul for good.
 
     Raises:
         ValueError: `node` cannot stand in a key.
@@ -118,6 +118,7 @@ class Journal:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.written = 0
         self.lost = 0
 
     @property
@@ -164,6 +165,7 @@ class Journal:
                 backoff_s = min(backoff_s * 2, self._backoff_s[1])
             else:
                 backoff_s = self._backoff_s[0]
+                self.written += 1
                 if self._faults is not None:
                     self._faults.over(FAULT)
                 self._finish(entry)

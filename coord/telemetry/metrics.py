@@ -1,44 +1,39 @@
 """Prometheus metrics of one node, in a registry of its own.
 
-Base units; no label is a node, a session or anything else that grows without bound. Everything
-that can be counted exists from the start at 0, so that the first occurrence is a rise.
+Base units; no label is a node, a session or anything else that grows without bound, but for the
+one series by which a leader says whom it follows. Everything that can be counted exists from the
+start at 0, so that the first occurrence is a rise.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 
-from coord.consul.errors import (
-    ConsulError,
-    ConsulNotFound,
-    ConsulNotPermitted,
-    ConsulRefused,
-    ConsulUnavailable,
-)
-from coord.election.reasons import Cause, TakeoverOutcome
+from coord.consul.errors import ConsulError
+from coord.consul.transport import RequestKind
+from coord.election.reasons import Cause, TakeoverOutcome, WhyNot
 from coord.election.states import State
+from coord.records import is_name
 from coord.telemetry import (
     BecameLeader,
     ChildRestarted,
     Event,
     LeaderChanged,
     LostLeadership,
+    PollFinished,
     Resumed,
     StateChanged,
     Suspended,
     TakeoverAttempted,
+)
+from coord.telemetry.metric_parts import (
+    CONSUL_ERROR_KINDS,
+    CounterReader,
+    consul_error_kind,
+    read_or_nan,
+    rendered,
 )
 
 PREFIX = "coordinator_"
@@ -47,7 +42,8 @@ STATES = tuple(state.value for state in State)
 
 GAP_PHASES = ("detect", "quarantine", "acquire", "start", "total")
 
-CONSUL_ERROR_KINDS = ("refused", "unavailable", "no_leader", "not_permitted", "not_found")
+CLOSE_CALL = 0.25
+"""A lease that is confirmed when less than this part of it is left was nearly lost."""
 
 _GAP_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 7.5, 10, 15, 30, 60, 300)
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -59,7 +55,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._suspended_at_ms: int | None = None
+        self._lease_s = 0.0
         self._make_gauges()
+        self._make_lease_gauges()
         self._make_counters()
         self._make_histograms()
 
@@ -85,17 +83,38 @@ class Metrics:
         )
         for state in STATES:
             self._state.labels(state)
+        self._why_not = self._gauge(
+            "why_not",
+            "1 for the reason why this node does not lead; 0 for all of them while it does.",
+            ("reason",),
+        )
+        for reason in WhyNot:
+            self._why_not.labels(reason.value)
+        self._leader_info = self._gauge(
+            "leader_info",
+            "Only from the leader: it, who led before it, and why that changed; its value is the "
+            "term.",
+            ("leader", "previous_leader", "cause"),
+        )
         self._eligible = self._gauge("eligible", "1 if this node may lead.")
         self._paused = self._gauge(
             "paused", "1 while an operator's pause keeps candidates from campaigning."
         )
         self._drained = self._gauge("drained", "1 while this node is drained.")
+
+    def _make_lease_gauges(self) -> None:
+        self._lease = self._gauge("lease_seconds", "How long a lease lasts from its confirmation.")
         self._lease_remaining = self._gauge(
             "lease_remaining_seconds", "What is left of the lease; 0 when there is none."
         )
         self._last_confirmation = self._gauge(
             "last_confirmation_timestamp_seconds",
             "Wall-clock time of the last confirmation of the lease, since 1970; 0: never.",
+        )
+        self._watch_age = self._gauge(
+            "watch_age_seconds",
+            "Since Consul last answered the watch on the leader key; while nothing changes it does "
+            "so about once a minute.",
         )
 
     def _make_counters(self) -> None:
@@ -114,12 +133,23 @@ class Metrics:
             "outcome",
             [outcome.value for outcome in TakeoverOutcome],
         )
+        self._close_calls = self._counter(
+            "lease_close_calls",
+            "Confirmations that came when less than a quarter of the lease was left.",
+        )
         self._child_restarts = self._counter(
             "child_restarts", "Restarts of children of the coordination work.", "child"
         )
+        self._polls = self._counter(
+            "polls", "Polls that this node ran as the leader, by outcome.", "outcome"
+        )
+        self._polls_missed = self._counter(
+            "poll_runs_missed",
+            "Runs of polls that were left out: nobody led, or there was no room.",
+        )
         self._consul_errors = self._counter(
             "consul_request_errors",
-            "Requests to Consul that failed, by kind.",
+            "Requests of the election to Consul that failed, by kind.",
             "kind",
             CONSUL_ERROR_KINDS,
         )
@@ -140,6 +170,17 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self._registry,
         )
+        self._consul_latency = Histogram(
+            PREFIX + "consul_request_latency_seconds",
+            "From sending a request to Consul to its whole answer, whatever it says: to the agent "
+            "alone, reads and writes of the servers. Blocking queries are left out.",
+            ("kind",),
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self._registry,
+        )
+        for kind in RequestKind:
+            if kind is not RequestKind.BLOCKING:
+                self._consul_latency.labels(kind.value)
         self._loop_lag = Histogram(
             PREFIX + "loop_lag_seconds",
             "How much later than asked for the event loop woke up.",
@@ -158,6 +199,7 @@ class Metrics:
             case LostLeadership():
                 self._is_leader.set(0)
                 self._working.set(0)
+                self._leader_info.clear()
                 self._end_suspension(event.at_ms)
             case LeaderChanged():
                 self._saw_term(event.term)
@@ -172,10 +214,19 @@ class Metrics:
                 self._suspended_seconds.inc(max(0, event.suspended_ms) / 1000)
             case StateChanged():
                 self.state(event.state)
+                for reason in WhyNot:
+                    self._why_not.labels(reason.value).set(int(reason is event.why_not))
+            case _:
+                self._count(event)
+
+    def _count(self, event: Event) -> None:
+        match event:
             case TakeoverAttempted():
                 self._takeover_attempts.labels(event.outcome.value).inc()
             case ChildRestarted():
                 self._child_restarts.labels(event.child).inc()
+            case PollFinished():
+                self._polls.labels(event.outcome).inc()
             case _:
                 pass
 
@@ -185,6 +236,12 @@ class Metrics:
 
     def _count_change(self, event: LeaderChanged) -> None:
         self._leader_changes.labels(event.cause.value).inc()
+        previous = event.previous_leader or ""
+        self._leader_info.clear()
+        # Who led before is read from Consul, where anybody may have written.
+        self._leader_info.labels(
+            event.new_leader, previous if is_name(previous) else "", event.cause.value
+        ).set(event.term or 0)
         spans = (
             event.detect_ms,
             event.quarantine_ms,
@@ -232,9 +289,42 @@ class Metrics:
         self._confirmation_latency.observe(latency_s)
         self._last_confirmation.set(wall_s)
 
+    def lease(self, lease_s: float) -> None:
+        """A lease lasts this long, in seconds."""
+        self._lease_s = lease_s
+        self._lease.set(lease_s)
+
+    def lease_extended(self, left_s: float) -> None:
+        """The lease goes on, `left_s` seconds before it would have ended; 0: it had, or begins."""
+        if 0 < left_s < self._lease_s * CLOSE_CALL:
+            self._close_calls.inc()
+
+    def children(self, ids: Iterable[str]) -> None:
+        """The coordination work has these children."""
+        for child in ids:
+            self._child_restarts.labels(child)
+
+    def poll_outcomes(self, outcomes: Iterable[str]) -> None:
+        """Polls may end like this."""
+        for outcome in outcomes:
+            self._polls.labels(outcome)
+
+    def polls_missed(self, runs: int) -> None:
+        """So many runs of polls were left out."""
+        self._polls_missed.inc(max(0, runs))
+
     def lease_remaining(self, read: Callable[[], float]) -> None:
         """Ask `read` for what is left of the lease, in seconds, whenever metrics are rendered."""
-        self._lease_remaining.set_function(lambda: _read_or_nan(lambda: max(0.0, read())))
+        self._lease_remaining.set_function(lambda: read_or_nan(lambda: max(0.0, read())))
+
+    def watch_age(self, read: Callable[[], float]) -> None:
+        """Ask `read` for the age of the watch's last answer whenever metrics are rendered."""
+        self._watch_age.set_function(lambda: read_or_nan(read))
+
+    def consul_answered(self, kind: RequestKind, took_s: float) -> None:
+        """Consul answered a request after this many seconds."""
+        if kind is not RequestKind.BLOCKING:
+            self._consul_latency.labels(kind.value).observe(took_s)
 
     def consul_error(self, error: ConsulError) -> None:
         """A request to Consul failed."""
@@ -244,49 +334,21 @@ class Metrics:
         """The event loop woke up this much later than it was asked to, in seconds."""
         self._loop_lag.observe(max(0.0, lag_s))
 
-    def journal_lost(self, read: Callable[[], float]) -> None:
-        """Ask `read` for how many journal entries were lost, whenever metrics are rendered."""
-        self._registry.register(
-            _CounterReader(
-                PREFIX + "journal_entries_lost",
-                "Journal entries that could not be written to Consul.",
-                read,
-            )
+    def journal(self, written: Callable[[], float], lost: Callable[[], float]) -> None:
+        """Ask how many journal entries were written, and lost, whenever metrics are rendered."""
+        self._read(
+            "journal_entries_written", "Journal entries that were written to Consul.", written
         )
+        self._read("journal_entries_lost", "Journal entries that could not be written.", lost)
+
+    def handlers(self, dropped: Callable[[], float], failures: Callable[[], float]) -> None:
+        """Ask what became of events with their handlers, whenever metrics are rendered."""
+        self._read("events_dropped", "Events that a handler was too slow for, or lost.", dropped)
+        self._read("event_handler_failures", "Calls of event handlers that failed.", failures)
+
+    def _read(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._registry.register(CounterReader(PREFIX + name, text, read))
 
     def render(self) -> tuple[bytes, str]:
         """The metrics in Prometheus's text format, and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
-
-
-def consul_error_kind(error: ConsulError) -> str:
-    """The `kind` label of an error: one of `CONSUL_ERROR_KINDS`."""
-    match error:
-        case ConsulUnavailable():
-            return "no_leader" if error.no_leader else "unavailable"
-        case ConsulNotPermitted():
-            return "not_permitted"
-        case ConsulNotFound():
-            return "not_found"
-        case ConsulRefused():
-            return "refused"
-        case _:
-            return "unavailable"
-
-
-def _read_or_nan(read: Callable[[], float]) -> float:
-    try:
-        return float(read())
-    except Exception:
-        # One value that cannot be had must not cost all the others.
-        return math.nan
-
-
-class _CounterReader(Collector):
-    """A counter that is kept elsewhere."""
-
-    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._name, self._text, self._read = name, text, read
-
-    def collect(self) -> Iterator[Metric]:
-        yield CounterMetricFamily(self._name, self._text, value=_read_or_nan(self._read))
+        return rendered(self._registry), CONTENT_TYPE_LATEST

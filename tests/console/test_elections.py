@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from consul_agents import ConsulAgent
 from hand_made import lead, register
+from tcp_proxy import Mode, TcpProxy
 from textual.pilot import Pilot
 
 from console.app import ConsoleApp
@@ -112,11 +113,18 @@ async def test_it_does_not_ask_where_there_is_no_other(
             await until(pilot, lambda: picks(app) == [name])
 
 
-async def test_that_consul_cannot_be_asked_is_told() -> None:
-    address = Settings(environ={}, consul_addr="127.0.0.1:1", node="x").consul_address
-    async with ConsulClient(address) as consul, opened(consul, "x") as (app, pilot):
-        await pilot.press("e")
-        await until(
-            pilot,
-            lambda: "cannot be reached" in str(app.screen.query_one("#picker-notes").render()),
-        )
+async def test_that_consul_cannot_be_asked_is_told_until_it_can(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str
+) -> None:
+    await lead(consul, Paths(name), "core-1", 1)
+    async with TcpProxy("127.0.0.1", consul_agent.ports.http) as proxy:
+        await proxy.set(Mode.REFUSE)
+        address = Settings(environ={}, consul_addr=proxy.address, node="x").consul_address
+        async with ConsulClient(address) as through, opened(through, "x") as (app, pilot):
+            await pilot.press("e")
+            await until(
+                pilot,
+                lambda: "cannot be reached" in str(app.screen.query_one("#picker-notes").render()),
+            )
+            await proxy.set(Mode.PASS)
+            await until(pilot, lambda: name in picks(app))

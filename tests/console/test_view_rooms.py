@@ -150,6 +150,7 @@ def test_a_clean_end_is_not_as_bad_as_another() -> None:
     by_kind = {row.kind: row for row in events.event_rows(entries())}
     assert by_kind["lost_leadership"].symbol == "○"
     assert by_kind["suspended"].symbol == "!"
+    assert by_kind["became_leader"].symbol == "★"
 
 
 def test_an_empty_journal_is_not_one_that_may_not_be_seen() -> None:
@@ -180,7 +181,7 @@ def test_what_is_unfinished_is_not_what_is_unreadable() -> None:
 def test_a_leader_that_lost_is_stale_in_discovery() -> None:
     rows = [row for row in sessions.held_rows(with_stale_leader()) if row.kind == "leader"]
     assert {row.stands for row in rows} == {
-        "at work, term 7", "stale, term 2", "stale, term 3",
+        "at work, term 7", "stale, term 6", "stale, term 2", "stale, term 3",
     }  # fmt: skip
 
 

@@ -125,7 +125,7 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     agent.kill()
     code, out, err = await coord(agent, "status")
     assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
-    assert len(err.splitlines()) == 1
+    assert len(err.splitlines()) == 2, "what, and which Consul was asked"
 
 
 @pytest.mark.parametrize("answer", ["404 Not Found", "501 Not Implemented", "200 OK"])
@@ -143,7 +143,7 @@ async def test_what_answers_is_not_consul(answer: str) -> None:
         code, out, err = await run_coord(f"{host}:{port}", "status")
         assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
         assert "does not answer like Consul" in err
-        assert len(err.splitlines()) == 1
+        assert len(err.splitlines()) == 2, "what, and which Consul was asked"
 
 
 async def test_tls_asked_of_a_plain_port(consul_agent: ConsulAgent) -> None:

@@ -20,13 +20,12 @@ NODES = ("core-1", "core-2", "core-3")
 
 async def confirm(terminal: Pane, name: str, reason: str) -> None:
     """Type the leader's name and why, and press the button, from where the name is typed."""
-    for field, text in (("name", name), ("reason", reason)):
-        await terminal.typing_in(field)
-        await terminal.keys("C-u")
-        await terminal.type(text)
-        await terminal.until(f"{field:<6}  {text} ")
-        buttons = await terminal.styled("Force release")
-        await terminal.keys("Enter")
+    await terminal.fill("name  ", name)
+    await terminal.keys("Enter")
+    await terminal.typing_in("reason")
+    await terminal.fill("reason", reason)
+    buttons = await terminal.styled("Force release")
+    await terminal.keys("Enter")
     await terminal.until_styled_otherwise("Force release", buttons)
     await terminal.keys("Enter")
 
@@ -47,7 +46,6 @@ async def test_a_killed_leader_and_a_forced_release_are_seen_to_their_end(tmp_pa
             await terminal.until("Force release")
             await terminal.keys("f")
             await terminal.until("Cancel", f"type {second.node}")
-            await terminal.keys("Tab")
             await confirm(terminal, "core-9", "it hangs")
             # A name that is not the leader's is not enough.
             await terminal.until(f"type {second.node}, to show that it is meant")

@@ -311,7 +311,7 @@ async def with_rights(
     token = token_with(agent, name, rules(paths.root, **over))
     args = ("--election", name, "--yes", "--reason", "x", "--json")
     code, out, _ = await run(agent.http_addr, *args, CONSUL_HTTP_TOKEN=token)
-    return code, json.loads(out)["outcome"] if out else ""
+    return code, json.loads(out).get("outcome", "")
 
 
 async def test_these_rights_are_enough(acl_agent: ConsulAgent, root: ConsulApi, name: str) -> None:
@@ -377,7 +377,7 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     agent.kill()
     code, out, err = await run(agent.http_addr, "--dry-run")
     assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
-    assert len(err.splitlines()) == 1
+    assert len(err.splitlines()) == 2, "what, and which Consul was asked"
 
 
 async def test_the_scratch_session_does_not_stay(consul: ConsulApi, dead: Paths) -> None:

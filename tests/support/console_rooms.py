@@ -154,7 +154,8 @@ def with_stale_leader() -> Snapshot:
     (item,) = shown.status.leader_service.items
     late = replace(item, node="core-9", term=3, service_id="coordinator-3", consul_node="other")
     gone = replace(late, service_id="coordinator-2", term=2, status=CheckStatus.CRITICAL)
-    listed = Listing(Seen.KNOWN, (item, late, gone))
+    before = replace(item, service_id="coordinator-6", term=6)
+    listed = Listing(Seen.KNOWN, (item, before, late, gone))
     return replace(shown, status=replace(shown.status, leader_service=listed))
 
 

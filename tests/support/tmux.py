@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-GENEROUS_S = 60.0
+GENEROUS_S, SOON_S = 60.0, 3.0
 LOOK_S = 0.1
 """Pause between two looks: tmux tells nobody when its picture changes."""
 
@@ -61,17 +62,28 @@ class Pane:
             raise AssertionError(f"{texts} did not come:\n{shown}") from None
         return shown
 
-    async def typing_in(self, text: str) -> None:
-        """Wait until what is typed goes into the line that begins with that."""
+    async def fill(self, field: str, text: str) -> None:
+        """Type that into a field of a dialog; whatever has the keys, tab comes to it."""
+        for _ in range(20):
+            await self.keys("C-u")
+            await self.type(text)
+            with contextlib.suppress(AssertionError):
+                await self.until(f"{field}  {text} ", timeout_s=SOON_S)
+                return
+            await self.keys("Tab")
+        raise AssertionError(f"nothing comes into {field}:\n{await self.picture()}")
+
+    async def typing_in(self, field: str) -> None:
+        """Wait until the cursor has gone on to that field."""
         line = ""
         try:
             async with asyncio.timeout(GENEROUS_S):
-                while not line.lstrip(" │").startswith(text):
+                while not line.lstrip(" │").startswith(field):
                     await asyncio.sleep(LOOK_S)
                     place = int(await self.tmux("display-message", "-p", "#{cursor_y}"))
                     line = (await self.picture()).splitlines()[place]
         except TimeoutError:
-            raise AssertionError(f"nobody types in {text}:\n{await self.picture()}") from None
+            raise AssertionError(f"nobody types in {field}:\n{await self.picture()}") from None
 
     async def styled(self, text: str) -> str:
         """The last line with that in it, with its colours: they tell which button has the keys."""

@@ -16,7 +16,8 @@ from coord.consul.errors import (
     ConsulRefused,
     ConsulUnavailable,
 )
-from coord.election.reasons import Cause, LostReason, SuspendReason, TakeoverOutcome
+from coord.consul.transport import Request, RequestKind
+from coord.election.reasons import Cause, LostReason, SuspendReason, TakeoverOutcome, WhyNot
 from coord.election.states import State
 from coord.telemetry import (
     CATALOGUE,
@@ -25,12 +26,14 @@ from coord.telemetry import (
     ElectionCheck,
     LeaderChanged,
     LostLeadership,
+    PollFinished,
     Resumed,
     StateChanged,
     Suspended,
     TakeoverAttempted,
 )
-from coord.telemetry.metrics import CONSUL_ERROR_KINDS, Metrics
+from coord.telemetry.metric_parts import CONSUL_ERROR_KINDS
+from coord.telemetry.metrics import Metrics
 
 
 class Rendered:
@@ -62,16 +65,22 @@ def test_everything_countable_is_there_at_zero(metrics: Metrics) -> None:
         ("coordinator_takeover_attempts_total", "outcome", [o.value for o in TakeoverOutcome]),
         ("coordinator_consul_request_errors_total", "kind", CONSUL_ERROR_KINDS),
         ("coordinator_state", "state", [s.value for s in State]),
+        ("coordinator_why_not", "reason", [w.value for w in WhyNot]),
+        (
+            "coordinator_consul_request_latency_seconds_count",
+            "kind",
+            ["agent", "read", "write"],
+        ),
     ):
         assert [seen.value(name, **{label: value}) for value in values] == [0.0] * len(values)
     for phase in ("detect", "quarantine", "acquire", "start", "total"):
         assert seen.value("coordinator_leadership_gap_seconds_count", phase=phase) == 0
     for name in (
         *("is_leader", "working", "term", "eligible", "paused", "drained"),
-        "lease_remaining_seconds",
+        *("lease_seconds", "lease_remaining_seconds", "watch_age_seconds"),
+        *("suspended_seconds_total", "lease_close_calls_total", "poll_runs_missed_total"),
     ):
         assert seen.value(f"coordinator_{name}") == 0
-    assert seen.value("coordinator_suspended_seconds_total") == 0
     assert seen.content_type.startswith("text/plain")
 
 
@@ -87,11 +96,48 @@ def test_every_metric_has_the_prefix_and_no_label_that_grows(metrics: Metrics) -
         "le",
         "outcome",
         "phase",
+        "reason",
         "state",
+        "leader",
+        "previous_leader",
     }
-    assert not any(
-        value in ("core-1", "core-2") for s in seen.samples for value in s.labels.values()
+    naming = {s.name for s in seen.samples if {"core-1", "core-2"} & set(s.labels.values())}
+    assert naming == {"coordinator_leader_info"}
+
+
+def leader_info(metrics: Metrics) -> list[tuple[str, str, str, float]]:
+    seen = Rendered(metrics)
+    name = "coordinator_leader_info"
+    return [
+        (one["leader"], one["previous_leader"], one["cause"], seen.value(name, **one))
+        for one in seen.labels(name)
+    ]
+
+
+def test_the_leader_alone_says_whom_it_follows_and_why(metrics: Metrics) -> None:
+    assert leader_info(metrics) == []
+    change = LeaderChanged(
+        node="core-2", previous_leader="core-1", new_leader="core-3", cause=Cause.DIED, term=7
     )
+    metrics.handle(change)
+    assert leader_info(metrics) == []
+    metrics.handle(replace(change, new_leader="core-2"))
+    assert leader_info(metrics) == [("core-2", "core-1", "died", 7)]
+    metrics.handle(Suspended(term=7, reason=SuspendReason.LEASE_EXPIRED))
+    assert leader_info(metrics) == [("core-2", "core-1", "died", 7)]
+    metrics.handle(LostLeadership(term=7, reason=LostReason.SESSION_GONE))
+    assert leader_info(metrics) == []
+    first = replace(change, new_leader="core-2", previous_leader=None, cause=Cause.FIRST_START)
+    metrics.handle(replace(first, term=8))
+    assert leader_info(metrics) == [("core-2", "", "first_start", 8)]
+    metrics.handle(replace(first, cause=Cause.UNKNOWN, term=9))
+    assert leader_info(metrics) == [("core-2", "", "unknown", 9)]
+
+
+@pytest.mark.parametrize("hostile", ['a"} 1\nb{c="', "x" * 129, "\x1b[31m", ".."])
+def test_a_former_leader_that_is_no_name_is_not_shown(metrics: Metrics, hostile: str) -> None:
+    metrics.handle(LeaderChanged(node="a", new_leader="a", previous_leader=hostile, term=1))
+    assert leader_info(metrics) == [("a", "", "unknown", 1)]
 
 
 def test_two_nodes_in_one_process_do_not_share(metrics: Metrics) -> None:
@@ -147,6 +193,18 @@ def test_exactly_one_state_is_set(metrics: Metrics) -> None:
             if seen.value("coordinator_state", **labels)
         ]
         assert set_states == [state]
+
+
+def test_at_most_one_reason_is_set_and_none_while_leading(metrics: Metrics) -> None:
+    for why in (WhyNot.NO_SESSION, WhyNot.HELD_BY_OTHER, None):
+        metrics.handle(StateChanged(previous="joining", state="standby", why_not=why))
+        seen = Rendered(metrics)
+        found = [
+            labels["reason"]
+            for labels in seen.labels("coordinator_why_not")
+            if seen.value("coordinator_why_not", **labels)
+        ]
+        assert found == ([why.value] if why else [])
 
 
 def test_only_the_new_leader_counts_a_change_and_its_phases(metrics: Metrics) -> None:
@@ -208,6 +266,70 @@ def test_attempts_and_restarts_are_counted(metrics: Metrics) -> None:
     assert seen.value("coordinator_child_restarts_total", child="cluster-health") == 1
 
 
+def test_what_may_be_counted_later_is_there_at_zero(metrics: Metrics) -> None:
+    metrics.children(["cluster-health", "poll-orchestrator"])
+    metrics.poll_outcomes(["up", "no_poller"])
+    seen = Rendered(metrics)
+    for child in ("cluster-health", "poll-orchestrator"):
+        assert seen.value("coordinator_child_restarts_total", child=child) == 0
+    for outcome in ("up", "no_poller"):
+        assert seen.value("coordinator_polls_total", outcome=outcome) == 0
+
+
+def test_polls_are_counted_by_outcome_and_those_left_out_apart(metrics: Metrics) -> None:
+    for outcome in ("up", "no_poller", "up"):
+        metrics.handle(PollFinished(schedule="a", outcome=outcome))
+    metrics.polls_missed(3)
+    metrics.polls_missed(-1)
+    seen = Rendered(metrics)
+    assert seen.value("coordinator_polls_total", outcome="up") == 2
+    assert seen.value("coordinator_polls_total", outcome="no_poller") == 1
+    assert seen.value("coordinator_poll_runs_missed_total") == 3
+
+
+@pytest.mark.parametrize(
+    ("left_s", "counted"), [(1.5, 0), (0.51, 0), (0.49, 1), (0.001, 1), (0.0, 0)]
+)
+def test_a_lease_confirmed_late_is_counted_one_that_was_over_is_not(
+    metrics: Metrics, left_s: float, counted: int
+) -> None:
+    metrics.lease(2.0)
+    metrics.lease_extended(left_s)
+    seen = Rendered(metrics)
+    assert seen.value("coordinator_lease_seconds") == 2.0
+    assert seen.value("coordinator_lease_close_calls_total") == counted
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind"),
+    [
+        (Request("GET", "/v1/kv/a", read=True), RequestKind.READ),
+        (Request("PUT", "/v1/txn"), RequestKind.WRITE),
+        (Request("PUT", "/v1/agent/check/pass/a"), RequestKind.AGENT),
+        (Request("GET", "/v1/agent/self", read=True), RequestKind.AGENT),
+        (Request("GET", "/v1/kv/a", read=True, blocking=True), RequestKind.BLOCKING),
+    ],
+)
+def test_answers_of_consul_are_timed_by_who_had_to_answer(
+    metrics: Metrics, request_: Request, kind: RequestKind
+) -> None:
+    assert request_.kind is kind
+    metrics.consul_answered(kind, 0.004)
+    seen = Rendered(metrics)
+    name = "coordinator_consul_request_latency_seconds"
+    counts = {
+        one["kind"]: seen.value(f"{name}_count", **one) for one in seen.labels(f"{name}_count")
+    }
+    assert counts == {k: float(k == kind.value) for k in ("agent", "read", "write")}
+    if kind is not RequestKind.BLOCKING:
+        assert seen.value(f"{name}_sum", kind=kind.value) == pytest.approx(0.004)
+
+
+def test_when_a_series_began_is_not_served(metrics: Metrics) -> None:
+    metrics.handle(ChildRestarted(child="cluster-health"))
+    assert b"_created" not in metrics.render()[0]
+
+
 def test_other_events_change_nothing(metrics: Metrics) -> None:
     before = metrics.render()
     metrics.handle(ElectionCheck(leader="core-1", state="standby"))
@@ -237,19 +359,29 @@ def test_a_value_that_cannot_be_read_does_not_cost_the_others(metrics: Metrics) 
         raise RuntimeError("gone")
 
     metrics.lease_remaining(broken)
-    metrics.journal_lost(broken)
+    metrics.watch_age(broken)
+    metrics.journal(lambda: 1, broken)
     metrics.eligible(True)
     seen = Rendered(metrics)
     assert math.isnan(seen.value("coordinator_lease_remaining_seconds"))
+    assert math.isnan(seen.value("coordinator_watch_age_seconds"))
     assert math.isnan(seen.value("coordinator_journal_entries_lost_total"))
+    assert seen.value("coordinator_journal_entries_written_total") == 1
     assert seen.value("coordinator_eligible") == 1
 
 
-def test_journal_losses_are_read_when_rendered(metrics: Metrics) -> None:
-    lost = [0]
-    metrics.journal_lost(lambda: lost[0])
-    lost[0] = 3
-    assert Rendered(metrics).value("coordinator_journal_entries_lost_total") == 3
+def test_what_is_kept_elsewhere_is_read_when_rendered(metrics: Metrics) -> None:
+    written, lost, age = [0], [0], [0.0]
+    metrics.journal(lambda: written[0], lambda: lost[0])
+    metrics.handlers(lambda: 7, lambda: 2)
+    metrics.watch_age(lambda: age[0])
+    written[0], lost[0], age[0] = 5, 3, 12.5
+    seen = Rendered(metrics)
+    assert seen.value("coordinator_journal_entries_written_total") == 5
+    assert seen.value("coordinator_journal_entries_lost_total") == 3
+    assert seen.value("coordinator_watch_age_seconds") == 12.5
+    assert seen.value("coordinator_events_dropped_total") == 7
+    assert seen.value("coordinator_event_handler_failures_total") == 2
 
 
 @pytest.mark.parametrize(

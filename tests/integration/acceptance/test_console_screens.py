@@ -52,7 +52,10 @@ class Screens:
         return self.room.query_one(RowTable)
 
     def column(self, name: str) -> list[str]:
-        index = [column.value for column in self.table.columns].index(name)
+        names = [column.value for column in self.table.columns]
+        if name not in names:  # nothing was drawn yet
+            return []
+        index = names.index(name)
         return [self.table.get_row_at(i)[index].plain for i in range(self.table.row_count)]
 
     def lines(self, id: str) -> str:

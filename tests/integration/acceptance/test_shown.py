@@ -200,6 +200,16 @@ async def test_metrics_tell_who_leads_and_what_it_took(bench: Bench) -> None:
     assert of_leader["coordinator_takeover_attempts_total{outcome=won}"] == 1
     assert of_leader["coordinator_leadership_gap_seconds_count{phase=total}"] == 1
     assert of_leader["coordinator_confirmation_latency_seconds_count"] >= 1
+    led = f"{{cause=handed_over,leader={leader.name},previous_leader=core-0}}"
+    assert {k: v for k, v in of_leader.items() if k.startswith("coordinator_leader_info")} == {
+        f"coordinator_leader_info{led}": term
+    }
+    assert not any(name.startswith("coordinator_leader_info") for name in of_other)
+    assert of_other["coordinator_why_not{reason=held_by_other}"] == 1
+    for kind in ("agent", "read", "write"):
+        name = f"coordinator_consul_request_latency_seconds_count{{kind={kind}}}"
+        assert of_leader[name] >= 1
+    assert 0 <= of_leader["coordinator_watch_age_seconds"] < 90
 
 
 async def metrics(node: Node) -> dict[str, float]:

@@ -22,6 +22,7 @@ import get_consul
 import processes
 from agents import AgentConfig, ConsulAgent, Mode
 from cluster import Cluster, ClusterConfig
+from debian_package import DEBIAN_KEYRING, ObtainError
 
 FOLDER = Path(agents.__file__).parent
 
@@ -193,7 +194,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.mark.skipif(
-    not (get_consul.DEBIAN_KEYRING.is_file() and Path("/usr/bin/apt-get").exists()),
+    not (DEBIAN_KEYRING.is_file() and Path("/usr/bin/apt-get").exists()),
     reason="only Debian has Debian's package, and the keyring to verify it with",
 )
 def test_a_debian_mirror_without_debians_signature_is_refused(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_debian_mirror_without_debians_signature_is_refused(tmp_path: Path) ->
             debian_mirror=f"http://127.0.0.1:{server.server_port}/",
             sources=("debian",),
         )
-        with pytest.raises(get_consul.ObtainError, match="not signed"):
+        with pytest.raises(ObtainError, match="not signed"):
             get_consul.obtain(options)
     finally:
         server.shutdown()

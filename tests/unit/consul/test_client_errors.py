@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from coord.consul import (
     TtlCheck,
     TxnOp,
 )
+from coord.consul.transport import RequestKind
 
 TOKEN = "s3cret-s3cret-s3cret"
 GET_A = [TxnOp.kv_get("a")]
@@ -314,6 +316,23 @@ async def test_a_cancelled_call_is_cancelled_not_an_error() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_answers_are_told_with_their_kind_whatever_they_say_and_failures_are_not() -> None:
+    told: list[tuple[RequestKind, float]] = []
+    for status in (200, 404, 500):
+        consul = client(status, "[]")
+        consul.tell_answers(lambda *answer: told.append(answer))
+        for call in (READS["kv_list"], WRITES["kv_put"]):
+            with contextlib.suppress(ConsulError):
+                await call(consul)
+    assert [kind for kind, _ in told] == [RequestKind.READ, RequestKind.WRITE] * 3
+    assert all(took_s >= 0 for _, took_s in told)
+    told.clear()
+    consul = client(error=httpx.ConnectError("nobody"))
+    consul.tell_answers(lambda *answer: told.append(answer))
+    await failure(READS["kv_list"], consul)
+    assert told == []
 
 
 async def test_a_closed_client_refuses() -> None:

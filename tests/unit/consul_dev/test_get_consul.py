@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import get_consul as module
-from get_consul import ChecksumError, ObtainError, Options, find, get_consul
+from debian_package import ObtainError, mirrors
+from get_consul import ChecksumError, Options, find, get_consul
 
 SCRIPT = Path(module.__file__)
 
@@ -250,7 +251,7 @@ def test_debians_mirrors_are_the_machines_own(tmp_path: Path, options: Options) 
     path = f"{apt.parent}{os.pathsep}{os.environ['PATH']}"
     asked = dataclasses.replace(options, environment={"PATH": path})
 
-    assert module.debian_mirrors(asked, tmp_path) == ["http://mirror.test/debian/"]
+    assert mirrors(module.debian_package(asked), tmp_path) == ["http://mirror.test/debian/"]
 
     given = dataclasses.replace(asked, debian_mirror="http://given.test/")
-    assert module.debian_mirrors(given, tmp_path) == ["http://given.test/"]
+    assert mirrors(module.debian_package(given), tmp_path) == ["http://given.test/"]

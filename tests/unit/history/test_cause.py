@@ -87,7 +87,13 @@ def test_terms_count_between_nodes_and_not_their_clocks() -> None:
 
 
 def test_a_node_sees_the_vacancy_that_it_told_of_itself() -> None:
-    assert Story().cause("started") == "down"
+    story = Story()
+    other = Pen("core-3").tell(8_500, partial(LeaderDown, former_leader="core-1"), term=6)
+    story.keys["other"] = other
+    story.keys["started"] = Pen("core-2").tell(9_061, ElectionStarted)
+    assert story.cause("started") == "down"
+    assert story.cause("started", "down") == "lost"
+    assert story.cause("started", "down", "lost") == "other"
 
 
 def test_what_nothing_explains_has_no_cause() -> None:

@@ -1,0 +1,142 @@
+"""The events and the metrics, as Markdown, from their types.
+
+PURE: text out, nothing read or written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from enum import Enum
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from coord.election.reasons import Cause
+from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
+from coord.polling.records import POLL_OUTCOMES
+from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
+from coord.telemetry.metrics import Metrics
+
+EVENTS: tuple[type[Event], ...] = (*CATALOGUE, PollsSwept, RunsMissed, RecordUnreadable)
+"""Every event that coord itself tells."""
+
+COMMON = tuple(field.name for field in fields(Event))
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def events_text() -> str:
+    """One section for each event: its name, when it is told, its fields and their units."""
+    common = "\n".join(_field_table(Event, COMMON))
+    sections = "\n\n".join(_event(kind) for kind in EVENTS)
+    return f"## Fields of all events\n\n{common}\n\n{sections}\n\n{_words()}"
+
+
+def _event(kind: type[Event]) -> str:
+    when, _ = _told(kind)
+    kept = "in the journal" if kind.JOURNALED else ""
+    again = "again and again, so not in `/api/events`" if kind.PERIODIC else ""
+    facts = ", ".join(filter(None, (f"Level {kind.LEVEL}", kept, again)))
+    lines = [f"## {kind.EVENT}", "", f"{when} {facts}."]
+    own = [field.name for field in fields(kind) if field.name not in COMMON]
+    if own:
+        lines += ["", *_field_table(kind, own)]
+    return "\n".join(lines)
+
+
+def _field_table(kind: type[Event], names: list[str] | tuple[str, ...]) -> Iterator[str]:
+    hints, (_, said) = get_type_hints(kind), _told(kind)
+    yield "| field | what it is | meaning |"
+    yield "|---|---|---|"
+    for name in names:
+        meaning = re.sub(r"\bNone\b", "nothing", said[name]).replace("|", "\\|")
+        yield f"| `{name}` | {_kind_of(name, hints[name])} | {meaning} |"
+
+
+def _told(kind: type[Event]) -> tuple[str, Mapping[str, str]]:
+    """When it is told, and what each of its fields means: from its docstring.
+
+    Raises:
+        KeyError: by name, for a field that its docstring does not tell of.
+    """
+    text = " ".join(inspect.cleandoc(kind.__doc__ or "").split())
+    names = [field.name for field in fields(kind)]
+    parts = re.split(rf"(?:^|(?<= ))({'|'.join(map(re.escape, names))}): ", text)
+    said = {name: part.strip() for name, part in zip(parts[1::2], parts[2::2], strict=True)}
+    return parts[0].strip(), said
+
+
+def _kind_of(name: str, hint: Any) -> str:
+    """What a value is: its unit if it has one, by the end of its name, else its type."""
+    of = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    optional = " or nothing" if type(None) in of else ""
+    (kind,) = (each for each in of if each is not type(None))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        word = f"a [{kind.__name__}](#{kind.__name__.lower()})"
+    elif name == "at_ms":
+        word = "ms since 1970"
+    elif kind is int:
+        word = "ms" if name.endswith("_ms") else "a number"
+    else:
+        word = "text" if kind is str else "a list of texts"
+    return word + optional
+
+
+def _words() -> str:
+    """The enums that the fields use, each with its values."""
+    kinds = {
+        each.__name__: each
+        for event in EVENTS
+        for hint in get_type_hints(event).values()
+        for each in (get_args(hint) if isinstance(hint, UnionType) else (hint,))
+        if isinstance(each, type) and issubclass(each, Enum)
+    }
+    return "\n\n".join(
+        f"## {name}\n\n" + ", ".join(f"`{member.value}`" for member in kinds[name]) + "."
+        for name in sorted(kinds)
+    )
+
+
+# --- metrics -------------------------------------------------------------------------------------
+
+
+def leaders_metrics() -> str:
+    """The text that a leader with the usual work serves, before anything was measured."""
+    metrics = Metrics(CollectorRegistry())
+    metrics.children(("cluster-health", "poll-orchestrator"))
+    metrics.poll_outcomes(POLL_OUTCOMES)
+    metrics.journal(lambda: 0, lambda: 0)
+    metrics.handlers(lambda: 0, lambda: 0)
+    metrics.lease_remaining(lambda: 0.0)
+    metrics.watch_age(lambda: 0.0)
+    metrics.handle(BecameLeader(node="core-1", term=2))
+    change = LeaderChanged(
+        node="core-1", new_leader="core-1", previous_leader="core-2", cause=Cause.DIED, term=2
+    )
+    metrics.handle(change)
+    return metrics.render()[0].decode()
+
+
+def metrics_text() -> str:
+    """What a scrape costs, and a table: each metric, its type, labels and series, what it says."""
+    text = leaders_metrics()
+    families = sorted(text_string_to_metric_families(text), key=lambda family: family.name)
+    series = sum(len(family.samples) for family in families)
+    lines = [
+        f"A leader with the usual work serves {series} series in {len(text.encode()):,} bytes.",
+        "",
+        "| metric | type | labels | series | what it says |",
+        "|---|---|---|---|---|",
+    ]
+    for family in families:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        found = {label for sample in family.samples for label in sample.labels} - {"le"}
+        labels = ", ".join(f"`{label}`" for label in sorted(found))
+        meaning = family.documentation.replace("|", "\\|")
+        lines.append(f"| `{name}` | {family.type} | {labels} | {len(family.samples)} | {meaning} |")
+    return "\n".join(lines)
