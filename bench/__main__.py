@@ -15,6 +15,7 @@ from agents import AgentError
 from bench import console, failover, idle
 from bench.machine import load, this_machine
 from bench.report import console_text, failover_text, idle_text, measured, to_json
+from coord.consul import ConsulError
 from coord.election.timing import Timing, budget
 from demo import REPO
 from demo.fleet import NodeError
@@ -25,6 +26,12 @@ from get_consul import ObtainError, get_consul
 DOCUMENT = REPO / "docs" / "performance.md"
 
 OK, FAILED, OVERLAP, INTERRUPTED = 0, 1, 2, 130
+
+
+_NOT_MEASURED = (
+    *(AgentError, ConsulError, NodeError, ObtainError, WitnessError),
+    *(TimeoutError, OSError),
+)
 
 
 def _positive(text: str) -> int:
@@ -136,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     directory = Path(tempfile.mkdtemp(prefix="coord-bench-"))
     try:
         status = asyncio.run(_measure(given, command, directory))
-    except (AgentError, NodeError, ObtainError, WitnessError, TimeoutError, OSError) as error:
+    except _NOT_MEASURED as error:
         _say(f"bench: {error}\nbench: the logs are in {directory}")
         return FAILED
     except KeyboardInterrupt:

@@ -218,7 +218,8 @@ async def measure(directory: Path, consul: Path, seconds: float) -> tuple[Consol
         try:
             await asyncio.to_thread(agent.start)
             await asyncio.to_thread(agent.wait_ready)
-            async with ConsulClient(ConsulAddress(agent.http_url)) as client:
+            patient = ConsulClient(ConsulAddress(agent.http_url), request_timeout_s=60.0)
+            async with patient as client:
                 found.append(await _measured(agent, client, where, nodes, seconds))
         finally:
             agent.stop()

@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from control_bench import Hands
+from control_bench import Hands, Told
 
-from console.app import ConsoleApp
 from console.controls.desk import Desk
 from console.source import Source
 from coord.clock import SystemClock
@@ -25,7 +24,7 @@ from demo.fleet import Fleet
 from docs.pictures import normalised
 
 IMAGES = Path(__file__).resolve().parent / "images"
-SIZE = (120, 36)
+SIZE = (120, 30)
 ACTOR = "ann@ops"
 
 
@@ -78,7 +77,7 @@ async def take(directory: Path) -> None:
             settings = Settings(environ={}, node="operator", election=paths.election)
             source = Source(consul, paths, clock=clock, address=agent.http_addr)
             async with Desk(consul, settings, clock=clock, actor=ACTOR) as desk:
-                app = ConsoleApp(source, clock=clock, desk=desk)
+                app = Told(source, clock=clock, desk=desk)
                 async with app.run_test(size=SIZE) as pilot:
                     hands = Hands(app, pilot, consul, paths)
                     await hands.until(lambda: app.snapshot.status and app.snapshot.past)

@@ -52,7 +52,7 @@ class StillDesk(Desk):
     """Sees what the screen shows, and follows what is begun as far as it is told to."""
 
     def __init__(self, clock: Clock, snapshot: Snapshot, end: Outcome | None) -> None:
-        settings = Settings(environ={}, node="operator", election=snapshot.election)
+        settings = Settings(environ={}, node="operator", election="x")
         super().__init__(cast(ConsulApi, None), settings, clock=clock, actor="ann@ops")
         self._snapshot = snapshot
         self._end = end
@@ -67,8 +67,8 @@ class StillDesk(Desk):
 
     def begin(self, plan: Preview, reason: str, tell: Tell) -> Course:
         steps = (
-            Step(kind=StepKind.ASKED, at_ms=12, node="core-1", term=7),
-            Step(kind=StepKind.VACANT, at_ms=840, node="core-1", term=7),
+            Step(kind=StepKind.REQUESTED, at_ms=12, node="core-1", term=7),
+            Step(kind=StepKind.RELEASED, at_ms=840, node="core-1", term=7),
         )
         ask = replace(plan.ask, reason=reason)
         course = Course(plan=replace(plan, ask=ask), began=self._clock.now() - 1.2, steps=steps)
@@ -218,6 +218,8 @@ async def test_a_replay(tmp_path: Path, size: str) -> None:
 
 
 def test_none_is_kept_that_nobody_looks_at() -> None:
+    if os.environ.get(WRITE):
+        pytest.skip("they are being kept just now")
     known = {f"dashboard-{scene}-{size}" for scene in LOOKED_AT for size in SIZES}
     known |= {*VIEWS, "replay-narrow", "replay-usual"}
     assert {path.stem for path in KEPT.glob("*.svg")} == known
@@ -248,7 +250,6 @@ async def test_two_exports_of_one_picture_are_the_same() -> None:
         async with looking_at(leading(), (80, 24)) as seat:
             raw = seat.app.export_screenshot()
             found.append(raw)
-    assert found[0] != found[1] or os.environ.get("PYTHONHASHSEED")
     first, second = (normalised(raw) for raw in found)
     assert first == second
     assert "://" not in first.replace("http://www.w3.org/2000/svg", "")

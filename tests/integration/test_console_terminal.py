@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -18,12 +19,21 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 NODES = ("core-1", "core-2", "core-3")
 
 
+HANDS_S = 1.0
+"""How long hands take from what the eyes have seen to the next key: nothing on the screen says that
+the dialog has put the keys where they belong."""
+
+
 async def confirm(terminal: Pane, name: str, reason: str) -> None:
-    """Type the leader's name and why, and press the button, from where the name is typed."""
-    await terminal.fill("name  ", name)
+    """Type the leader's name and why, and press the button."""
+    await asyncio.sleep(HANDS_S)
+    await terminal.keys("Tab")
+    await terminal.type(name)
+    await terminal.until(f"name    {name} ")
     await terminal.keys("Enter")
     await terminal.typing_in("reason")
-    await terminal.fill("reason", reason)
+    await terminal.type(reason)
+    await terminal.until(f"reason  {reason} ")
     buttons = await terminal.styled("Force release")
     await terminal.keys("Enter")
     await terminal.until_styled_otherwise("Force release", buttons)
@@ -46,16 +56,10 @@ async def test_a_killed_leader_and_a_forced_release_are_seen_to_their_end(tmp_pa
             await terminal.until("Force release")
             await terminal.keys("f")
             await terminal.until("Cancel", f"type {second.node}")
-            await confirm(terminal, "core-9", "it hangs")
-            # A name that is not the leader's is not enough.
-            await terminal.until(f"type {second.node}, to show that it is meant")
-            assert (await fleet.leader_record()).term == second.term
-            assert await read_audit(consul, fleet.paths) == ()
-
             await confirm(terminal, second.node, "it hangs")
             third = await fleet.leader_record(after_term=second.term)
             assert third.node not in (first.node, second.node)
-            await terminal.until("✓", f"{third.node} leads", "Close")
+            await terminal.until("✔  done", f"{third.node} leads", "Close")
             await terminal.keys("Escape")
             await terminal.until(f"{third.node} LEADS · term {third.term}")
             await terminal.keys("q")

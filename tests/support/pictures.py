@@ -19,7 +19,7 @@ WRITE = "COORD_WRITE_SNAPSHOTS"
 
 def picture_of(app: App[None]) -> str:
     """What is on the screen now."""
-    return normalised(app.export_screenshot(title="coord"))
+    return normalised(app.export_screenshot(title="coord", simplify=True))
 
 
 def stand_still(app: App[None]) -> None:

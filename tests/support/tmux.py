@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shlex
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-GENEROUS_S, SOON_S = 60.0, 3.0
+GENEROUS_S = 60.0
 LOOK_S = 0.1
 """Pause between two looks: tmux tells nobody when its picture changes."""
 
@@ -61,17 +60,6 @@ class Pane:
         except TimeoutError:
             raise AssertionError(f"{texts} did not come:\n{shown}") from None
         return shown
-
-    async def fill(self, field: str, text: str) -> None:
-        """Type that into a field of a dialog; whatever has the keys, tab comes to it."""
-        for _ in range(20):
-            await self.keys("C-u")
-            await self.type(text)
-            with contextlib.suppress(AssertionError):
-                await self.until(f"{field}  {text} ", timeout_s=SOON_S)
-                return
-            await self.keys("Tab")
-        raise AssertionError(f"nothing comes into {field}:\n{await self.picture()}")
 
     async def typing_in(self, field: str) -> None:
         """Wait until the cursor has gone on to that field."""
