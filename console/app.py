@@ -1,25 +1,52 @@
-"""The app: a worker reads Consul and posts snapshots, the dashboard draws them."""
+"""The app: workers read Consul and post snapshots, the screen that is looked at draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from console.controls.acting import ActingApp
 from console.controls.desk import Desk
-from console.messages import SnapshotFetched
-from console.screens.dashboard import WIDE, Dashboard
-from console.snapshot import Snapshot
+from console.messages import ElectionsFetched, Examine, Jump, Operate, SnapshotFetched
+from console.screens.audit import AuditRoom
+from console.screens.dashboard import Dashboard
+from console.screens.events import EventsRoom
+from console.screens.health import HealthRoom
+from console.screens.help import HelpScreen
+from console.screens.picker import Picker
+from console.screens.room import WIDE, Room
+from console.screens.runbooks import RunbooksRoom
+from console.screens.sessions import SessionsRoom
+from console.snapshot import Elections, Snapshot
 from console.source import Source
 from console.themes import DARK, OURS
+from console.view import elections
+from console.view.elections import ElectionRow
+from console.view.rooms import SHOWS, Where
+from console.widgets.tabs import Tab
 from coord.clock import Clock
 
 TICK_S = 1.0
 """How often ages and what is left are drawn anew, in seconds."""
+
+RETRY_S = 2.0
+"""How soon elections are looked for again after Consul did not answer, in seconds."""
+
+ROOMS: tuple[type[Any], ...] = (
+    Dashboard,
+    EventsRoom,
+    SessionsRoom,
+    HealthRoom,
+    AuditRoom,
+    RunbooksRoom,
+)
 
 
 class ConsoleApp(ActingApp):
@@ -27,6 +54,8 @@ class ConsoleApp(ActingApp):
 
     source: what reads it; None: only what is posted as `SnapshotFetched` is shown.
     theme: the name of a theme, Textual's own included.
+    opened: gives the source of another election; None: there is no choosing another.
+    named: somebody named the election; else it is asked for where there are others.
     desk: what does what is asked for; None: nothing can be done. read_only: nothing is to be.
 
     Raises:
@@ -40,6 +69,13 @@ class ConsoleApp(ActingApp):
         (WIDE, "-wide"),
     ]
     TITLE: str | None = "coord"
+    DEFAULT_MODE: ClassVar[str] = Where.DASHBOARD.value
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(each.key, f"room('{each.value}')", each.label, show=False) for each in Where),
+        Binding("e", "elections", "Election", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
 
     def __init__(
         self,
@@ -48,58 +84,198 @@ class ConsoleApp(ActingApp):
         clock: Clock,
         snapshot: Snapshot | None = None,
         theme: str | None = None,
+        opened: Callable[[str], Source] | None = None,
+        named: bool = True,
         desk: Desk | None = None,
         read_only: bool = False,
     ) -> None:
         super().__init__(clock=clock, desk=desk, read_only=read_only)
         self._source = source
+        self._opened = opened
+        self._named = named
+        self._picker: Picker[ElectionRow] | None = None
         first = source.snapshot if source is not None else Snapshot(election="")
         self.snapshot = first if snapshot is None else snapshot
+        self.rooms: dict[Where, Room] = {
+            kind.WHERE: kind(clock.now, self.snapshot, lambda: self.mode.word) for kind in ROOMS
+        }
+        for where, room in self.rooms.items():
+            # A mode each: Textual keeps the screens of all of them.
+            self.add_mode(where.value, partial(_same, room))
         for each in OURS:
             self.register_theme(each)
         if theme is not None and theme not in self.available_themes:
             raise ValueError(f"no theme is called {theme!r}: {', '.join(self.available_themes)}")
         self.theme = theme or DARK.name
 
-    def get_default_screen(self) -> Screen[None]:
-        """The dashboard is there from the first."""
-        self.dashboard = Dashboard(self._clock.now, self.snapshot, lambda: self.mode.word)
-        return self.dashboard
+    @property
+    def dashboard(self) -> Dashboard:
+        """The first screen."""
+        board = self.rooms[Where.DASHBOARD]
+        assert isinstance(board, Dashboard)
+        return board
+
+    @property
+    def room(self) -> Room:
+        """The screen that is looked at, or is behind what is on top of it."""
+        below = self.screen_stack[0]
+        assert isinstance(below, Room)
+        return below
 
     def on_mount(self) -> None:
         """Begin to read, and to count."""
         self.set_interval(TICK_S, self.tick)
-        if self._source is not None:
-            self.run_worker(self._source.run(self._posted), name="source", exit_on_error=True)
+        self._read()
+        if not self._named:
+            self._look_for_elections()
 
-    def _posted(self, snapshot: Snapshot) -> None:
-        self.post_message(SnapshotFetched(snapshot))
+    # --- reading ---
+
+    def _read(self) -> None:
+        source = self._source
+        if source is not None:
+            post = source.run(lambda snapshot: self._posted(source, snapshot))
+            self.run_worker(post, name="source", group="source", exclusive=True)
+
+    def _posted(self, source: Source, snapshot: Snapshot) -> None:
+        self.post_message(SnapshotFetched(snapshot, source))
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
-        """Draw what was read."""
-        self.snapshot = message.snapshot
-        if self.is_running:
-            self.dashboard.show(message.snapshot)
+        """Draw what was read, unless it is of an election that was looked at before."""
+        if message.source in (None, self._source):
+            self.snapshot = message.snapshot
+            if self.is_running:
+                self.room.show(message.snapshot)
 
     @property
     def node_under_cursor(self) -> str:
         """The node that an action on a node means; "": none."""
-        row = self.dashboard.current if self.dashboard.is_mounted else None
-        return row.node if row is not None else ""
+        return self.room.node_under_cursor if self.screen_stack else ""
 
     def tick(self) -> None:
-        """Let time pass on the screen, unless it is being taken down."""
+        """Let time pass on the screen; when the app ends, its parts go before it."""
         if self.is_running:
-            self.dashboard.tick()
+            self.room.tick()
+
+    def on_examine(self, message: Examine) -> None:
+        """Have the doctor look, or call him off."""
+        self.workers.cancel_group(self, "doctor")
+        if message.begin and self._source is not None:
+            self.run_worker(self._source.examine(), name="doctor", group="doctor", exclusive=True)
+
+    # --- elections ---
+
+    def action_elections(self) -> None:
+        """Choose another election."""
+        if self._opened is None or self._source is None:
+            self.notify("There is no Consul to look for elections in", timeout=3)
+            return
+        self._open_picker()
+        self._look_for_elections()
+
+    def _open_picker(self) -> None:
+        self._picker = Picker("Elections", elections.LAYOUT)
+        self._picker.show((), elections.notes(None))
+        self.push_screen(self._picker, self._chosen)
+
+    def _look_for_elections(self) -> None:
+        source = self._source
+        if source is None:
+            return
+
+        async def look() -> None:
+            found = await source.read_elections()
+            while found.error is not None:
+                self.post_message(ElectionsFetched(found))
+                await asyncio.sleep(RETRY_S)
+                found = await source.read_elections()
+            self.post_message(ElectionsFetched(found))
+
+        self.run_worker(look(), name="elections", group="elections", exclusive=True)
+
+    def on_elections_fetched(self, message: ElectionsFetched) -> None:
+        """Show them; where nobody named one, only if there is anything to choose from."""
+        found, here = message.elections, self.snapshot.election
+        if self._picker is None and _others(found, here):
+            self._open_picker()
+        if self._picker is not None:
+            rows = elections.election_rows(found, here)
+            self._picker.show(rows, elections.notes(found), begin_at=here)
+
+    def _chosen(self, election: str | None) -> None:
+        self._picker = None
+        if election is None or election == self.snapshot.election or self._opened is None:
+            return
+        self.workers.cancel_group(self, "doctor")
+        self._source = self._opened(election)
+        self.snapshot = self._source.snapshot
+        self._source.want_sessions(self.room.WHERE is Where.SESSIONS)
+        self.room.show(self.snapshot)
+        self._read()
+        self.try_rights()
+
+    # --- getting around ---
+
+    async def action_room(self, name: str) -> None:
+        """Go to that screen."""
+        await self.go_to(Where(name))
+
+    async def go_to(self, where: Where) -> None:
+        """Go to that screen."""
+        room = self.rooms[where]
+        if room is self.room:
+            return
+        if self._source is not None:
+            self._source.want_sessions(where is Where.SESSIONS)
+        room.show(self.snapshot)
+        await self.switch_mode(where.value)
+
+    async def on_tab_chosen(self, message: Tab.Chosen) -> None:
+        """Somebody clicked on the name of a screen."""
+        await self.go_to(message.where)
+
+    async def on_jump(self, message: Jump) -> None:
+        """Another screen has more to say."""
+        await self.go_to(message.where)
+        self.rooms[message.where].go_to(message.key)
+
+    def action_help(self) -> None:
+        """What the keys do."""
+        self.push_screen(HelpScreen(self.room.WHERE, self.room.KEYS))
+
+    # --- acting ---
+
+    def on_operate(self, message: Operate) -> None:
+        """A step of a runbook is an operation; its dialog asks for whatever it takes."""
+        self.operate(message.operation)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What ctrl+p offers: what the keys do, and Textual's own."""
         yield from super().get_system_commands(screen)
+        room = self.room
+        if screen is not room:
+            return
         yield from self.act_commands()
-        board = self.dashboard
-        if screen is board:
-            yield SystemCommand("Filter nodes", "Show some of the nodes", board.action_filter)
-            yield SystemCommand("Sort nodes", "By the next column", board.action_sort)
-            yield SystemCommand("Details", "The node under the cursor", board.action_details)
-            yield SystemCommand("Window", "How far back the line goes", board.action_window)
-            yield SystemCommand("Help", "Keys, symbols, reasons", board.action_help)
+        for each in room.commands():
+            yield SystemCommand(*each)
+        for where in Where:
+            go = self._going(where)
+            yield SystemCommand(f"Go to {where.label}", SHOWS[where].capitalize(), go)
+        yield SystemCommand("Election", "Choose another election", self.action_elections)
+        yield SystemCommand("Help", "Keys, symbols, reasons", self.action_help)
+
+    def _going(self, where: Where) -> Callable[[], None]:
+        def go() -> None:
+            self.call_later(self.go_to, where)
+
+        return go
+
+
+def _same(room: Room) -> Room:
+    return room
+
+
+def _others(found: Elections, here: str) -> bool:
+    """Whether there is an election besides this one."""
+    listed = () if found.listing is None else found.listing.items
+    return any(each.name != here for each in listed)

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -26,7 +27,9 @@ from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.status import status_exit_code
 from coord.clock import Clock, SystemClock
 from coord.config import Settings
+from coord.config.sources import SourceKind
 from coord.consul.client import ConsulClient
+from coord.doctor import here_of
 from coord.operations import Ask, Operation, whoami
 from coord.operations.confirming import UNSAID
 from coord.records import Paths
@@ -81,6 +84,8 @@ def main(
     To look, a viewer's token will do; to act, it takes an operator's. Every action shows first what
     it would do, and asks whether and why. COORDINATOR_READ_ONLY=true says --read-only for good.
 
+    Where no election is named and Consul has others than the default one, it asks which.
+
     NO_COLOR is heeded; the themes ansi-dark and ansi-light take the terminal's own colours, and
     high-contrast is what it says.
 
@@ -108,9 +113,17 @@ def _actor(said: str | None) -> str:
     return actor
 
 
-def _source(settings: Settings, consul: ConsulClient, clock: Clock) -> Source:
-    address = settings.consul_address.url
-    return Source(consul, Paths(settings.election), clock=clock, address=address)
+def _source(
+    settings: Settings, consul: ConsulClient, clock: Clock, election: str | None = None
+) -> Source:
+    """What reads that election; None: that of the settings."""
+    return Source(
+        consul,
+        Paths(election or settings.election),
+        clock=clock,
+        address=settings.consul_address.url,
+        here=here_of(settings),
+    )
 
 
 async def _print(settings: Settings, *, json_: bool) -> ExitCode:
@@ -147,6 +160,8 @@ async def _open(settings: Settings, theme: str | None, actor: str) -> int:
                 _source(settings, consul, clock),
                 clock=clock,
                 theme=theme,
+                opened=partial(_source, settings, consul, clock),
+                named=settings.sources["election"].kind is not SourceKind.DEFAULT,
                 desk=desk,
                 read_only=settings.read_only,
             )

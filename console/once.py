@@ -30,10 +30,8 @@ def dashboard(snapshot: Snapshot, now: float, width: int) -> Iterator[Line]:
     yield from _section(timeline.title(snapshot, now))
     yield from timeline.timeline(snapshot, now, width)
     yield timeline.legend()
-    yield from _section(failover.title(snapshot))
-    yield from failover.waterfall(snapshot, width)
-    if gaps := failover.gaps(snapshot):
-        yield gaps
+    yield from _section(failover.title(snapshot, now))
+    yield from (each for each in failover.panel(snapshot, now, width, whole=True) if each)
     yield from _nodes(snapshot, now, width)
 
 
@@ -47,10 +45,10 @@ def _nodes(snapshot: Snapshot, now: float, width: int) -> Iterator[Line]:
     yield from _section(f"Nodes: {len(rows)}")
     if not rows:
         return
-    columns = nodes.columns_for(width)
+    columns = nodes.LAYOUT.shown(width)
     now_ms = snapshot.wall_ms(now)
     cells = [tuple(column.cell(row, now_ms) for column in columns) for row in rows]
-    widths = nodes.widths_for(columns, cells, width)
+    widths = nodes.LAYOUT.widths(columns, cells, width)
     heads = tuple(line(Span(column.title, Tone.DIM)) for column in columns)
     for each in (heads, *cells):
         yield _row(each, widths)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from coord.consul import ConsulError
+from coord.doctor import Progress, Report
 from coord.history import Past
+from coord.runbooks import Runbook
 from coord.status import ClusterStatus
+from coord.status.elections import ElectionListing
+from coord.status.sessions import SessionListing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,37 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What the doctor does, or found last.
+
+    progress: how far it is; None: it is not at work. Then
+    stage_at: since when it is that far; and else since when there is `report`, or `error`, or that
+        it was called off; all in seconds by the monotonic clock.
+    began_at: when it began, likewise.
+    report: what it found last, also while it looks anew; None: it never came to an end.
+    reported_at: when it found that.
+    error: why it came to no end; None: it did, or it is at work.
+    called_off: somebody stopped it.
+    """
+
+    began_at: float
+    stage_at: float
+    progress: Progress | None = None
+    report: Report | None = None
+    reported_at: float = 0.0
+    error: ConsulError | None = None
+    called_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Elections:
+    """Which elections there are. error: why that could not be read; None: it was."""
+
+    listing: ElectionListing | None = None
+    error: ConsulError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything at one moment.
 
@@ -44,6 +79,11 @@ class Snapshot:
     failing: why `status` is not read now; None: it is.
     past: history and journal as they were last read; None: they never were.
     past_error: why they are not read now; None: they are.
+    sessions: the sessions as they were last read, which is while somebody looks at them.
+    sessions_at: when that was, in seconds by the monotonic clock.
+    sessions_error: why they are not read now; None: they are.
+    examination: what the doctor does, or found last; None: nobody asked for it.
+    runbooks: all there are.
     """
 
     election: str
@@ -54,6 +94,11 @@ class Snapshot:
     past: Past | None = None
     past_error: ConsulError | None = None
     contact: Contact = Contact()
+    sessions: SessionListing | None = None
+    sessions_at: float = 0.0
+    sessions_error: ConsulError | None = None
+    examination: Examination | None = None
+    runbooks: tuple[Runbook, ...] = ()
 
     def age_s(self, now: float) -> float:
         """How old `status` is at monotonic time `now`, in seconds."""

@@ -3,24 +3,30 @@
 Consul wakes it: nine blocking queries hang on the keys, the members, what is asked, the journal and
 the audit. Beyond that the status is read every `REFRESH_S`, so that a healthy console that shows
 nothing new asks about three times a second; while things change it reads the status at most every
-`PAUSE_S`. Nothing here knows of a terminal.
+`PAUSE_S`. Sessions, which Consul does not let us wait for, are read while somebody looks at them;
+the doctor looks, and elections are looked for, when somebody asks. Nothing here knows of a
+terminal.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import NoReturn
 
-from console.snapshot import Contact, Failing, Snapshot
+from console.snapshot import Contact, Elections, Examination, Failing, Snapshot
 from coord.clock import Clock
 from coord.consul import ConsulApi, ConsulError
 from coord.consul.changes import Changes, key_query, prefix_query
+from coord.doctor import Here, Progress, examine
 from coord.history import read_past
 from coord.records import Paths
+from coord.runbooks import Runbook, read_runbook, runbook_names
 from coord.status import ClusterStatus, Unavailable, read_status, watch_status
+from coord.status.elections import read_elections
+from coord.status.sessions import read_sessions
 
 REFRESH_S = 5.0
 """How often the status is read, and Consul's latency measured, when nothing wakes us."""
@@ -41,6 +47,7 @@ class Source:
     """Keeps `snapshot` true, and posts each new one.
 
     address: of the Consul that is asked, for people.
+    here: the settings here, for the doctor; None: he cannot be asked.
     """
 
     def __init__(
@@ -50,14 +57,18 @@ class Source:
         *,
         clock: Clock,
         address: str = "",
+        here: Here | None = None,
         refresh_s: float = REFRESH_S,
     ) -> None:
         self._consul = consul
         self._paths = paths
         self._clock = clock
         self._refresh_s = refresh_s
+        self._here = here
         self._began = clock.now()
         self._post: Post = lambda _: None
+        self._sessions_due = asyncio.Event()
+        self._sessions_wanted = False
         self.snapshot = Snapshot(election=paths.election, address=address)
 
     async def run(self, post: Post) -> None:
@@ -68,6 +79,50 @@ class Source:
             tasks.create_task(self._follow_status())
             tasks.create_task(self._follow_past())
             tasks.create_task(self._measure())
+            tasks.create_task(self._follow_sessions())
+            tasks.create_task(self._read_runbooks())
+
+    def want_sessions(self, wanted: bool) -> None:
+        """Somebody looks at the sessions from now on, or nobody any more."""
+        self._sessions_wanted = wanted
+        if wanted:
+            self._sessions_due.set()
+
+    async def examine(self) -> None:
+        """Have the doctor look, reading only, and post how far he is and what he finds."""
+        assert self._here is not None
+        before = self.snapshot.examination
+        began = self._clock.now()
+        doing = Examination(
+            began_at=began,
+            stage_at=began,
+            report=None if before is None else before.report,
+            reported_at=0.0 if before is None else before.reported_at,
+        )
+
+        def tell(progress: Progress) -> None:
+            self._examined(replace(doing, progress=progress, stage_at=self._clock.now()))
+
+        done = replace(doing, called_off=True)
+        try:
+            report = await examine(
+                self._consul, self._paths, self._here, clock=self._clock, read_only=True, tell=tell
+            )
+            done = replace(doing, report=report, reported_at=self._clock.now())
+        except ConsulError as error:
+            done = replace(doing, error=error)
+        finally:
+            self._examined(replace(done, stage_at=self._clock.now()))
+
+    def _examined(self, examination: Examination) -> None:
+        self._set(replace(self.snapshot, examination=examination))
+
+    async def read_elections(self) -> Elections:
+        """Which elections there are, or why that cannot be told."""
+        try:
+            return Elections(await read_elections(self._consul))
+        except ConsulError as error:
+            return Elections(error=error)
 
     async def read_once(self) -> Snapshot:
         """One whole snapshot.
@@ -91,6 +146,8 @@ class Source:
         async with aclosing(readings):
             async for read in readings:
                 self._set(self._with(read))
+                if self._sessions_wanted:
+                    self._sessions_due.set()
                 # What comes meanwhile is read in one: a fleet that restarts changes all the time.
                 await asyncio.sleep(PAUSE_S)
 
@@ -121,6 +178,32 @@ class Source:
                 if await changes.wait(RETRY_S if failed else PAST_REFRESH_S):
                     await changes.settle(PAUSE_S)
 
+    async def _follow_sessions(self) -> NoReturn:
+        """Read them with each status while they are wanted: what changes them changes it."""
+        while True:
+            await self._sessions_due.wait()
+            self._sessions_due.clear()
+            status, at = self.snapshot.status, self._clock.now()
+            holder = "" if status is None else status.leader.session
+            members = () if status is None else status.candidates.items
+            try:
+                found = await read_sessions(
+                    self._consul,
+                    self._paths,
+                    holder=holder,
+                    expected=any(member.passing for member in members),
+                )
+            except ConsulError as error:
+                self._set(replace(self.snapshot, sessions_error=error))
+            else:
+                shown = replace(self.snapshot, sessions=found, sessions_at=at)
+                self._set(replace(shown, sessions_error=None))
+            await asyncio.sleep(PAUSE_S)
+
+    async def _read_runbooks(self) -> None:
+        found = await asyncio.to_thread(read_runbooks)
+        self._set(replace(self.snapshot, runbooks=found))
+
     async def _measure(self) -> NoReturn:
         while True:
             contact = await contact_with(self._consul, self._clock)
@@ -145,3 +228,12 @@ async def contact_with(consul: ConsulApi, clock: Clock) -> Contact:
     except ConsulError:
         return Contact(latency_ms)
     return Contact(latency_ms, servers)
+
+
+def read_runbooks() -> tuple[Runbook, ...]:
+    """Those of this installation that can be read."""
+    found: list[Runbook] = []
+    for name in runbook_names():
+        with suppress(OSError, ValueError, LookupError):
+            found.append(read_runbook(name))
+    return tuple(found)

@@ -29,6 +29,7 @@ from coord.consul import (
 from coord.members import LeaderInstance, Listing, Member, Seen, cut, read_instances
 from coord.records import POLLER_SERVICE, AuditRecord, Paths
 from coord.status import Condition, read_status
+from coord.status.sessions import session_name
 
 SCRATCH_TTL_S = 10.0
 """How soon Consul ends the session that is made to see whether sessions can be seen at all."""
@@ -174,7 +175,7 @@ async def _sessions(consul: ConsulApi, paths: Paths) -> tuple[tuple[Session, ...
         found = await consul.session_list()
     except ConsulNotPermitted:
         return (), (SESSIONS,)
-    ours = f"{paths.election} candidate "
+    ours = session_name(paths.election)
     return tuple(each for each in found if each.name.startswith(ours)), ()
 
 

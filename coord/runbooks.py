@@ -93,6 +93,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Markdown that ends with a block of commands, or with the section; the steps in it."""
+
+    text: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One section. text: its Markdown, heading and all, without comments."""
 
@@ -101,6 +109,22 @@ class Section:
     text: str
     steps: tuple[Step, ...]
     line: int
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Its text in pieces, each with the steps that stand in it, so that they can be shown
+        together."""
+        found: list[Block] = []
+        left = list(self.steps)
+        lines = self.text.splitlines()
+        begin = 0
+        for end in (*_ends_of_blocks(lines), len(lines)):
+            piece = lines[begin:end]
+            count = len(list(_steps(piece, 0, len(piece))))
+            if any(each.strip() for each in piece):
+                found.append(Block("\n".join(piece), tuple(left[:count])))
+            left, begin = left[count:], end
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +270,18 @@ def _fenced(lines: list[str]) -> Iterator[tuple[int, str, str | None]]:
             yield number, line, None
     if fence:
         raise ValueError(f"a block that begins with {fence}{language} does not end")
+
+
+def _ends_of_blocks(lines: list[str]) -> Iterator[int]:
+    """The numbers of the lines that follow a block of commands, from 0."""
+    fence, language = "", ""
+    for number, line in enumerate(lines):
+        if not fence and (opened := _FENCE.fullmatch(line)):
+            fence, language = opened["ticks"], opened["language"]
+        elif fence and line.strip() == fence:
+            fence = ""
+            if language == "console":
+                yield number + 1
 
 
 def _steps(lines: list[str], start: int, end: int) -> Iterator[Step]:

@@ -89,6 +89,6 @@ def _result_row(result: ResultRecord) -> tuple[str, ...]:
         now = f"up, {check.latency_ms:.0f} ms" if check else "up"
     else:
         why = result.error or (check.error if check else None)
-        now = f"down: {why.value}" if why else "down"
+        now = f"down: {why}" if why else "down"
     failed = str(result.failed + result.timed_out)
     return (result.schedule, str(result.runs), str(result.missed), failed, now)

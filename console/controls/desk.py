@@ -154,7 +154,7 @@ class Desk:
             needs = (paths.audit, _key_of(operation, paths))
             missing = next((name for name in needs if may[name] is False), None)
             if missing is not None:
-                denied[operation] = no_right(f"the token may not write {missing}")
+                denied[operation] = no_right(f"this token lacks key:write on {missing}")
         return denied
 
 

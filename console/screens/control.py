@@ -66,8 +66,12 @@ class ControlScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close"),
-        Binding("down,right", "app.focus_next", show=False),
-        Binding("up,left", "app.focus_previous", show=False),
+        # At once, so that what is typed after it goes where it is meant to, however fast it comes.
+        Binding("tab,down", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", show=False, priority=True),
+        Binding("enter", "enter", show=False, priority=True),
+        Binding("right", "app.focus_next", show=False),
+        Binding("left", "app.focus_previous", show=False),
         Binding("pagedown", "scroll(1)", show=False),
         Binding("pageup", "scroll(-1)", show=False),
     ]
@@ -254,9 +258,11 @@ class ControlScreen(ModalScreen[None]):
             if isinstance(found, Preview):
                 self._stage = replace(self._stage, plan=found)
 
-    def on_input_submitted(self) -> None:
-        """To the next: what is left to be typed, and then the button."""
-        if self._stage.phase is Phase.NODE:
+    def action_enter(self) -> None:
+        """Press the button; or go on to the next field, and then to the button."""
+        if isinstance(self.focused, Button):
+            self.focused.press()
+        elif self._stage.phase is Phase.NODE:
             self._go()
         else:
             self.focus_next()

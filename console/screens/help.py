@@ -14,22 +14,21 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from console.screens.listing import LIST_KEYS
+from console.screens.room import Keys
 from console.view import nodes, timeline
 from console.view.paint import painted
+from console.view.rooms import SHOWS, Where
 from console.widgets.paint import palette_of
 from coord.status.reasons import WHY_NOT
 
-KEYS = (
+EVERYWHERE = (
+    ("1 … 6", "the screens: " + ", ".join(f"{each.key} {each.value}" for each in Where)),
+    ("e", "choose another election"),
     ("a", "act: step down, transfer, drain, pause, …; each shows first what it would do"),
-    ("enter", "what is under the cursor in full; again, or esc, closes it"),
-    ("/", "filter as you type: every word must stand somewhere in the row; esc ends it"),
-    ("s, S", "sort by the next column; turn the order around. Or click on a head"),
-    ("w", "how far back the leadership line goes"),
-    ("y", "copy the node's name, or what is shown of it in full"),
-    ("↑ ↓ j k", "up and down; likewise PgUp, PgDn, Home and End"),
-    ("tab", "to the next pane, for its own scrolling"),
     ("ctrl+p", "all commands, the themes among them"),
     ("esc", "back"),
+    ("?", "this help"),
     ("q", "quit"),
 )
 SYMBOLS = (
@@ -49,6 +48,12 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q", "dismiss", "Close"),
     ]
 
+    def __init__(self, where: Where, keys: Keys) -> None:
+        """keys: those that only the screen has from which it is asked for."""
+        super().__init__()
+        self._where = where
+        self._keys = keys
+
     def compose(self) -> ComposeResult:
         """One text that can be scrolled."""
         with VerticalScroll(id="help") as room:
@@ -56,7 +61,22 @@ class HelpScreen(ModalScreen[None]):
             yield Static(Group(*self._parts()), id="help-text", markup=False)
 
     def _parts(self) -> Iterator[RenderableType]:
-        yield _table("Keys", KEYS)
+        yield _table(f"{self._where.label}: {SHOWS[self._where]}", self._own())
+        yield _table("Everywhere", EVERYWHERE)
+        if self._where is Where.DASHBOARD:
+            yield from self._of_dashboard()
+
+    def _own(self) -> list[tuple[str, str]]:
+        """The keys of the screen; what it says of a key of every table comes first."""
+        own = {key for key, _ in self._keys} - {"/"}
+        return [*self._keys, *(each for each in LIST_KEYS if each[0] not in own)]
+
+    def keys_said(self) -> frozenset[str]:
+        """Every key that it says something of."""
+        said = (key for key, _ in (*self._own(), *EVERYWHERE))
+        return frozenset(word for keys in said for word in keys.replace(",", " ").split())
+
+    def _of_dashboard(self) -> Iterator[RenderableType]:
         yield _table("Symbols of the nodes", SYMBOLS)
         yield Text("Leadership line", "bold underline")
         marks = painted(timeline.legend(), palette_of(self.app))

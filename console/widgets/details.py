@@ -1,4 +1,4 @@
-"""What one node is, and why it does not lead, beside the table."""
+"""What is under the cursor in full, beside the table."""
 
 from __future__ import annotations
 
@@ -9,33 +9,30 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from coord.status import NodeStatus
-from coord.status.text import render_node
 from coord.status.words import plain
 
 _COPIED_WIDTH = 100
 
 
 class Details(VerticalScroll):
-    """Shows one node as `coord status NODE` does."""
+    """Shows one thing in full, below its name."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._content: RenderableType = ""
         self._said = ""
+        self._theme = ""
 
     def compose(self) -> ComposeResult:
         """One text, as long as it needs to be."""
         yield Static(id="details-text", markup=False)
 
-    def show(self, node: NodeStatus, *, old: bool) -> None:
-        """Show this from now on; `old`: it was read long ago, and says so."""
-        self._content = render_node(node, old=old)
-        said = as_text(self._content)
-        if said != self._said:
-            self._said = said
-            self.border_title = plain(node.node, 40)
-            self.query_one("#details-text", Static).update(self._content)
+    def show(self, title: str, content: RenderableType) -> None:
+        """Show this from now on."""
+        said, theme = as_text(content), self.app.theme
+        if (said, theme) != (self._said, self._theme):
+            self._said, self._theme = said, theme
+            self.border_title = plain(title, 40)
+            self.query_one("#details-text", Static).update(content)
 
     @property
     def said(self) -> str:

@@ -15,8 +15,8 @@ from console.widgets.paint import palette_of
 class Lines(Static):
     """Shows lines; is drawn anew only if they differ, and with every theme."""
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, markup=False)
+    def __init__(self, *, id: str, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes, markup=False)
         self._lines: tuple[Line, ...] | None = None
 
     def on_mount(self) -> None:

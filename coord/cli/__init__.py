@@ -64,6 +64,9 @@ _COMMANDS: dict[str, _Entry] = {
     "resume": _Entry("Act", "coord.cli.act:resume", "End a pause."),
     "drain": _Entry("Act", "coord.cli.act:drain", "Keep one node from leading."),
     "undrain": _Entry("Act", "coord.cli.act:undrain", "Let one node lead again."),
+    "schedule": _Entry(
+        "Act", "coord.cli.schedule:schedule", "Show and change what is polled, and how often."
+    ),
     "purge": _Entry("Act", "coord.cli.purge:command", "Remove a dead election's keys."),
 }
 

@@ -12,9 +12,17 @@ from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.screen import console_here, lines_of
 from coord.clock import SystemClock
 from coord.config import TIMING_FIELDS, Settings
-from coord.config.sources import SourceKind
 from coord.consul.client import ConsulClient
-from coord.doctor import Code, Here, Report, Severity, Subject, examine, render_report, to_json
+from coord.doctor import (
+    Code,
+    Report,
+    Severity,
+    Subject,
+    examine,
+    here_of,
+    render_report,
+    to_json,
+)
 from coord.records import Paths
 from coord.rights import Role, policy
 
@@ -109,12 +117,3 @@ async def _examine(settings: Settings, *, fix: bool, read_only: bool, role: Role
             role=role,
             fix=fix,
         )
-
-
-def here_of(settings: Settings) -> Here:
-    """The timing here; it counts if any of it was set, or a node's name was."""
-    sources = settings.sources
-    chosen = any(
-        sources[field].kind is not SourceKind.DEFAULT for field in ("node", *TIMING_FIELDS)
-    )
-    return Here(node=settings.node, timing=settings.timing, takes_part=chosen)

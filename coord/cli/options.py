@@ -37,6 +37,8 @@ _METAVARS = {
     "workloads": "NAMES",
     "event_handlers": "NAMES",
     "poller_capacity": "N",
+    "poller_checks": "NAMES",
+    "poller_forbidden_networks": "NETWORKS",
     "priority": "N",
     "max_restarts": "N",
     "min_nodes": "N",

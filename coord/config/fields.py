@@ -20,6 +20,7 @@ from coord.config.values import (
     parse_host_port,
     parse_list,
     parse_name,
+    parse_networks,
     shown,
 )
 from coord.records import MAX_PRIORITY
@@ -42,6 +43,23 @@ TIMING_FIELDS: tuple[str, ...] = (
     "shutdown_timeout",
 )
 """The settings that make up `Timing`."""
+
+
+FORBIDDEN_NETWORKS: tuple[str, ...] = (
+    "169.254.0.0/16",  # link-local, where most clouds have their metadata
+    "fe80::/10",  # link-local
+    "100.100.100.200/32",  # Alibaba Cloud
+    "168.63.129.16/32",  # Azure
+    "192.0.0.192/32",  # Oracle Cloud
+    "fd00:ec2::254/128",  # AWS
+    "fd00:ec2::23/128",  # AWS, of pods
+    "fd20:ce::254/128",  # Google Cloud
+    "fd00:c1::a9fe:a9fe/128",  # Oracle Cloud
+    "fd00:42::42/128",  # Scaleway
+    "fd00:a9fe:a9fe::1/128",  # Linode
+)
+"""Where no poller connects to by default: link-local addresses, and what gives credentials to
+whoever asks from within a cloud."""
 
 
 def _one_of(*choices: str) -> Callable[[object], str]:
@@ -109,6 +127,7 @@ def _type_text(value: object) -> str:
 
 Name = Annotated[str, BeforeValidator(parse_name)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_list)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(parse_networks)]
 Duration = Annotated[
     float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
 ]

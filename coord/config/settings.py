@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coord.config.fields import (
+    FORBIDDEN_NETWORKS,
     TIMING_FIELDS,
     Address,
     AdvertisedAddress,
@@ -36,6 +37,7 @@ from coord.config.fields import (
     LogLevelWord,
     Name,
     Names,
+    Networks,
     NodeTypeText,
     PositiveCount,
     PositiveDuration,
@@ -166,6 +168,13 @@ class Settings(BaseSettings):
     )
     poller_token: Secret | None = Field(None, description="What pollers demand of the leader.")
     poller_capacity: PositiveCount = Field(8, description="Polls that a poller runs at a time.")
+    poller_checks: Names = Field(
+        (), description="Kinds of check that a poller has besides http and tcp, with commas."
+    )
+    poller_forbidden_networks: Networks = Field(
+        FORBIDDEN_NETWORKS,
+        description="Networks that a poller connects to on no account, with commas, or none.",
+    )
     workloads: Names = Field(
         ("cluster-health", "poll-orchestrator"),
         description="The coordination work, with commas, or none.",

@@ -243,6 +243,25 @@ def _unknown(name: str, known: Collection[str]) -> tuple[str, str]:
     return "there is no such setting", (f"did you mean {like}?" if like else "remove it")
 
 
+def read_toml(path: Path, named_by: Source) -> dict[str, Any]:
+    """What stands in a TOML file. named_by: what named it.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        problem, fix = f"cannot read {path}: {error.strerror}", "name a file to read"
+    except UnicodeDecodeError:
+        problem, fix = f"{path} is not UTF-8 text", "save it as UTF-8"
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        problem, fix = f"{path} is not TOML: {error}", "correct it there"
+    except ValueError as error:
+        problem, fix = f"cannot read {path}: {error}", "name a file to read"
+    raise SettingsError((Problem(None, named_by, problem, fix),))
+
+
 class _FileReader:
     """Reads one TOML file: keys are field names, also in tables (see `_PREFIX_TABLES`)."""
 
@@ -264,7 +283,7 @@ class _FileReader:
         """The file's values, and the static flags found in it."""
         values: dict[str, Any] = {}
         deprecated: list[Deprecation] = []
-        for key, field, value in self._entries(self._parse()):
+        for key, field, value in self._entries(read_toml(self._path, self._path_source)):
             if key.rpartition(".")[2].lower() == _STATIC_FLAG:
                 deprecated.append(Deprecation(key, self._source, _STATIC_FLAG_ADVICE))
             elif field is None:
@@ -278,19 +297,6 @@ class _FileReader:
                 values[field] = value
         layer = Layer(values, dict.fromkeys(values, self._source))
         return layer, tuple(deprecated), tuple(self._problems)
-
-    def _parse(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self._path.read_bytes().decode())
-        except OSError as error:
-            problem, fix = f"cannot read {self._path}: {error.strerror}", "name a file to read"
-        except UnicodeDecodeError:
-            problem, fix = f"{self._path} is not UTF-8 text", "save it as UTF-8"
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            problem, fix = f"{self._path} is not TOML: {error}", "correct it there"
-        except ValueError as error:
-            problem, fix = f"cannot read {self._path}: {error}", "name a file to read"
-        raise SettingsError((Problem(None, self._path_source, problem, fix),))
 
     def _entries(self, document: Mapping[str, Any]) -> Iterator[tuple[str, str | None, Any]]:
         """Each key as written, the field it means (None: none), and its value."""

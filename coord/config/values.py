@@ -138,6 +138,28 @@ def parse_list(value: object) -> tuple[str, ...]:
     return tuple(names)
 
 
+def parse_networks(value: object) -> tuple[str, ...]:
+    """Networks like `10.0.0.0/8,fd00::/8`, as `parse_list` takes them; a bare address is one."""
+    return tuple(dict.fromkeys(_network(text) for text in parse_list(value)))
+
+
+def _network(text: str) -> str:
+    try:
+        net = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise InvalidValueError(
+            f"{shown(text)} is not a network",
+            "write an address, or a network like 10.0.0.0/8 or fd00::/8",
+        ) from None
+    if ipaddress.ip_address(text.partition("/")[0]) != net.network_address:
+        raise InvalidValueError(f"{shown(text)} is an address within a network", f"write {net}")
+    within = net.network_address.ipv4_mapped if net.version == 6 else None
+    if within is not None and net.prefixlen >= 96:
+        # Who dials such an address reaches the IPv4 one: it is that network which is meant.
+        return str(ipaddress.IPv4Network((within, net.prefixlen - 96)))
+    return str(net)
+
+
 @dataclass(frozen=True, slots=True)
 class HostPort:
     """Where something listens or is found. `host` is without brackets; `str()` adds them."""

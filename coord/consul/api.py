@@ -63,9 +63,13 @@ class ConsulApi(Protocol):
         ...
 
     async def kv_keys(
-        self, prefix: str, *, deadline_s: float | None = None
+        self, prefix: str, *, separator: str = "", deadline_s: float | None = None
     ) -> Reply[tuple[str, ...]]:
-        """The names of all keys under a prefix. Empty too when the token may not see them."""
+        """The names of all keys under a prefix. Empty too when the token may not see them.
+
+        separator: what follows its first occurrence after the prefix is left out, and what is left
+        of several names that are the same then stands there once.
+        """
         ...
 
     async def kv_put(

@@ -52,10 +52,12 @@ class KeyCalls(Calls):
         return reply_of(answer, self._entries(request, answer))
 
     async def kv_keys(
-        self, prefix: str, *, deadline_s: float | None = None
+        self, prefix: str, *, separator: str = "", deadline_s: float | None = None
     ) -> Reply[tuple[str, ...]]:
         """See `ConsulApi`."""
-        request = self._endpoints.kv.get(check_prefix(prefix), keys=True)
+        request = self._endpoints.kv.get(
+            check_prefix(prefix), keys=True, separator=separator or None
+        )
         answer = await self._read(request, None, None, deadline_s, absent=True)
         if answer.status == 404:
             return reply_of(answer, ())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 
 from coord.clock import Clock
 from coord.consul import ConsulApi
@@ -24,6 +27,32 @@ LONGER_S = 2.0
 """How much longer than a quarantine the second look waits, in seconds."""
 
 
+class Stage(StrEnum):
+    """What it is about to do."""
+
+    LOOKING = "looking"
+    TRYING_RIGHTS = "trying_rights"
+    WAITING = "waiting"
+    """For a second look at what may be so for a moment."""
+    LOOKING_AGAIN = "looking_again"
+    FIXING = "fixing"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is. lasts_s: how long it is going to wait, where it waits, in seconds."""
+
+    stage: Stage
+    lasts_s: float | None = None
+
+
+Tell = Callable[[Progress], None]
+
+
+def _silent(_: Progress) -> None:
+    """Nobody wants to know."""
+
+
 async def examine(
     consul: ConsulApi,
     paths: Paths,
@@ -34,6 +63,7 @@ async def examine(
     role: Role | None = None,
     fix: bool = False,
     again_s: float | None = None,
+    tell: Tell = _silent,
 ) -> Report:
     """Examine an election. Never fails: what cannot be reached is a finding.
 
@@ -42,6 +72,7 @@ async def examine(
     fix: do what can be done safely, then examine again.
     again_s: how long until a second look at what may be so for a moment, in seconds; None: longer
         than a takeover takes, by the timing here and by what the candidates tell of theirs.
+    tell: is told how far it is.
 
     Raises:
         ValueError: to fix is not to read only.
@@ -49,29 +80,42 @@ async def examine(
     if fix and read_only:
         raise ValueError("to fix is not to read only")
     rights: Rights | None = None
+    tell(Progress(Stage.LOOKING))
     facts = await gather(consul, paths, here, clock=clock)
     if facts.contact is Contact.GOOD:
         assert facts.status is not None
         holder = facts.status.leader.session
+        tell(Progress(Stage.TRYING_RIGHTS))
         rights = await try_rights(consul, paths, write=not read_only, role=role, holder=holder)
     facts = replace(facts, rights=rights)
-    facts, findings = await _lasting(consul, paths, facts, clock=clock, again_s=again_s)
+    lasting = partial(_lasting, consul, paths, clock=clock, again_s=again_s, tell=tell)
+    facts, findings = await lasting(facts)
     if not fix or not any(finding.fixes for finding in findings):
         return _report(facts, findings)
+    tell(Progress(Stage.FIXING))
     fixed = await apply(consul, paths, findings, clock=clock)
     facts = replace(await gather(consul, paths, here, clock=clock), rights=rights)
-    facts, findings = await _lasting(consul, paths, facts, clock=clock, again_s=again_s)
+    facts, findings = await lasting(facts)
     return replace(_report(facts, findings), fixed=fixed)
 
 
 async def _lasting(
-    consul: ConsulApi, paths: Paths, facts: Facts, *, clock: Clock, again_s: float | None
+    consul: ConsulApi,
+    paths: Paths,
+    facts: Facts,
+    *,
+    clock: Clock,
+    again_s: float | None,
+    tell: Tell,
 ) -> tuple[Facts, tuple[Finding, ...]]:
     """What these facts show, without what may be so for a moment and is not so any more."""
     first = judge(facts)
     if not any(finding.momentary for finding in first):
         return facts, first
-    await asyncio.sleep(takeover_s(facts) + LONGER_S if again_s is None else again_s)
+    waits_s = takeover_s(facts) + LONGER_S if again_s is None else again_s
+    tell(Progress(Stage.WAITING, waits_s))
+    await asyncio.sleep(waits_s)
+    tell(Progress(Stage.LOOKING_AGAIN))
     facts = replace(await gather(consul, paths, facts.here, clock=clock), rights=facts.rights)
     kept = (
         finding

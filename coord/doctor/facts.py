@@ -11,24 +11,13 @@ from coord.consul import AgentInfo, Session
 from coord.controls import Controls
 from coord.election.timing import Timing
 from coord.members import Seen
-from coord.records import AuditRecord, Paths
+from coord.records import AuditRecord
 from coord.rights import Role, Rule
 from coord.status import ClusterStatus
 from coord.telemetry.journal import JournalEntry
 
 SERF_CHECK = "serfHealth"
 """The check of a Consul node itself: whether gossip finds it alive."""
-
-
-def session_name(election: str) -> str:
-    """How the names of the sessions of an election's candidates begin; a node's name follows."""
-    return f"{election} candidate "
-
-
-def on_candidate(session: Session, election: str) -> bool:
-    """Whether a session hangs on the check of some candidate of that election."""
-    service = f"{Paths(election).candidate_service}-"
-    return any(check.startswith(service) for check in session.checks)
 
 
 class Contact(StrEnum):

@@ -31,13 +31,12 @@ from coord.doctor.facts import (
     Journal,
     JournalKey,
     Sessions,
-    on_candidate,
-    session_name,
 )
 from coord.members import Listing, Seen, cut, read_instances
 from coord.records import ROOT, AuditRecord, Paths, RecordError, is_name
 from coord.rights import CONSUL_SERVICE
 from coord.status import ClusterStatus, Condition, read_status
+from coord.status.sessions import on_candidate, session_name
 from coord.telemetry.journal import decode_entry
 
 MAX_ENTRIES = 1000

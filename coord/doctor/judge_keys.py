@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coord.doctor.codes import Code, Severity
-from coord.doctor.facts import SERF_CHECK, Facts, on_candidate
+from coord.doctor.facts import SERF_CHECK, Facts
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.doctor.judge_nobody import nobody
@@ -13,6 +13,7 @@ from coord.election.timing import LOCK_DELAY_RANGE_S
 from coord.members import LeaderInstance, Seen
 from coord.status import ClusterStatus, Condition, Oddity, TermCondition
 from coord.status.rows import leading_member
+from coord.status.sessions import on_candidate
 
 
 def keys(facts: Facts) -> Iterator[Finding]:

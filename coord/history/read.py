@@ -62,10 +62,12 @@ async def _read_journal(consul: ConsulApi, paths: Paths, consistency: Consistenc
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The history, and the journal's entries that it was made of, oldest first."""
+    """The history, and what it was made of: the journal's entries, oldest first, and what operators
+    did, the latest first."""
 
     history: History
     entries: tuple[JournalEntry, ...]
+    operations: tuple[AuditEntry, ...] = ()
 
 
 async def read_history(
@@ -83,7 +85,7 @@ async def read_history(
 async def read_past(
     consul: ConsulApi, paths: Paths, *, clock: Clock, limit: int = KEPT_ENTRIES
 ) -> Past:
-    """The same with the journal's entries, all read at once. Raises as `read_history`."""
+    """The same with the journal and the audit, all read at once. Raises as `read_history`."""
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     at_ms = clock.wall_ms()
@@ -113,7 +115,7 @@ async def read_past(
         audit_unreadable=sum(each.record is None for each in operations),
         unwritten=MappingProxyType(_unwritten(entries)),
     )
-    return Past(history, entries)
+    return Past(history, entries, operations)
 
 
 async def read_pauses(

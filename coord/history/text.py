@@ -42,7 +42,7 @@ NOTES = {
     Note.CLOCKS_DIFFER: "it told of its end after the next leader told of its beginning: the two "
     "clocks differ",
 }
-_UNSEEN = {
+NOT_SEEN = {
     Seen.UNKNOWN: "not known",
     Seen.NOT_PERMITTED: "not permitted: the token may not read it (key_prefix, read)",
     Seen.UNAVAILABLE: "not known: Consul did not answer this",
@@ -89,9 +89,9 @@ def limits(history: History) -> Iterator[str]:
     if history.denied is not None and history.denied is not Denied.LACKS_RIGHTS:
         yield WORDS[history.denied]
     if history.journal is not Seen.KNOWN:
-        yield f"the journal: {_UNSEEN[history.journal]}"
+        yield f"the journal: {NOT_SEEN[history.journal]}"
     if history.audit is not Seen.KNOWN:
-        yield f"the audit, so who asked: {_UNSEEN[history.audit]}"
+        yield f"the audit, so who asked: {NOT_SEEN[history.audit]}"
     if history.unreadable:
         yield f"{history.unreadable} entries of the journal cannot be read"
     if history.audit_unreadable:
@@ -241,7 +241,7 @@ def render_audit(
     head = Text.assemble("Audit of ", foreign(election, "bold"), ", latest first, UTC")
     parts: list[RenderableType] = [head]
     if seen is not Seen.KNOWN:
-        parts.append(Text(f"! {_UNSEEN[seen]}", "yellow"))
+        parts.append(Text(f"! {NOT_SEEN[seen]}", "yellow"))
     elif not entries:
         parts.append(Text("no operation was written down", "dim"))
     table = _table("At", "Operation", "")

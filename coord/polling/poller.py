@@ -36,7 +36,10 @@ from coord.config import Problem, Settings, SettingsError
 from coord.consul import Consistency, ConsulError, KVEntry
 from coord.polling.answers import Answers, Attempt
 from coord.polling.checks import CheckRunner
+from coord.polling.dialling import Dialler
 from coord.polling.fence import Seen
+from coord.polling.kinds import CheckContext, load_kinds
+from coord.polling.networks import Networks
 from coord.polling.records import PollReply, PollRequest, clip
 from coord.records import RecordError, decode_term
 from coord.telemetry.lasting_fault import LastingFault
@@ -79,6 +82,9 @@ class Poller:
 
     Attributes:
         polls, shed, refused: how many requests it ran, shed as busy, and refused for their term.
+
+    Raises:
+        PluginError: a kind of check that the settings name cannot be used.
     """
 
     def __init__(self, context: WorkContext, *, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
@@ -93,7 +99,7 @@ class Poller:
         self._paths = context.paths
         self._faults = LastingFault(context.clock, log_fault)
         self._answers = Answers()
-        self._runner = CheckRunner(context.clock)
+        self._runner = _make_runner(context)
         self._stopping = False
         self._closed = False
         self._seen = Seen()
@@ -267,6 +273,14 @@ class Poller:
         return self.take_term(reply.value)
 
 
+def _make_runner(context: WorkContext) -> CheckRunner:
+    settings = context.settings
+    dialler = Dialler(Networks.of(settings.poller_forbidden_networks))
+    its = CheckContext(settings, context.identity, context.clock, dialler)
+    kinds = load_kinds(settings.poller_checks, its)
+    return CheckRunner(context.clock, dialler=dialler, kinds=kinds)
+
+
 def routes(poller: Poller) -> list[Route]:
     """What a node's server mounts for its poller."""
     return [
@@ -281,7 +295,7 @@ async def _read_body(request: Request, timeout_s: float) -> bytes:
         # Also keeps a web page from sending one: browsers ask first for this type.
         raise Refusal(415, "not_json", "send it as application/json")
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
+    if length.isascii() and length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
         raise Refusal(413, "too_large", f"at most {MAX_BODY_BYTES} bytes")
     body = bytearray()
     try:

@@ -43,6 +43,7 @@ class PollerService:
 
     Raises:
         SettingsError: the node listens on more than loopback, and no token is set.
+        PluginError: a kind of check that the settings name cannot be used.
     """
 
     def __init__(self, context: WorkContext) -> None:

@@ -7,140 +7,44 @@ are seconds, like the settings' own. Constructors read what records hold: write 
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    AnyHttpUrl,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from coord.polling.check_records import (
+    MAX_CHECKS,
+    MAX_TIMEOUT_S,
+    Checks,
+    Duration,
 )
-
-from coord.config.values import format_duration, parse_duration, parse_host_port
+from coord.polling.check_records import MAX_DETAIL as MAX_DETAIL
+from coord.polling.check_records import Check as Check
+from coord.polling.check_records import CheckError as CheckError
+from coord.polling.check_records import CheckKind as CheckKind
+from coord.polling.check_records import CheckResult as CheckResult
+from coord.polling.check_records import HttpCheck as HttpCheck
+from coord.polling.check_records import OtherCheck as OtherCheck
+from coord.polling.check_records import TcpCheck as TcpCheck
+from coord.polling.check_records import clip as clip
 from coord.records import Name, Record, Term
 
 MAX_SCHEDULE_BYTES = 32 * 1024
 """A larger schedule record is not read."""
-
-MAX_CHECKS = 20
-"""How many checks one schedule may have."""
 
 MAX_ATTEMPTS = 3
 """How often one run is tried, the first time included."""
 
 MIN_INTERVAL_S = 0.5
 MAX_INTERVAL_S = 7 * 86_400.0
-MAX_TIMEOUT_S = 60.0
-MAX_DETAIL = 200
 
-_URL = TypeAdapter(AnyHttpUrl)
-_URL_START = re.compile(r"https?://", re.IGNORECASE)
 _MAX_SCHEDULE_ID = 100  # a job's id adds a slot to it and must still be a name
 _MAX_WALL_MS = 2**53
 
-Duration = Annotated[
-    float, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
-]
-Timeout = Annotated[Duration, Field(ge=0.05, le=MAX_TIMEOUT_S)]
 WallMs = Annotated[int, Field(ge=0, le=_MAX_WALL_MS, strict=True)]
 Count = Annotated[int, Field(ge=0, le=2**62, strict=True)]
 SetName = Annotated[Name, Field(min_length=1)]
 Attempt = Annotated[int, Field(ge=1, le=1000, strict=True)]
-
-
-class CheckKind(StrEnum):
-    """The kinds of check there are."""
-
-    HTTP = "http"
-    TCP = "tcp"
-
-
-class CheckError(StrEnum):
-    """Why a check says down.
-
-    DNS: the name has no address. REFUSED: nobody listens. UNREACHABLE: no way there. TIMEOUT: no
-    answer within the check's timeout. TLS: no trusted connection. CLOSED: the connection ended
-    before the answer. PROTOCOL: the answer is not HTTP. STATUS: answered, with a status that does
-    not count as up. INTERNAL: the check itself failed.
-    """
-
-    DNS = "dns"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    TLS = "tls"
-    CLOSED = "closed"
-    PROTOCOL = "protocol"
-    STATUS = "status"
-    INTERNAL = "internal"
-
-
-class _Check(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    timeout: Timeout = 5.0
-
-
-class HttpCheck(_Check):
-    """Ask for a URL; redirects are not followed.
-
-    target: an http or https URL without credentials.
-    status: the statuses that count as up; none named: 200 to 399.
-    timeout: for the whole check, in seconds.
-    """
-
-    kind: Literal[CheckKind.HTTP]
-    target: str = Field(min_length=1, max_length=2048)
-    method: Literal["GET", "HEAD", "OPTIONS", "POST"] = "GET"
-    status: tuple[Annotated[int, Field(ge=100, le=599, strict=True)], ...] = Field(
-        default=(), max_length=20
-    )
-
-    @field_validator("target")
-    @classmethod
-    def _is_url(cls, value: str) -> str:
-        fix = "write a URL like http://host:port/path"
-        try:
-            url = _URL.validate_python(value)
-        except ValidationError:
-            raise ValueError(f"it is not an http or https URL; {fix}") from None
-        if not value.isprintable() or not _URL_START.match(value):
-            # The parser mends these, but it is the text as written that will be asked for.
-            raise ValueError(f"it is not a well-formed URL; {fix}")
-        if url.username or url.password:
-            # Targets are shown in results, logs and the Consul UI.
-            raise ValueError(f"it holds a user name or password; {fix}, without them")
-        return value
-
-
-class TcpCheck(_Check):
-    """Open a connection, and close it again.
-
-    target: ``host:port``, IPv6 addresses in brackets.
-    timeout: for the whole check, in seconds.
-    """
-
-    kind: Literal[CheckKind.TCP]
-    target: str = Field(min_length=1, max_length=300)
-
-    @field_validator("target")
-    @classmethod
-    def _is_host_port(cls, value: str) -> str:
-        if parse_host_port(value).port == 0:
-            raise ValueError("port 0 cannot be dialled; write host:port")
-        return value
-
-
-Check = Annotated[HttpCheck | TcpCheck, Field(discriminator="kind")]
-Checks = Annotated[tuple[Check, ...], Field(min_length=1, max_length=MAX_CHECKS)]
 
 
 def _schedule_id(value: Any) -> Any:
@@ -256,28 +160,6 @@ class JobRecord(Record):
     missed: Count = 0
 
 
-class CheckResult(BaseModel):
-    """What one check found.
-
-    target: what was checked, cut to `MAX_DETAIL` characters.
-    ok: the target is up.
-    latency_ms: until the answer, or the failure, in milliseconds.
-    error: why not ok; None if ok.
-    status: the HTTP status, if there was one.
-    detail: for people.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    kind: CheckKind
-    target: str = Field(max_length=MAX_DETAIL)
-    ok: Annotated[bool, Field(strict=True)]
-    latency_ms: float = Field(ge=0, allow_inf_nan=False)
-    error: CheckError | None = None
-    status: int | None = None
-    detail: str = Field(default="", max_length=MAX_DETAIL)
-
-
 class ResultRecord(Record):
     """The last result of a schedule, and its counters since it was first run.
 
@@ -369,11 +251,3 @@ class PollReply(Record):
         if not self.results:
             raise ValueError("results: there are none")
         return self
-
-
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-
-
-def clip(text: object) -> str:
-    """A text of foreign origin as records carry it: one line of ASCII, at most `MAX_DETAIL`."""
-    return _UNPRINTABLE.sub(" ", str(text))[:MAX_DETAIL]

@@ -122,11 +122,20 @@ async def put_schedule(
     if not schedule.since_ms:
         wall_ms = SystemClock().wall_ms() if now_ms is None else now_ms
         schedule = schedule.model_copy(update={"since_ms": wall_ms})
+    await consul.kv_put(PollPaths(paths).schedule(schedule.id), encode_schedule(schedule))
+    return schedule
+
+
+def encode_schedule(schedule: ScheduleRecord) -> bytes:
+    """The schedule as it is stored.
+
+    Raises:
+        ValueError: it is larger than is read back.
+    """
     value = schedule.encode()
     if len(value) > MAX_SCHEDULE_BYTES:
         raise ValueError(
             f"schedule {schedule.id}: its record has {len(value)} bytes, more than "
             f"{MAX_SCHEDULE_BYTES}; give it fewer or shorter checks"
         )
-    await consul.kv_put(PollPaths(paths).schedule(schedule.id), value)
-    return schedule
+    return value

@@ -1,5 +1,6 @@
 """The cluster as Consul has it: one frozen snapshot, read once or watched."""
 
+from coord.cluster_health import ClusterHealthRecord
 from coord.members import (
     LeaderInstance,
     Listing,
@@ -34,6 +35,7 @@ from coord.status.read import (
 )
 
 __all__ = [
+    "ClusterHealthRecord",
     "ClusterStatus",
     "Condition",
     "ConsulStatus",

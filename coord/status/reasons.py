@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from coord.cluster_health import HealthReason
 from coord.election.reasons import Cause, LostReason, WhyNot
 from coord.election.states import State
 from coord.records import is_name
@@ -130,6 +131,14 @@ LOST: Mapping[LostReason, str] = {
 }
 """Why a leader leads no longer as it told itself, in words."""
 
+HEALTH: Mapping[HealthReason, str] = {
+    HealthReason.TOO_FEW_NODES: "fewer nodes are up than the leader's setting min_nodes asks for",
+    HealthReason.LEADER_NOT_LISTED: "discovery does not show the leader as passing",
+    HealthReason.SEVERAL_LEADERS_LISTED: "discovery shows more than one passing leader",
+    HealthReason.NOT_PERMITTED: "the leader's token may not see the members",
+}
+"""Why the cluster is degraded, in words."""
+
 TIMED = frozenset(
     {
         WhyNot.LOCK_DELAY,
@@ -154,6 +163,12 @@ STATES: Mapping[State, str] = {
     State.STOPPED: "has given everything back",
 }
 """What each state means, in words."""
+
+
+def health_reason(word: str) -> str:
+    """Why the cluster is degraded, in words, given the word in the record."""
+    known = next((reason for reason in HealthReason if reason.value == word), None)
+    return "not known here" if known is None else HEALTH[known]
 
 
 def explanation(why_not: WhyNot | None, node: str = "") -> Explanation:

@@ -73,6 +73,14 @@ async def test_lists_and_names_under_a_prefix(consul: ConsulApi, name: str) -> N
     assert (await consul.kv_keys(f"{name}/nothing/")).value == ()
 
 
+async def test_names_up_to_a_separator(consul: ConsulApi, name: str) -> None:
+    for leaf in ("b/x", "a", "b/y", "c/d/e", "b"):
+        await consul.kv_put(f"{name}/{leaf}", b"")
+    found = (await consul.kv_keys(f"{name}/", separator="/")).value
+    assert found == tuple(f"{name}/{each}" for each in ("a", "b", "b/", "c/"))
+    assert (await consul.kv_keys(f"{name}/nothing/", separator="/")).value == ()
+
+
 async def test_compare_and_set(consul: ConsulApi, name: str) -> None:
     assert await consul.kv_put(name, b"1", cas=0)
     assert not await consul.kv_put(name, b"2", cas=0)

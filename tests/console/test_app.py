@@ -25,8 +25,8 @@ from console.app import ConsoleApp
 from console.screens.dashboard import Dashboard
 from console.screens.help import HelpScreen
 from console.view import nodes
+from console.view.table import Sorting
 from console.widgets.details import Details
-from console.widgets.node_table import Sorting
 from coord.clock import SystemClock
 
 BY_RANK = ["core-1", "core-2", "core-3", "web-1", "edge-1", "edge-2", "core-4"]
@@ -48,12 +48,11 @@ async def test_the_dashboard_shows_what_it_was_given() -> None:
 
 async def test_snapshots_that_come_before_there_is_anything_to_draw_on_are_kept() -> None:
     clock = StoppedClock()
-    app = ConsoleApp(None, clock=clock, snapshot=never_read())
-    app.dashboard = Dashboard(clock.now, never_read())
-    app.dashboard.show(leaderless())
-    app.dashboard.tick()
+    board = Dashboard(clock.now, never_read())
+    board.show(leaderless())
+    board.tick()
     async with seated(leading()) as seat:
-        await seat.app.push_screen(app.dashboard)
+        await seat.app.push_screen(board)
         await seat.pilot.pause()
         await seat.pilot.pause()
         assert any("NOBODY LEADS" in one for one in seat.screen())
@@ -119,7 +118,7 @@ async def test_every_situation_can_be_drawn_in_every_size(
 async def test_who_leads_stands_at_the_top_and_the_keys_at_the_bottom() -> None:
     async with seated(leading(), (80, 24)) as seat:
         picture = seat.screen()
-        assert "core-1 LEADS" in picture[1]
+        assert "core-1 LEADS" in picture[2]
         assert all(word in picture[-1] for word in ("Details", "Filter", "Sort", "Help", "Quit"))
         assert sum("standby" in one for one in picture) == 2
 
@@ -138,7 +137,7 @@ async def test_the_columns_follow_the_size() -> None:
         narrow = len(seat.table.columns)
         await seat.pilot.resize_terminal(250, 60)
         await seat.pilot.pause()
-        assert len(seat.table.columns) == len(nodes.COLUMNS) > narrow
+        assert len(seat.table.columns) == len(nodes.LAYOUT.columns) > narrow
         assert seat.nodes() == BY_RANK
 
 
@@ -219,7 +218,7 @@ async def test_the_cursor_moves_by_keys_and_by_clicks() -> None:
 
 async def test_s_sorts_by_each_column_and_then_by_rank_again() -> None:
     async with seated(leading()) as seat:
-        shown = nodes.columns_for(seat.table.size.width)
+        shown = nodes.LAYOUT.shown(seat.table.size.width)
         for column in shown:
             await seat.press("s")
             head = seat.table.columns[next(k for k in seat.table.columns if k == column.name)].label

@@ -10,6 +10,7 @@ from console_bench import seated
 from console_scenes import disconnected, leading
 from control_bench import ACTOR, Hands, at_console, hand_over, standing
 from hand_made import Tenure, register, release
+from textual import events
 from textual.widgets import Button
 
 from console.app import ConsoleApp
@@ -129,6 +130,15 @@ async def test_the_keys_go_round_and_up_and_down(hands: Hands) -> None:
     assert order == ["control-name", "control-reason", "do", "close"]
     await hands.press("left")
     assert hands.focused == "do"
+
+
+async def test_what_is_typed_fast_goes_where_it_is_meant_to(hands: Hands) -> None:
+    """As a terminal sends it that was slow for a while: all at once."""
+    await hands.asked("f")
+    for key in ("tab", *"core", "minus", "1", "enter", *"hangs", "enter"):
+        hands.app.post_message(events.Key(key, "-" if key == "minus" else None))
+    await hands.until(lambda: hands.focused == "do")
+    assert (hands.typed("name"), hands.typed("reason")) == ("core-1", "hangs")
 
 
 async def test_without_a_reason_nothing_is_done(hands: Hands) -> None:

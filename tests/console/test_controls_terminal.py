@@ -23,7 +23,7 @@ async def begun(screen: Terminal, consul: ConsulClient, paths: Paths) -> None:
     screen.type("a")
     await screen.until("Step down")
     screen.type("s")
-    await screen.until("Cancel")
+    await screen.until("nothing is done before")
     screen.type("\ta test\r\r")
 
     async def asked() -> object:

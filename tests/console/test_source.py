@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from consul_agents import ConsulAgent
@@ -16,7 +17,10 @@ from console.source import Source
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul import ConsulApi, ConsulClient, ConsulUnavailable
-from coord.records import Paths
+from coord.doctor import Code, Here, Stage
+from coord.election.timing import Timing
+from coord.records import AuditRecord, Paths
+from coord.runbooks import runbook_names
 from coord.telemetry import BecameLeader
 from coord.telemetry.journal import Journal
 
@@ -174,3 +178,130 @@ async def test_a_busy_fleet_costs_few_readings(consul: ConsulClient, paths: Path
         read = len({s.read_at for s in listener.posted}) - seen
 
     assert read <= 2 + took / 0.2
+
+
+# --- what is read when somebody asks ---
+
+
+async def test_sessions_are_read_while_somebody_looks_at_them(
+    consul: ConsulClient, paths: Paths
+) -> None:
+    tenure = await lead(consul, paths, "core-1", 1)
+    listener = Listener()
+    source = Source(consul, paths, clock=SystemClock(), refresh_s=0.5)
+    running = asyncio.create_task(source.run(listener.post))
+    try:
+        before = await listener.until(lambda s: s.status and s.past and s.runbooks)
+        source.want_sessions(True)
+        seen = await listener.until(lambda s: s.sessions and s.sessions.items)
+        await consul.session_create(
+            name=f"{paths.election} candidate core-2", checks=["serfHealth"], lock_delay_s=1.0
+        )
+        more = await listener.until(lambda s: s.sessions and len(s.sessions.items) == 2)
+        source.want_sessions(False)
+        read_at = {s.sessions_at for s in listener.posted}
+        await listener.until(lambda s: s.read_at > more.read_at + 1.0)
+        late = {s.sessions_at for s in listener.posted} - read_at
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert before.sessions is None
+    assert seen.sessions is not None
+    assert [(each.id, each.holds) for each in seen.sessions.items] == [(tenure.session, True)]
+    assert more.sessions is not None
+    assert [each.holds for each in more.sessions.items] == [True, False]
+    assert len(late) <= 1  # one that was under way
+
+
+async def test_the_doctor_looks_and_tells_how_far_he_is(consul: ConsulClient, paths: Paths) -> None:
+    listener = Listener()
+    source = Source(consul, paths, clock=SystemClock(), here=Here(node="here", timing=Timing()))
+    running = asyncio.create_task(source.run(listener.post))
+    try:
+        await listener.until(lambda s: s.status)
+        looking = asyncio.create_task(source.examine())
+        found = await listener.until(lambda s: s.examination and s.examination.report)
+        await looking
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    told = [s.examination.progress for s in listener.posted if s.examination]
+    assert [each.stage for each in dict.fromkeys(told) if each][:2] == [
+        Stage.LOOKING, Stage.TRYING_RIGHTS,
+    ]  # fmt: skip
+    assert found.examination is not None
+    assert found.examination.report is not None
+    assert found.examination.report.has(Code.NO_CANDIDATES)
+    assert found.examination.progress is None
+    assert not found.examination.called_off
+
+
+async def test_the_doctor_can_be_called_off_and_what_he_found_before_stays(
+    consul: ConsulClient, paths: Paths
+) -> None:
+    listener = Listener()
+    source = Source(consul, paths, clock=SystemClock(), here=Here(node="here", timing=Timing()))
+    running = asyncio.create_task(source.run(listener.post))
+    try:
+        await listener.until(lambda s: s.status)
+        await source.examine()
+        # Two that discovery shows are looked at twice, seconds apart.
+        for term in (1, 2):
+            await register(consul, paths.leader_service, f"core-{term}", term=str(term))
+        looking = asyncio.create_task(source.examine())
+        await listener.until(
+            lambda s: (
+                s.examination
+                and s.examination.progress
+                and s.examination.progress.stage is Stage.WAITING
+            )
+        )
+        looking.cancel()
+        off = await listener.until(lambda s: s.examination and s.examination.called_off)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, looking, return_exceptions=True)
+
+    assert off.examination is not None
+    assert off.examination.progress is None
+    assert off.examination.report is not None
+    assert off.examination.report.has(Code.NO_CANDIDATES)
+
+
+async def test_operations_come_with_the_past(consul: ConsulClient, paths: Paths) -> None:
+    record = AuditRecord(
+        operation="pause",
+        actor="ann",
+        reason="a test",
+        request_id="0123456789abcdef",
+        at=datetime.now(UTC),
+    )
+    async with listening(consul, paths) as listener:
+        await listener.until(lambda s: s.past)
+        await consul.kv_put(record.key(paths), record.encode())
+        told = await listener.until(lambda s: s.past and s.past.operations)
+
+    assert told.past is not None
+    assert [entry.record for entry in told.past.operations] == [record]
+
+
+async def test_elections_are_found_or_it_is_told_why_not(
+    consul: ConsulClient, paths: Paths
+) -> None:
+    await lead(consul, paths, "core-1", 1)
+    found = await Source(consul, paths, clock=SystemClock()).read_elections()
+    assert found.listing is not None
+    assert paths.election in [each.name for each in found.listing.items]
+    address = Settings(environ={}, consul_addr="127.0.0.1:1", node="x").consul_address
+    async with ConsulClient(address) as nobody:
+        lost = await Source(nobody, paths, clock=SystemClock()).read_elections()
+    assert lost.listing is None
+    assert isinstance(lost.error, ConsulUnavailable)
+
+
+async def test_the_runbooks_are_there(consul: ConsulClient, paths: Paths) -> None:
+    async with listening(consul, paths) as listener:
+        found = await listener.until(lambda s: s.runbooks)
+    assert [book.name for book in found.runbooks] == list(runbook_names())

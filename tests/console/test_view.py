@@ -30,6 +30,7 @@ from snapshots import NOW_MS, candidate, snapshot
 from console.snapshot import Snapshot
 from console.view import failover, headline, nodes, timeline
 from console.view.line import Line, Tone, text_of
+from console.view.table import Sorting, selected
 from console.view.warnings import warnings
 from coord.consul import CheckStatus
 from coord.election.reasons import Cause, WhyNot
@@ -52,7 +53,7 @@ def all_lines(shown: Snapshot, width: int = 120) -> Iterable[Line]:
     yield failover.whose(shown, NOW)
     yield failover.gaps(shown)
     for row in nodes.node_rows(shown):
-        for column in nodes.columns_for(250):
+        for column in nodes.LAYOUT.shown(250):
             yield column.cell(row, shown.wall_ms(NOW))
 
 
@@ -67,7 +68,7 @@ def row_of(shown: Snapshot, node: str) -> nodes.NodeRow:
 def cells(shown: Snapshot, node: str) -> dict[str, str]:
     row = row_of(shown, node)
     now_ms = shown.wall_ms(NOW)
-    return {c.name: text_of(c.cell(row, now_ms)) for c in nodes.columns_for(250)}
+    return {c.name: text_of(c.cell(row, now_ms)) for c in nodes.LAYOUT.shown(250)}
 
 
 # --- the headline ---
@@ -241,28 +242,28 @@ def test_the_key_of_a_row_stays_while_what_it_says_changes() -> None:
 
 
 def test_more_columns_the_wider_the_table() -> None:
-    counts = [len(nodes.columns_for(width)) for width in WIDTHS]
+    counts = [len(nodes.LAYOUT.shown(width)) for width in WIDTHS]
     assert counts == sorted(counts)
     assert len(set(counts)) == 3
-    assert counts[-1] == len(nodes.COLUMNS)
+    assert counts[-1] == len(nodes.LAYOUT.columns)
 
 
-@pytest.mark.parametrize("column", [""] + [column.name for column in nodes.COLUMNS])
+@pytest.mark.parametrize("column", [""] + [column.name for column in nodes.LAYOUT.columns])
 def test_every_column_can_be_sorted_by(column: str) -> None:
     rows = nodes.node_rows(leading())
-    there = nodes.ordered(rows, column, reverse=False)
-    back = nodes.ordered(rows, column, reverse=True)
+    there = nodes.LAYOUT.ordered(rows, Sorting(column))
+    back = nodes.LAYOUT.ordered(rows, Sorting(column, reverse=True))
     assert sorted(row.key for row in there) == sorted(row.key for row in rows)
     if column:
-        order = nodes.BY_NAME[column].order
+        order = nodes.LAYOUT.named(column).order
         assert [order(row) for row in back] == [order(row) for row in there][::-1]
 
 
 def test_the_filter_wants_every_word_in_any_case() -> None:
     rows = nodes.node_rows(leading())
-    assert [row.node for row in nodes.selected(rows, "CORE standby")] == ["core-2", "core-3"]
-    assert [row.node for row in nodes.selected(rows, "critical")] == ["core-4"]
-    assert nodes.selected(rows, "") == rows
+    assert [row.node for row in selected(rows, "CORE standby")] == ["core-2", "core-3"]
+    assert [row.node for row in selected(rows, "critical")] == ["core-4"]
+    assert selected(rows, "") == rows
 
 
 def test_a_thousand_nodes_have_a_row_each() -> None:
@@ -372,7 +373,7 @@ def test_the_waterfall_begins_each_phase_where_the_last_ended() -> None:
     assert begins[1] == ends[0]
     assert "1.8 s" in lines[0]
     assert "3.0 s" in lines[1]
-    assert "4.9 s" in failover.title(leading())
+    assert "4.9 s" in failover.title(leading(), NOW)
     assert text_of(failover.whose(leading(), NOW)).startswith("core-3 → core-1 12 min")
 
 

@@ -311,7 +311,7 @@ async def with_rights(
     token = token_with(agent, name, rules(paths.root, **over))
     args = ("--election", name, "--yes", "--reason", "x", "--json")
     code, out, _ = await run(agent.http_addr, *args, CONSUL_HTTP_TOKEN=token)
-    return code, json.loads(out)["outcome"] if out else ""
+    return code, json.loads(out).get("outcome", "")
 
 
 async def test_these_rights_are_enough(acl_agent: ConsulAgent, root: ConsulApi, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from console_scenes import NOW
 from snapshots import NOW_MS
@@ -12,10 +13,14 @@ from textual.pilot import Pilot
 from console.app import ConsoleApp
 from console.messages import SnapshotFetched
 from console.screens.dashboard import Dashboard
+from console.screens.listing import ListRoom
+from console.screens.room import Room
 from console.snapshot import Snapshot
 from console.view.nodes import NodeRow
+from console.view.rooms import Where
+from console.widgets.details import Details
 from console.widgets.lines import Lines
-from console.widgets.node_table import NodeTable
+from console.widgets.table import RowTable
 
 
 class StoppedClock:
@@ -44,12 +49,39 @@ class Seat:
         return self.app.dashboard
 
     @property
-    def table(self) -> NodeTable:
-        return self.board.query_one(NodeTable)
+    def table(self) -> RowTable[Any]:
+        return self.room.query_one(RowTable)
+
+    @property
+    def room(self) -> Room:
+        """The screen that is looked at."""
+        return self.app.room
+
+    @property
+    def listing(self) -> ListRoom[Any]:
+        """The same, where it is one around a table."""
+        assert isinstance(self.app.room, ListRoom)
+        return self.app.room
+
+    def title(self) -> str:
+        """What stands above the table."""
+        return str(self.room.query_one(f"#{self.listing.WHAT}-room").border_title)
+
+    def column(self, name: str) -> list[str]:
+        """What one column shows, from the top."""
+        return [self.cell(row, name) for row in range(self.table.row_count)]
+
+    def details(self) -> str:
+        """What is shown in full, as plain text."""
+        return self.room.query_one(Details).said
+
+    async def type(self, text: str) -> None:
+        """Type a text, letter by letter."""
+        await self.press(*("space" if char == " " else char for char in text))
 
     @property
     def current(self) -> NodeRow:
-        row = self.table.current
+        row = self.board.table.current
         assert row is not None
         return row
 
@@ -79,8 +111,8 @@ class Seat:
         await self.pilot.pause()
 
     def lines(self, id: str) -> list[str]:
-        """What a part of the dashboard shows."""
-        return str(self.board.query_one(f"#{id}", Lines).render()).splitlines()
+        """What a part of the screen shows."""
+        return str(self.room.query_one(f"#{id}", Lines).render()).splitlines()
 
     def nodes(self) -> list[str]:
         """The names in the table, from the top."""
@@ -108,3 +140,12 @@ async def seated(
         await pilot.pause()
         await pilot.pause()
         yield Seat(app, pilot, clock)
+
+
+async def at(seat: Seat, where: Where) -> Seat:
+    """Go to that screen by its key."""
+    await seat.press(where.key)
+    await seat.pilot.pause()
+    await seat.pilot.pause()
+    assert seat.room.WHERE is where
+    return seat

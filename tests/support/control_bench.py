@@ -30,15 +30,25 @@ GENEROUS_S = 60.0
 ACTOR = "ann@ops"
 
 
+class Told(ConsoleApp):
+    """A console that remembers its notices, which go by themselves."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.notices: list[str] = []
+
+    def notify(self, message: str, **more: Any) -> None:
+        self.notices.append(message)
+        super().notify(message, **more)
+
+
 class Hands:
     """Somebody before the console.
 
     consul, paths: the test's own way to look, and to play the leader.
     """
 
-    def __init__(
-        self, app: ConsoleApp, pilot: Pilot[None], consul: ConsulApi, paths: Paths
-    ) -> None:
+    def __init__(self, app: Told, pilot: Pilot[None], consul: ConsulApi, paths: Paths) -> None:
         self.app = app
         self.pilot = pilot
         self.consul = consul
@@ -157,13 +167,18 @@ class Hands:
 
     @property
     def notices(self) -> list[str]:
-        return [each.message for each in self.app._notifications]
+        """All of them, also those that have gone."""
+        return self.app.notices
 
     def offered(self, id: str) -> bool:
         """Whether the dialog on top has that button."""
         screen = self.app.screen
         found = screen.query(f"#{id}").results(Button)
         return isinstance(screen, ControlScreen) and any(each.display for each in found)
+
+    def board_is_old(self) -> bool:
+        """Whether what the dashboard shows is no ground to act on."""
+        return self.app.dashboard.has_class("-banner")
 
     def typed(self, field: str) -> str:
         return self.app.screen.query_one(f"#control-{field}", Input).value
@@ -212,7 +227,7 @@ async def at_console(
     settings = Settings(environ={}, node="operator", election=paths.election)
     source = Source(ways, paths, clock=clock, address="here")
     async with Desk(ways, settings, clock=clock, actor=ACTOR) as desk:
-        app = ConsoleApp(source if watch else None, clock=clock, desk=desk, **more)
+        app = Told(source if watch else None, clock=clock, desk=desk, **more)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             yield Hands(app, pilot, consul, paths)

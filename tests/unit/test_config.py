@@ -138,6 +138,7 @@ def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
     values |= dict.fromkeys(("listen", "advertise", "consul_addr"), "h:1")
     values |= dict.fromkeys(("eligible", "read_only", "consul_ssl", "consul_ssl_verify"), "true")
     values |= dict.fromkeys(("poller_capacity", "priority", "max_restarts", "min_nodes"), "2")
+    values |= {"poller_forbidden_networks": "10.0.0.0/8"}
     values |= {"log_format": "json", "log_level": "debug"}
     values |= {name: str(file) for name in Settings.model_fields if name.endswith("_file")}
     values |= dict.fromkeys(("consul_cacert", "consul_client_cert", "consul_client_key"), str(file))
@@ -282,6 +283,8 @@ BAD: list[tuple[str, object]] = [
     ("poller_capacity", "1.5"),
     ("poller_capacity", True),
     ("workloads", "a b,,"),
+    ("poller_checks", "a,,b"),
+    ("poller_forbidden_networks", "10.0.0.1/8"),
     ("event_handlers", "a b,,"),
     ("max_restarts", "many"),
     ("restart_window", "0"),

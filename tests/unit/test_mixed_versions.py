@@ -269,19 +269,22 @@ def test_an_entry_of_an_event_that_nobody_knows_is_read() -> None:
         (load_results, POLLS.results, before.key("results/consul-api").value),
     ],
 )
-def test_a_poll_of_a_kind_that_nobody_knows_keeps_no_other_from_being_read(
-    load: Callable[..., Any], prefix: str, raw: bytes
+@pytest.mark.parametrize(("kind", "read"), [("telepathy", {"other"}), ("", set()), (7, set())])
+def test_a_poll_of_a_kind_that_nobody_knows_is_read_and_one_of_none_keeps_no_other_from_it(
+    load: Callable[..., Any], prefix: str, raw: bytes, kind: Any, read: set[str]
 ) -> None:
     strange = json.loads(raw)
-    strange["checks"][0]["kind"] = "telepathy"
+    strange["checks"][0]["kind"] = kind
     name = {"schedule": "other"} if "schedule" in strange else {"id": "other"}
     entries = [
         KVEntry(prefix + "consul-api", raw, modify_index=5),
         KVEntry(prefix + "other", json.dumps(strange | name).encode(), modify_index=6),
     ]
     found = load(entries, prefix)
-    assert set(found.records) == {"consul-api"}
-    assert set(found.unreadable) == {prefix + "other"}
+    assert set(found.records) == {"consul-api"} | read
+    assert set(found.unreadable) == {prefix + each for each in {"other"} - read}
+    for other in read:
+        assert json.loads(found.records[other].encode())["checks"][0]["kind"] == kind
 
 
 def test_the_term_is_a_number_to_all_versions() -> None:

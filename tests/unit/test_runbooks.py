@@ -85,6 +85,26 @@ def test_its_steps() -> None:
     assert third.words == ("coord", "step-down", "--reason", "it is late", "--yes")
 
 
+def test_a_section_comes_in_pieces_with_their_steps() -> None:
+    section = book().sections[0]
+    first, rest = section.blocks
+    assert first.steps == section.steps
+    assert first.text.startswith("## Look at `it` first")
+    assert first.text.endswith("b\n```")
+    assert "$ not a command" in rest.text
+    assert rest.steps == ()
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
+def test_the_pieces_are_the_whole_and_each_step_stands_below_its_command(book: Runbook) -> None:
+    for section in book.sections:
+        assert "\n".join(block.text for block in section.blocks) == section.text.rstrip("\n")
+        assert tuple(step for block in section.blocks for step in block.steps) == section.steps
+        for block in section.blocks:
+            for step in block.steps:
+                assert f"$ {step.command.splitlines()[0]}" in block.text
+
+
 @pytest.mark.parametrize(
     ("command", "operation"),
     [

@@ -65,10 +65,11 @@ class KeyCalls(Calls):
         return cast("Reply[tuple[KVEntry, ...]]", found)
 
     async def kv_keys(
-        self, prefix: str, *, deadline_s: float | None = None
+        self, prefix: str, *, separator: str = "", deadline_s: float | None = None
     ) -> Reply[tuple[str, ...]]:
         """See `ConsulApi`."""
-        found = await self._get(f"/v1/kv/{prefix}", kv_keys(checked_prefix(prefix)), deadline_s)
+        look = kv_keys(checked_prefix(prefix), separator)
+        found = await self._get(f"/v1/kv/{prefix}", look, deadline_s)
         return cast("Reply[tuple[str, ...]]", found)
 
     async def kv_put(

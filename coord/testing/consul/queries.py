@@ -121,14 +121,22 @@ class TxnRead:
         raise NotImplementedError
 
 
-def kv_keys(prefix: str) -> Look:
-    """The names of all keys under a prefix."""
+def kv_keys(prefix: str, separator: str = "") -> Look:
+    """The names of all keys under a prefix, each up to the separator after it, and once."""
 
     def look(store: Store) -> tuple[int, tuple[str, ...]]:
         index, entries = KvList(prefix).run(store)
-        return index, tuple(entry.key for entry in entries)
+        names = (entry.key for entry in entries)
+        return index, tuple(dict.fromkeys(_up_to(name, prefix, separator) for name in names))
 
     return Look(f"kv_keys {prefix}", look)
+
+
+def _up_to(name: str, prefix: str, separator: str) -> str:
+    if not separator:
+        return name
+    before, found, _ = name.removeprefix(prefix).partition(separator)
+    return prefix + before + found
 
 
 def health_node(node: str) -> Look:

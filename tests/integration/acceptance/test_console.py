@@ -12,9 +12,10 @@ from textual.pilot import Pilot
 from console.app import ConsoleApp
 from console.source import Source
 from console.view import nodes
+from console.view.rooms import Where
 from console.widgets.details import Details
 from console.widgets.lines import Lines
-from console.widgets.node_table import NodeTable
+from console.widgets.table import RowTable
 from coord.clock import SystemClock
 from coord.consul import ConsulApi
 from coord.records import Paths
@@ -31,7 +32,7 @@ class Screen:
 
     def lines(self, id: str) -> list[str]:
         """What a part of the dashboard shows; an empty line while it shows nothing yet."""
-        found = self._app.dashboard.query(f"#{id}").results(Lines)
+        found = self._app.rooms[Where.DASHBOARD].query(f"#{id}").results(Lines)
         return [line for part in found for line in str(part.render()).splitlines()] or [""]
 
     def row(self, node: str) -> nodes.NodeRow | None:
@@ -39,12 +40,12 @@ class Screen:
         return next((row for row in rows if row.node == node), None)
 
     @property
-    def table(self) -> NodeTable:
-        return self._app.dashboard.query_one(NodeTable)
+    def table(self) -> RowTable[nodes.NodeRow]:
+        return self._app.rooms[Where.DASHBOARD].query_one(RowTable)
 
     @property
     def details(self) -> str:
-        return self._app.dashboard.query_one(Details).said
+        return self._app.rooms[Where.DASHBOARD].query_one(Details).said
 
     async def until(self, right: Callable[[], object]) -> None:
         """Wait until the picture is right; it is drawn by events of the app's own."""

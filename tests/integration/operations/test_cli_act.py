@@ -309,7 +309,7 @@ async def test_consul_is_not_there(make_agent: Callable[..., ConsulAgent]) -> No
     agent.kill()
     code, out, err = await Coord(agent, "x")("step-down", *YES)
     assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
-    assert len(err.splitlines()) == 1
+    assert len(err.splitlines()) == 2, "what, and which Consul was asked"
 
 
 async def test_a_viewer_is_not_permitted(locked_agent: ConsulAgent, name: str) -> None:

@@ -328,6 +328,22 @@ async def test_due_schedules_are_polled_and_their_results_written(
     }
 
 
+async def test_a_kind_that_the_poller_does_not_have_keeps_no_other_check_from_running(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    other = {"kind": "telepathy", "target": "anybody", "wave": {"length": [1, 2]}}
+    await put_schedule(consul, Paths(name), schedule("odd", other, http(target)))
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, held):
+        odd = await until_result(consul, keys, "odd", lambda r: r.runs == 1)
+    assert (odd.state, odd.ok) == (JobState.COMPLETED, False)
+    assert [c.error for c in odd.checks] == [CheckError.UNKNOWN_KIND, None]
+    state = await consul.kv_get(keys.state)
+    assert state.value is not None
+    assert PollStateRecord.decode(state.value.value).unreadable == ()
+
+
 async def test_a_schedule_runs_once_in_each_of_its_slots(
     consul: ConsulClient, name: str, target: Target
 ) -> None:

@@ -18,7 +18,7 @@ from demo.arguments import check_of, parse
 )
 def test_targets_become_checks(url: str, kind: str, target: str) -> None:
     check = check_of(url)
-    assert (check.kind.value, check.target) == (kind, target)
+    assert (check.kind, check.target) == (kind, target)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,18 @@ from pydantic import TypeAdapter
 
 from coord.clock import SystemClock
 from coord.polling.checks import CheckRunner
+from coord.polling.dialling import Dialler
+from coord.polling.http_check import MAX_BODY_BYTES
+from coord.polling.networks import Networks
 from coord.polling.records import Check, CheckError, CheckResult
 
 
 class Serve(Protocol):
     """Starts a server that gives `answer`, and notes what it `heard`; gives its port."""
 
-    async def __call__(self, answer: bytes | None, heard: list[bytes] | None = None) -> int: ...
+    async def __call__(
+        self, answer: bytes | None, heard: list[bytes] | None = None, host: str = "127.0.0.1"
+    ) -> int: ...
 
 
 CHECK: TypeAdapter[Check] = TypeAdapter(Check)
@@ -37,7 +42,9 @@ async def serve() -> AsyncIterator[Serve]:
     servers: list[asyncio.Server] = []
     over = asyncio.Event()
 
-    async def start(answer: bytes | None, heard: list[bytes] | None = None) -> int:
+    async def start(
+        answer: bytes | None, heard: list[bytes] | None = None, host: str = "127.0.0.1"
+    ) -> int:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 if answer is None:
@@ -53,7 +60,7 @@ async def serve() -> AsyncIterator[Serve]:
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        server = await asyncio.start_server(handle, host, 0)
         servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
@@ -133,6 +140,135 @@ async def test_no_cookie_goes_from_one_check_to_another(runner: CheckRunner, ser
 async def test_http_does_not_read_a_body_without_end(runner: CheckRunner, serve: Serve) -> None:
     port = await serve(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nabc")
     assert (await run(runner, "http", f"http://127.0.0.1:{port}/")).ok
+
+
+async def test_a_body_is_searched_for_what_it_must_hold(runner: CheckRunner, serve: Serve) -> None:
+    port = await serve(http("200 OK", "Grüße aus Köln".encode()))
+    url = f"http://127.0.0.1:{port}/"
+    assert (await run(runner, "http", url, contains="Köln")).ok
+    result = await run(runner, "http", url, contains="Bonn")
+    assert (result.ok, result.error, result.status) == (False, CheckError.CONTENT, 200)
+
+
+async def test_the_status_is_judged_before_the_body(runner: CheckRunner, serve: Serve) -> None:
+    port = await serve(http("500 Oops", b"fine"))
+    result = await run(runner, "http", f"http://127.0.0.1:{port}/", contains="fine")
+    assert result.error is CheckError.STATUS
+
+
+@pytest.mark.parametrize(("before", "ok"), [(MAX_BODY_BYTES - 4, True), (MAX_BODY_BYTES, False)])
+async def test_only_the_beginning_of_a_body_is_searched(
+    runner: CheckRunner, serve: Serve, before: int, ok: bool
+) -> None:
+    # What is announced never comes: who reads on would wait for it.
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
+    port = await serve(head + b" " * before + b"fine" + b" " * MAX_BODY_BYTES)
+    result = await run(runner, "http", f"http://127.0.0.1:{port}/", contains="fine")
+    assert (result.ok, result.error) == (ok, None if ok else CheckError.CONTENT)
+
+
+async def test_a_text_that_comes_in_pieces_is_found(runner: CheckRunner, serve: Serve) -> None:
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b"all fine") + b"0\r\n\r\n"
+    port = await serve(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+    url = f"http://127.0.0.1:{port}/"
+    assert (await run(runner, "http", url, contains="l fi")).ok
+    assert (await run(runner, "http", url, contains="l  fi")).error is CheckError.CONTENT
+
+
+async def test_a_body_that_breaks_off_is_closed(runner: CheckRunner, serve: Serve) -> None:
+    port = await serve(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+    result = await run(runner, "http", f"http://127.0.0.1:{port}/", contains="fine")
+    assert result.error is CheckError.CLOSED
+
+
+async def test_redirects_are_followed_as_far_as_it_says(runner: CheckRunner, serve: Serve) -> None:
+    end = await serve(http("200 OK", b"fine"))
+    middle = await serve(http("307 On", extra=f"Location: http://127.0.0.1:{end}/b\r\n"))
+    start = await serve(http("302 Found", extra=f"Location: //127.0.0.1:{middle}/a\r\n"))
+    url = f"http://127.0.0.1:{start}/"
+    result = await run(runner, "http", url, redirects=2, contains="fine", status=[200])
+    assert (result.ok, result.status) == (True, 200)
+    result = await run(runner, "http", url, redirects=1)
+    assert (result.ok, result.error, result.status) == (False, CheckError.REDIRECT, 307)
+    result = await run(runner, "http", url, redirects=0)
+    assert (result.error, result.status) == (CheckError.REDIRECT, 302)
+
+
+async def test_a_circle_of_redirects_ends(runner: CheckRunner, serve: Serve) -> None:
+    heard: list[bytes] = []
+    port = await serve(http("301 Moved", extra="Location: /again\r\n"), heard)
+    result = await run(runner, "http", f"http://127.0.0.1:{port}/", redirects=10)
+    assert (result.error, len(heard)) == (CheckError.REDIRECT, 11)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "then"),
+    [
+        ("POST", "302 Found", b"GET"),
+        ("POST", "303 See", b"GET"),
+        ("POST", "307 On", b"POST"),
+        ("HEAD", "303 See", b"HEAD"),
+        ("OPTIONS", "301 Moved", b"OPTIONS"),
+    ],
+)
+async def test_how_a_redirect_is_asked_for(
+    runner: CheckRunner, serve: Serve, method: str, status: str, then: bytes
+) -> None:
+    heard: list[bytes] = []
+    end = await serve(http("200 OK"), heard)
+    # Credentials in a redirect are not used.
+    where = f"Location: http://user:secret@127.0.0.1:{end}/x\r\n"
+    start = await serve(http(status, extra=where))
+    result = await run(runner, "http", f"http://127.0.0.1:{start}/", method=method, redirects=1)
+    assert result.ok
+    assert heard[0].startswith(then + b" /x HTTP/1.1")
+    assert b"authorization" not in heard[0].lower()
+
+
+@pytest.mark.parametrize(
+    "location", ["http://h:port/", "ftp://127.0.0.1/", "http://", "//", "mailto:x"]
+)
+async def test_a_redirect_that_leads_nowhere(
+    runner: CheckRunner, serve: Serve, location: str
+) -> None:
+    port = await serve(http("302 Found", extra=f"Location: {location}\r\n"))
+    result = await run(runner, "http", f"http://127.0.0.1:{port}/", redirects=3)
+    assert (result.ok, result.error) == (False, CheckError.REDIRECT)
+
+
+async def test_a_redirect_without_end_is_not_read(runner: CheckRunner, serve: Serve) -> None:
+    end = await serve(http("200 OK"))
+    start = await serve(
+        b"HTTP/1.1 302 Found\r\nContent-Length: 99999999999\r\n"
+        b"Location: http://127.0.0.1:%d/\r\n\r\nabc" % end
+    )
+    assert (await run(runner, "http", f"http://127.0.0.1:{start}/", redirects=1)).ok
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+async def test_a_forbidden_target_is_not_connected_to(serve: Serve, kind: str) -> None:
+    heard: list[bytes] = []
+    port = await serve(http("200 OK"), heard)
+    guarded = CheckRunner(SystemClock(), dialler=Dialler(Networks.of(["127.0.0.0/8"])))
+    where = f"localhost:{port}"
+    result = await run(guarded, kind, f"http://{where}/" if kind == "http" else where)
+    assert (result.ok, result.error) == (False, CheckError.FORBIDDEN)
+    assert "127.0.0.0/8" in result.detail
+    assert heard == []
+    await guarded.aclose()
+
+
+async def test_a_redirect_to_a_forbidden_address_is_not_followed(serve: Serve) -> None:
+    heard: list[bytes] = []
+    secret = await serve(http("200 OK"), heard, "127.0.0.2")
+    public = await serve(http("302 Found", extra=f"Location: http://127.0.0.2:{secret}/\r\n"))
+    url = f"http://127.0.0.1:{public}/"
+    for forbidden, ok in (["127.0.0.2/32"], False), ([], True):
+        guarded = CheckRunner(SystemClock(), dialler=Dialler(Networks.of(forbidden)))
+        result = await run(guarded, "http", url, redirects=1)
+        assert (result.ok, result.error) == (ok, None if ok else CheckError.FORBIDDEN)
+        assert len(heard) == ok
+        await guarded.aclose()
 
 
 @pytest.mark.parametrize("kind", ["http", "tcp"])

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from coord.consul import KVEntry
 from coord.polling.records import (
     MAX_SCHEDULE_BYTES,
+    CheckError,
+    CheckResult,
     HttpCheck,
+    OtherCheck,
     PollRequest,
     ScheduleRecord,
     TcpCheck,
@@ -29,6 +32,11 @@ GOOD: dict[str, Any] = {
         {"kind": "tcp", "target": "[::1]:8500", "timeout": 1500},
     ],
 }
+
+
+DEEP: Any = 0
+for _ in range(9):
+    DEEP = [DEEP]
 
 
 def read(**changes: Any) -> ScheduleRecord:
@@ -69,7 +77,12 @@ def test_a_schedule_comes_back_as_it_was_and_shows_durations_as_people_write_the
         ({"checks": []}, "checks"),
         ({"checks": {}}, "checks"),
         ({"checks": [GOOD["checks"][0]] * 21}, "checks"),
-        ({"checks": [{"kind": "icmp", "target": "x"}]}, "checks.0"),
+        ({"checks": [{"target": "x"}]}, "checks.0"),
+        ({"checks": [{"kind": 3, "target": "x"}]}, "checks.0"),
+        ({"checks": ["http"]}, "checks.0"),
+        ({"checks": [{"kind": "icmp"}]}, "checks.0.other.target"),
+        ({"checks": [{"kind": "A kind", "target": "x"}]}, "checks.0.other.kind"),
+        ({"checks": [{"kind": "icmp", "target": "x", "deep": DEEP}]}, "checks.0.other"),
         ({"checks": [{"kind": "http"}]}, "checks.0.http.target"),
         ({"checks": [{"kind": "http", "target": "ftp://x/"}]}, "checks.0.http.target"),
         ({"checks": [{"kind": "http", "target": "http://u:p@x/"}]}, "checks.0.http.target"),
@@ -84,6 +97,22 @@ def test_a_schedule_comes_back_as_it_was_and_shows_durations_as_people_write_the
         (
             {"checks": [{"kind": "http", "target": "http://x/", "status": [99]}]},
             "checks.0.http.status.0",
+        ),
+        (
+            {"checks": [{"kind": "http", "target": "http://x/", "redirects": 11}]},
+            "checks.0.http.redirects",
+        ),
+        (
+            {"checks": [{"kind": "http", "target": "http://x/", "contains": ""}]},
+            "checks.0.http.contains",
+        ),
+        (
+            {
+                "checks": [
+                    {"kind": "http", "target": "http://x/", "contains": "a", "method": "HEAD"}
+                ]
+            },
+            "checks.0.http.contains",
         ),
         ({"checks": [{"kind": "tcp", "target": "host"}]}, "checks.0.tcp.target"),
         ({"checks": [{"kind": "tcp", "target": "host:0"}]}, "checks.0.tcp.target"),
@@ -105,6 +134,42 @@ def test_a_wrong_field_is_named(change: dict[str, Any], field: str) -> None:
 
 def test_fields_of_newer_writers_are_ignored() -> None:
     assert read(v=2, priority=7, max_retries=3) == read(v=2)
+
+
+OTHER: dict[str, Any] = {
+    "kind": "postgres",
+    "target": "db-1:5432",
+    "timeout": "2s",
+    "database": "shop",
+    "lag": {"at_most": [1.5, None, True]},
+}
+
+
+def test_a_check_of_another_kind_is_kept_whole_on_its_way_to_the_poller() -> None:
+    schedule = read(checks=[OTHER])
+    asked = PollRequest(
+        term=1, election="e", job="j", attempt=1, timeout_ms=2000, checks=schedule.checks
+    )
+    for record in (ScheduleRecord.decode(schedule.encode()), PollRequest.decode(asked.encode())):
+        (check,) = record.checks
+        assert isinstance(check, OtherCheck)
+        assert (check.kind, check.target, check.timeout) == ("postgres", "db-1:5432", 2.0)
+        assert check.fields == {"database": "shop", "lag": OTHER["lag"]}
+
+
+def test_what_is_new_in_a_check_is_left_out_where_it_is_not_used() -> None:
+    """Older readers, and histories of older writers, see nothing of it."""
+    http, tcp = json.loads(read().encode())["checks"]
+    assert set(http) == {"kind", "target", "timeout", "method", "status"}
+    assert set(tcp) == {"kind", "target", "timeout"}
+
+
+@pytest.mark.parametrize("error", ["forbidden", "a_later_error"])
+def test_a_result_with_an_error_of_a_newer_poller_is_read_and_kept(error: str) -> None:
+    raw = {"kind": "later", "target": "x", "ok": False, "latency_ms": 1.5, "error": error}
+    result = CheckResult.model_validate_json(json.dumps(raw))
+    assert isinstance(result.error, CheckError) is (error == "forbidden")
+    assert json.loads(result.model_dump_json(exclude_none=True)) == {**raw, "detail": ""}
 
 
 @given(st.binary(max_size=300))

@@ -225,7 +225,7 @@ async def test_what_is_too_much_is_shed_and_not_queued(
         ({"timeout_ms": 61_000}, "timeout_ms"),
         ({"timeout_ms": "5s"}, "timeout_ms"),
         ({"checks": []}, "checks"),
-        ({"checks": [{"kind": "exec", "target": "rm"}]}, "checks.0"),
+        ({"checks": [{"kind": "exec"}]}, "checks.0.other.target"),
         ({"checks": [{"kind": "http", "target": "file:///etc/passwd"}]}, "checks.0.http.target"),
     ],
 )
@@ -235,6 +235,40 @@ async def test_a_wrong_field_is_named(
     response = await http.post("/v1/poll", json=ask(**change))
     assert told(response) == (422, "bad_field")
     assert response.json()["field"] == field
+
+
+async def test_a_kind_that_it_does_not_have_is_said_and_the_others_run(
+    http: httpx.AsyncClient, target: Target
+) -> None:
+    checks = [{"kind": "exec", "target": "rm"}, {"kind": "http", "target": target.url}]
+    response = await http.post("/v1/poll", json=ask(checks=checks))
+    unknown, known = response.json()["results"]
+    assert response.status_code == 200
+    assert (unknown["kind"], unknown["ok"], unknown["error"]) == ("exec", False, "unknown_kind")
+    assert known["ok"]
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "ok", "connections"), [("127.0.0.0/8", False, 0), ("none", True, 1)]
+)
+async def test_it_keeps_to_the_networks_of_its_settings(
+    target: Target, forbidden: str, ok: bool, connections: int
+) -> None:
+    context = make_context(poller_forbidden_networks=forbidden)
+    poller = Poller(context)
+    async with client_of(poller) as http:
+        response = await http.post("/v1/poll", json=ask(target))
+    (result,) = response.json()["results"]
+    assert (result["ok"], result.get("error")) == (ok, None if ok else "forbidden")
+    assert target.connections == connections
+    await poller.aclose()
+    await context.consul.aclose()
+
+
+async def test_a_length_that_is_no_number_is_no_error_of_ours(http: httpx.AsyncClient) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"\xb2")]
+    response = await http.post("/v1/poll", content=b"{", headers=headers)
+    assert told(response) == (400, "bad_json")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 5000, b'"\\ud800"'])

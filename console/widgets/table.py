@@ -1,10 +1,9 @@
-"""The table of nodes: the cursor stays on its node, and on its line, whatever the data does."""
+"""A table of rows: the cursor stays on its row, and on its line, whatever the data does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -12,9 +11,11 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from console.view.line import Line
-from console.view.nodes import Column, NodeRow, columns_for, widths_for
 from console.view.paint import Palette, painted
+from console.view.table import Column, Layout, Row, Sorting
 from console.widgets.paint import palette_of
+
+R = TypeVar("R", bound=Row)
 
 _FEW = 30
 """So many rows are taken out one by one; more than that, and all are put in anew."""
@@ -27,22 +28,11 @@ class _Cell(Text):
     row_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sorting:
-    """By which column ("": by rank), and which way."""
+class RowTable(DataTable[_Cell], Generic[R]):
+    """Shows rows in the order in which they are given.
 
-    column: str = ""
-    reverse: bool = False
-
-    def by(self, column: str) -> Sorting:
-        """The same column again turns it around, and then puts the rows by rank again."""
-        if column != self.column:
-            return Sorting(column)
-        return Sorting() if self.reverse else Sorting(column, reverse=True)
-
-
-class NodeTable(DataTable[_Cell]):
-    """Shows rows in the order in which they are given."""
+    tail: the cursor on the last row stays on the last one while others are added below it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Details"),
@@ -54,14 +44,17 @@ class NodeTable(DataTable[_Cell]):
     ]
 
     class Resized(Message):
-        """Another number of columns may have room now."""
+        """There is more room, or less."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, layout: Layout[R], *, id: str, tail: bool = False) -> None:
         super().__init__(id=id, cursor_type="row")
-        self._columns: tuple[Column, ...] = ()
-        self._rows: tuple[NodeRow, ...] = ()
+        self._design = layout
+        self._tail = tail
+        self._columns: tuple[Column[R], ...] = ()
+        self._rows: tuple[R, ...] = ()
         self._cells: dict[str, tuple[Line, ...]] = {}
         self._widths: tuple[int, ...] = ()
+        self._room = 0
         self._sorting = Sorting()
         self._palette: Palette = {}
 
@@ -71,24 +64,31 @@ class NodeTable(DataTable[_Cell]):
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
 
     def on_resize(self) -> None:
-        """Columns come and go with the width."""
-        if columns_for(self.size.width) != self._columns:
+        """Columns come and go with the width, and are as wide as it lets them."""
+        if self.size.width != self._room:
             self.post_message(self.Resized())
 
     @property
-    def current(self) -> NodeRow | None:
+    def current(self) -> R | None:
         """The row under the cursor."""
         return self._rows[self.cursor_row] if 0 <= self.cursor_row < len(self._rows) else None
 
-    def show(self, rows: Sequence[NodeRow], now_ms: int, sorting: Sorting) -> None:
+    def show(self, rows: Sequence[R], now_ms: int, sorting: Sorting) -> None:
         """Show these rows in this order, at that wall-clock time; the head shows the sorting."""
         before, at = self._rows, self.cursor_row
         current, offset = self.current, at - round(self.scroll_y)
-        columns = columns_for(self.size.width)
+        follow = self._tail and not sorting.column and at >= len(before) - 1
+        room, self._room = self._room, self.size.width
+        columns = self._design.shown(self._room)
         cells = {row.key: tuple(c.cell(row, now_ms) for c in columns) for row in rows}
-        widths = widths_for(columns, cells.values(), self.size.width)
+        # A bar to scroll by takes a column, and comes and goes with the rows.
+        widths = self._design.widths(columns, cells.values(), self._room - 1)
         self._rows, self._cells, old = tuple(rows), cells, self._cells
-        if columns != self._columns or self._too_narrow(widths) or sorting != self._sorting:
+        if (columns, sorting, room) != (
+            self._columns,
+            self._sorting,
+            self._room,
+        ) or self._too_narrow(widths):
             self._columns, self._widths, self._sorting = columns, widths, sorting
             self._rebuild()
         elif [row.key for row in before] != [row.key for row in rows]:
@@ -96,7 +96,17 @@ class NodeTable(DataTable[_Cell]):
         else:
             self._update_cells(old, cells)
             return
+        if follow:
+            current, offset, at = None, max(0, self.size.height - 2), len(rows)
         self._restore(current, offset, at)
+
+    def go_to(self, key: str) -> bool:
+        """Put the cursor on the row of that key; whether it is there."""
+        keys = [row.key for row in self._rows]
+        if key not in keys:
+            return False
+        self.move_cursor(row=keys.index(key), animate=False)
+        return True
 
     def tick(self, now_ms: int) -> None:
         """Let time pass in the rows that are to be seen."""
@@ -121,12 +131,12 @@ class NodeTable(DataTable[_Cell]):
         for row in self._rows:
             self._add(row.key)
 
-    def _head(self, column: Column) -> Text:
+    def _head(self, column: Column[R]) -> Text:
         if column.name != self._sorting.column:
             return Text(column.title)
         return Text(f"{column.title} {'▼' if self._sorting.reverse else '▲'}")
 
-    def _rearrange(self, before: Sequence[NodeRow], old: dict[str, tuple[Line, ...]]) -> None:
+    def _rearrange(self, before: Sequence[R], old: dict[str, tuple[Line, ...]]) -> None:
         gone = [row.key for row in before if row.key not in self._cells]
         if len(gone) > _FEW:
             self._rebuild()
@@ -173,8 +183,8 @@ class NodeTable(DataTable[_Cell]):
             self._rebuild()
             self._restore(current, offset, at)
 
-    def _restore(self, current: NodeRow | None, offset: int, at: int) -> None:
-        """Put the cursor on the node where it was, on the same line of the screen."""
+    def _restore(self, current: R | None, offset: int, at: int) -> None:
+        """Put the cursor on the row where it was, on the same line of the screen."""
         if not self._rows:
             return
         index = min(at, len(self._rows) - 1)

@@ -1,0 +1,37 @@
+"""The screens that there are, in the order of their keys."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Where(StrEnum):
+    """A screen, by its name."""
+
+    DASHBOARD = "dashboard"
+    EVENTS = "events"
+    SESSIONS = "sessions"
+    HEALTH = "health"
+    AUDIT = "audit"
+    RUNBOOKS = "runbooks"
+
+    @property
+    def key(self) -> str:
+        """The key that goes there."""
+        return str(list(Where).index(self) + 1)
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return self.value.capitalize()
+
+
+SHOWS = {
+    Where.DASHBOARD: "who leads, what is wrong, every node",
+    Where.EVENTS: "what the nodes tell, as it happens",
+    Where.SESSIONS: "the lock, sessions and services as Consul holds them",
+    Where.HEALTH: "what ClusterHealth says, and what the doctor finds",
+    Where.AUDIT: "what operators did, and why",
+    Where.RUNBOOKS: "what to do, step by step",
+}
+"""What each is for."""

@@ -1,0 +1,239 @@
+"""Changing schedules: what has to be written is planned purely, then written by check-and-set.
+
+Each plan is made on what was read, and every write names the version that was seen: whoever came
+meanwhile is not overwritten. As many changes as a transaction takes are made together or not at
+all; more go in several, one after the other, and what was done is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coord.consul import ConsulApi, ConsulError, KVEntry, TxnOp
+from coord.polling.records import ScheduleRecord, UnreadableRecord
+from coord.polling.store import PollPaths, encode_schedule, load_schedules
+from coord.polling.writer import MAX_BATCH_BYTES
+from coord.records import is_name
+
+MAX_OPS = 64
+"""How many operations Consul takes in one transaction."""
+
+TRIES = 5
+"""How often a change of one field is tried anew, when others write the same schedule."""
+
+
+class Change(StrEnum):
+    """What becomes of a schedule."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    UNCHANGED = "unchanged"
+
+
+class EditCode(StrEnum):
+    """Why nothing was changed."""
+
+    EXISTS = "exists"
+    NOT_FOUND = "not_found"
+    UNREADABLE = "unreadable"
+    CHANGED_MEANWHILE = "changed_meanwhile"
+
+
+class EditRefused(Exception):  # noqa: N818 - an answer, not a fault
+    """Things are not as they were thought to be. ids: the schedules that this is about."""
+
+    def __init__(self, code: EditCode, ids: Iterable[str]) -> None:
+        super().__init__(code, tuple(ids))
+        self.code = code
+        self.ids = tuple(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A schedule as it stands in Consul: its record, or why it cannot be read."""
+
+    entry: KVEntry
+    record: ScheduleRecord | None
+    unreadable: UnreadableRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of one schedule. op: what writes it; None: there is nothing to write."""
+
+    id: str
+    change: Change
+    op: TxnOp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a plan.
+
+    done: what was changed. left: what was not. conflicts: of these, those that somebody else
+    changed meanwhile. error: why not, if Consul did not do it; then the first of `left` may have
+    been changed all the same if `unknown`.
+    """
+
+    done: tuple[Edit, ...]
+    left: tuple[Edit, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    error: ConsulError | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether what Consul was asked last may have been done."""
+        return bool(getattr(self.error, "outcome_unknown", False))
+
+
+def stored(entries: Iterable[KVEntry], prefix: str) -> dict[str, Stored]:
+    """What stands below the prefix, by the last part of its key."""
+    by_key = {entry.key: entry for entry in entries}
+    loaded = load_schedules(by_key.values(), prefix)
+    found = {
+        schedule_id: Stored(by_key[prefix + schedule_id], record)
+        for schedule_id, record in loaded.records.items()
+    }
+    for key, (told, _) in loaded.unreadable.items():
+        found[key.removeprefix(prefix)] = Stored(by_key[key], None, told)
+    return found
+
+
+# --- plans -----------------------------------------------------------------------------------
+
+
+def plan_add(
+    found: Mapping[str, Stored], record: ScheduleRecord, keys: PollPaths, *, replace: bool
+) -> tuple[Edit, ...]:
+    """Write a schedule.
+
+    Raises:
+        EditRefused: it is there, and not to be replaced.
+    """
+    if record.id in found and not replace:
+        raise EditRefused(EditCode.EXISTS, (record.id,))
+    return (_set(found.get(record.id), record, keys),)
+
+
+def plan_import(
+    found: Mapping[str, Stored], records: Sequence[ScheduleRecord], keys: PollPaths, *, prune: bool
+) -> tuple[Edit, ...]:
+    """Make Consul's schedules those; prune: and remove all others.
+
+    Keys there that no schedule can have stay: whoever made them by hand removes them so.
+    """
+    edits = [_set(found.get(record.id), record, keys) for record in records]
+    if prune:
+        wanted = {record.id for record in records}
+        edits += [
+            _removal(name, found[name]) for name in sorted(found.keys() - wanted) if is_name(name)
+        ]
+    return tuple(edits)
+
+
+def plan_switch(
+    found: Mapping[str, Stored], ids: Sequence[str], *, enabled: bool, now_ms: int
+) -> tuple[Edit, ...]:
+    """Enable or disable schedules. What is enabled is due from now on.
+
+    Raises:
+        EditRefused: one is not there, or cannot be read.
+    """
+    _refuse_missing(found, ids)
+    unreadable = [name for name in ids if found[name].record is None]
+    if unreadable:
+        raise EditRefused(EditCode.UNREADABLE, unreadable)
+    return tuple(_switch(name, found[name], enabled, now_ms) for name in ids)
+
+
+def plan_remove(found: Mapping[str, Stored], ids: Sequence[str]) -> tuple[Edit, ...]:
+    """Remove schedules, readable or not.
+
+    Raises:
+        EditRefused: one is not there.
+    """
+    _refuse_missing(found, ids)
+    return tuple(_removal(name, found[name]) for name in ids)
+
+
+def _refuse_missing(found: Mapping[str, Stored], ids: Sequence[str]) -> None:
+    missing = [name for name in ids if name not in found]
+    if missing:
+        raise EditRefused(EditCode.NOT_FOUND, missing)
+
+
+def _set(old: Stored | None, record: ScheduleRecord, keys: PollPaths) -> Edit:
+    if old is not None and old.record is not None and _says_the_same(old.record, record):
+        return Edit(record.id, Change.UNCHANGED)
+    change = Change.ADDED if old is None else Change.REPLACED
+    index = 0 if old is None else old.entry.modify_index
+    op = TxnOp.kv_cas(keys.schedule(record.id), encode_schedule(record), index)
+    return Edit(record.id, change, op)
+
+
+def _says_the_same(one: ScheduleRecord, other: ScheduleRecord) -> bool:
+    return one.model_copy(update={"since_ms": 0, "v": 1}) == other.model_copy(
+        update={"since_ms": 0, "v": 1}
+    )
+
+
+def _removal(name: str, old: Stored) -> Edit:
+    op = TxnOp.kv_delete_cas(old.entry.key, old.entry.modify_index)
+    return Edit(name, Change.REMOVED, op)
+
+
+def _switch(name: str, old: Stored, enabled: bool, now_ms: int) -> Edit:
+    assert old.record is not None
+    if old.record.enabled is enabled:
+        return Edit(name, Change.UNCHANGED)
+    # In the text as it stands: what a newer writer has put into it stays.
+    data = {**json.loads(old.entry.value), "enabled": enabled}
+    if enabled:
+        data["since_ms"] = now_ms
+    value = json.dumps(data, ensure_ascii=False).encode()
+    change = Change.ENABLED if enabled else Change.DISABLED
+    return Edit(name, change, TxnOp.kv_cas(old.entry.key, value, old.entry.modify_index))
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def batches(edits: Iterable[Edit]) -> Iterator[tuple[Edit, ...]]:
+    """The changes in groups that one transaction takes each, in their order."""
+    batch: list[Edit] = []
+    size = 0
+    for edit in edits:
+        if edit.op is None:
+            continue
+        own = len(edit.op.key) + len(edit.op.value)
+        if batch and (len(batch) == MAX_OPS or size + own > MAX_BATCH_BYTES):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(edit)
+        size += own
+    if batch:
+        yield tuple(batch)
+
+
+async def write(consul: ConsulApi, edits: Sequence[Edit]) -> Written:
+    """Write a plan: each batch wholly or not at all, and none after one that was refused."""
+    groups = list(batches(edits))
+    done: list[Edit] = []
+    for number, group in enumerate(groups):
+        left = tuple(edit for rest in groups[number:] for edit in rest)
+        try:
+            result = await consul.txn([edit.op for edit in group if edit.op is not None])
+        except ConsulError as error:
+            return Written(tuple(done), left, error=error)
+        if not result.ok:
+            named = {error.op_index for error in result.errors}
+            conflicts = tuple(edit.id for n, edit in enumerate(group) if n in named)
+            return Written(tuple(done), left, conflicts)
+        done += group
+    return Written(tuple(done))
