@@ -79,14 +79,15 @@ class Hands:
         operation = next(each.operation.value for each in ACTIONS if each.key == key)
         while not isinstance(self.app.screen, ControlScreen):
             # On a machine that is slow the picture may be too old to act on, and that is said.
-            told = len(self.notices)
             await self.until(lambda: dict(self.menu)[operation])
-            await self.press(key)
-            await self.until(lambda: self._opened_since(told))
+            await self._answered(key)
         return self.dialog
 
-    def _opened_since(self, told: int) -> bool:
-        return isinstance(self.app.screen, ControlScreen) or len(self.notices) > told
+    async def _answered(self, key: str) -> None:
+        """Press it, and wait until there is a dialog, or a notice that says why not."""
+        told, app = len(self.notices), self.app
+        await self.press(key)
+        await self.until(lambda: isinstance(app.screen, ControlScreen) or len(self.notices) > told)
 
     async def open_menu(self) -> None:
         """Open the menu, with the keys in it."""
