@@ -61,6 +61,7 @@ async def test_the_menu_offers_what_can_be_done_and_says_why_not(hands: Hands) -
 
 async def test_a_dimmed_action_says_why_when_its_key_is_pressed(hands: Hands) -> None:
     await hands.open_menu()
+    await hands.until(lambda: not hands.board_is_old())
     await hands.press("r")
     assert isinstance(hands.app.screen, ControlMenu)
     assert hands.notices == ["Resume: the election is not paused"]

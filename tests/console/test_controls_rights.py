@@ -187,7 +187,7 @@ async def test_consul_lost_meanwhile_is_told_and_found_again(
     async with TcpProxy("127.0.0.1", consul_agent.ports.http) as proxy:
         address = ConsulAddress(f"http://{proxy.address}")
         async with (
-            ConsulClient(address, request_timeout_s=1.0) as way,
+            ConsulClient(address, request_timeout_s=4.0) as way,
             at_console(consul, paths, by=way) as hands,
         ):
             await seen(hands)

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList
 
 from console.app import ConsoleApp
+from console.controls.actions import ACTIONS
 from console.controls.desk import Desk
 from console.screens.control import ControlScreen
 from console.screens.control_menu import ControlMenu
@@ -75,11 +76,21 @@ class Hands:
     async def act(self, key: str) -> ControlScreen:
         """Open the menu, choose, and wait for its dialog."""
         await self.open_menu()
-        await self.press(key)
-        await self.until(lambda: isinstance(self.app.screen, ControlScreen))
+        operation = next(each.operation.value for each in ACTIONS if each.key == key)
+        while not isinstance(self.app.screen, ControlScreen):
+            # On a machine that is slow the picture may be too old to act on, and that is said.
+            await self.until(lambda: dict(self.menu)[operation])
+            await self._answered(key)
         return self.dialog
 
+    async def _answered(self, key: str) -> None:
+        """Press it, and wait until there is a dialog, or a notice that says why not."""
+        told, app = len(self.notices), self.app
+        await self.press(key)
+        await self.until(lambda: isinstance(app.screen, ControlScreen) or len(self.notices) > told)
+
     async def open_menu(self) -> None:
+        """Open the menu, with the keys in it."""
         await self.press("a")
         await self.until(lambda: isinstance(self.app.screen, ControlMenu))
         await self.until(lambda: self.focused == "menu-actions")
