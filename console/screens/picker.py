@@ -58,7 +58,8 @@ class Picker(ModalScreen[str | None], Generic[R]):
     def on_mount(self) -> None:
         """Only then it is known how much room there is."""
         self._there = True
-        self.query_one("#picker-filter").focus()
+        for field in self.query("#picker-filter"):  # one that is closed at once has none yet
+            field.focus()
         self.call_after_refresh(self._draw)
 
     def on_unmount(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from coord.consul import Denied
 from coord.members import Seen
-from coord.records import Paths
+from coord.records import Paths, is_name
 from coord.status.model import ClusterStatus, Condition, TermCondition
 
 WORDS = {
@@ -35,6 +35,8 @@ def denial(status: ClusterStatus) -> str | None:
 
 def lacks(status: ClusterStatus) -> tuple[str, ...]:
     """The rights without which this snapshot does not show all: ``key:read on …``."""
+    if not is_name(status.election):  # out of a recording that somebody made up
+        return ()
     return tuple(_lacks(status, Paths(status.election)))
 
 

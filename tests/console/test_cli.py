@@ -72,11 +72,12 @@ async def test_json_is_the_snapshot(
     assert told["journal"] == []
 
 
-async def test_without_consul_it_says_so_in_one_line() -> None:
+async def test_without_consul_it_says_so_and_which_was_asked() -> None:
     code, out, err = await run("127.0.0.1:1", "--once")
     assert (code, out) == (3, "")
     assert err.startswith("coord-console: Consul cannot be reached")
-    assert err.count("\n") == 1
+    assert err.count("\n") == 2
+    assert "asked: http://127.0.0.1:1" in err
 
 
 @pytest.mark.parametrize(
@@ -90,9 +91,13 @@ async def test_without_consul_it_says_so_in_one_line() -> None:
 )
 async def test_what_cannot_be_done_is_refused(args: tuple[str, ...], said: str) -> None:
     code, out, err = await run("127.0.0.1:1", *args)
-    assert (code, out) == (2, "")
+    assert code == 2
     assert err.startswith("coord-console: ")
     assert said in err
+    if "--json" in args:
+        assert json.loads(out)["code"] == "usage"
+    else:
+        assert out == ""
 
 
 def test_help_names_the_settings() -> None:
