@@ -13,7 +13,7 @@ PYTEST := --durations=10
 
 .PHONY: help have-consul have-prometheus demo console test test-election test-unit test-console \
 	test-conformance \
-	test-integration test-runbooks test-alerts test-all test-exhaustive test-simulation test-long \
+	test-integration test-runbooks test-alerts test-all test-console-long test-exhaustive test-simulation test-long \
 	test-conformance-long test-observability test-chaos lint simulate exhaustive storm chaos bench \
 	docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
@@ -50,7 +50,7 @@ test-unit: $(READY)
 	@.ci/step "unit tests" .ci/suite tests/unit tests/test_architecture.py --ignore=tests/unit/election -n $(WORKERS) $(PYTEST)
 
 test-console: $(READY)
-	@.ci/step "console tests" .ci/suite tests/console -n $(WORKERS) $(PYTEST)
+	@.ci/step "console tests" .ci/suite tests/console -m "not long" -n $(WORKERS) $(PYTEST)
 
 test-conformance: have-consul
 	@.ci/step "conformance tests" .ci/suite tests/conformance --ignore=tests/conformance/long -n $(WORKERS) --dist loadgroup $(PYTEST)
@@ -68,7 +68,10 @@ have-prometheus: $(READY)
 test-alerts: have-prometheus
 	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
 
-test-all: test-exhaustive test-simulation test-long test-conformance-long test-observability test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+test-all: test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+
+test-console-long: $(READY)
+	@.ci/step "console, every screen and dialog" .ci/suite tests/console -m long -n $(WORKERS) $(PYTEST)
 
 test-exhaustive: $(READY)
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)

@@ -104,6 +104,7 @@ async def test_before_anything_was_read_only_the_banner_and_a_wait_are_shown() -
         assert len(seat.nodes()) == 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (250, 60), (40, 12), (500, 100)])
 @pytest.mark.parametrize("scene", SCENES)
 async def test_every_situation_can_be_drawn_in_every_size(
@@ -123,6 +124,7 @@ async def test_who_leads_stands_at_the_top_and_the_keys_at_the_bottom() -> None:
         assert sum("standby" in one for one in picture) == 2
 
 
+@pytest.mark.long
 async def test_nothing_scrolls_sideways() -> None:
     for size in ((80, 24), (120, 40), (250, 60)):
         for scene in ("leading", "hostile", "thousand"):

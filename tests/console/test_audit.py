@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from console_bench import at, seated
 from console_rooms import REQUEST, operations, with_audit
 
 from console.view.rooms import Where
 from coord.status import Seen
+
+pytestmark = pytest.mark.long
 
 
 async def test_who_did_what_and_what_came_of_it() -> None:

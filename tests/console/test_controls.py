@@ -22,6 +22,8 @@ from coord.controls import read_controls
 from coord.operations import Operation
 from coord.records import Paths
 
+pytestmark = pytest.mark.long
+
 ALL = {each.value for each in Operation}
 
 

@@ -20,6 +20,8 @@ from coord.operations import Operation
 from coord.records import Paths
 from coord.rights import Role, rules
 
+pytestmark = pytest.mark.long
+
 ROLES = (Role.VIEWER, Role.OPERATOR)
 
 

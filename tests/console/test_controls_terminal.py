@@ -15,6 +15,8 @@ from coord.controls import read_controls
 from coord.operations import AuditEntry, read_audit
 from coord.records import Paths
 
+pytestmark = pytest.mark.long
+
 
 async def begun(screen: Terminal, consul: ConsulClient, paths: Paths) -> None:
     """A step-down that nobody answers."""

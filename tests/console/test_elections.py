@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from consul_agents import ConsulAgent
 from hand_made import lead, register
 from tcp_proxy import Mode, TcpProxy
@@ -21,6 +22,8 @@ from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul import ConsulApi, ConsulClient
 from coord.records import Paths
+
+pytestmark = pytest.mark.long
 
 GENEROUS_S = 60.0
 

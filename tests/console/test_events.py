@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from console_bench import Seat, at, seated
 from console_rooms import REQUEST, hostile, keys, with_audit, with_journal
 
 from console.view.rooms import Where
 from coord.election.reasons import LostReason
 from coord.telemetry import LostLeadership, Resumed
+
+pytestmark = pytest.mark.long
 
 KINDS = [
     "★ became_leader",

@@ -17,6 +17,8 @@ from coord.consul import ConsulUnavailable
 from coord.doctor import Progress, Stage
 from coord.status import HealthStatus, Seen
 
+pytestmark = pytest.mark.long
+
 
 def with_health(made: HealthStatus) -> Snapshot:
     shown = leading()

@@ -22,6 +22,8 @@ from console.view.line import text_of
 from console.view.replay import replay_line
 from console.view.rooms import Where
 
+pytestmark = pytest.mark.long
+
 LAST_S = STEP_S * (len(NIGHT) - 1)
 
 

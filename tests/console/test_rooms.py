@@ -19,6 +19,8 @@ from console.view.rooms import Where
 from console.widgets.tabs import Tab
 from coord.consul import ConsulUnavailable
 
+pytestmark = pytest.mark.long
+
 SIZES = [(80, 24), (120, 40), (250, 60)]
 OTHERS = [where for where in Where if where is not Where.DASHBOARD]
 

@@ -13,6 +13,8 @@ from console.widgets.runbook import RunbookPane
 from coord.operations import Operation
 from coord.runbooks import runbook_names
 
+pytestmark = pytest.mark.long
+
 
 def pane(seat: Seat) -> RunbookPane:
     return seat.room.query_one(RunbookPane)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from console_bench import at, seated
 from console_rooms import session, with_sessions, with_stale_leader
 from console_scenes import leaderless, leading
@@ -12,6 +13,8 @@ from console.view.rooms import Where
 from coord.consul import CheckStatus, ConsulUnavailable
 from coord.status import Listing, Seen
 from coord.status.sessions import SessionCheck
+
+pytestmark = pytest.mark.long
 
 
 async def test_the_lock_stands_above() -> None:

@@ -41,6 +41,8 @@ from coord.operations import (
 )
 from docs.pictures import normalised
 
+pytestmark = pytest.mark.long
+
 SIZES = {"narrow": (80, 24), "usual": (120, 40), "wide": (200, 50)}
 LOOKED_AT = (
     *("leading", "leaderless", "disconnected", "stale", "paused", "thousand", "hostile"),
