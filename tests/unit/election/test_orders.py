@@ -79,6 +79,21 @@ def test_a_pause_is_counted_from_when_it_was_first_seen() -> None:
     assert bench.election.orders.paused_until == bench.now + 60.0
 
 
+def test_the_pause_that_is_kept_is_named_until_it_is_over_or_another_comes() -> None:
+    bench = Bench().standby()
+    orders = bench.election.orders
+    assert orders.pause_kept == ""
+    bench.tell(paused(60.0))
+    assert orders.pause_kept == "p1"
+    bench.tell(paused(60.0, "p2"))
+    assert orders.pause_kept == "p2"
+    bench.wait(61.0)
+    assert orders.pause_kept == ""  # though its record may stand for a while yet
+    bench.tell(paused(60.0, "p3"))
+    bench.tell(ev.OrdersSeen())
+    assert orders.pause_kept == ""
+
+
 def test_no_pause_lasts_longer_than_a_day() -> None:
     bench = Bench().standby()
     bench.tell(paused(1e9))
