@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 
 from coord.consul import CheckStatus
 from coord.doctor.codes import Code
@@ -44,7 +45,8 @@ def _none(facts: Facts) -> Finding:
     """No candidate is there; where nothing at all is, it may be that another election is meant."""
     if not facts.never_was:
         return found(Code.NO_CANDIDATES, "No candidate passes its check.")
-    root, others = Paths(facts.election).root, facts.elections
+    root = Paths(facts.election).root
+    others = sorted(facts.elections, key=lambda name: (-_alike(name, facts.election), name))
     said = f"Nothing stands below {root}, and no candidate passes its check: no such election was."
     advice = "Name the election that you mean with --election (COORDINATOR_ELECTION); to begin "
     if others:
@@ -52,6 +54,11 @@ def _none(facts: Facts) -> Finding:
         said += f" Those that your token sees: {', '.join(others[:_NAMED])}{more}."
     advice += "this one, start a node that may lead: `coord node`."
     return found(Code.NO_CANDIDATES, said, advice=advice)
+
+
+def _alike(one: str, other: str) -> float:
+    """How much one name is like the other: what was mistyped is to come first."""
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def _namesakes(facts: Facts) -> Iterator[Finding]:
