@@ -67,6 +67,7 @@ async def test_step_down_is_pressed(make_bench: MakeBench, rights: Rights) -> No
         assert f"term {later}" in hands.headline()
 
 
+@pytest.mark.long
 async def test_a_leader_is_forced_off(make_bench: MakeBench, rights: Rights) -> None:
     """Its name is typed, its session destroyed, and another works once it is safe."""
     bench = await make_bench(env=FAST)

@@ -87,6 +87,7 @@ async def opened(consul: ConsulApi, paths: Paths) -> AsyncIterator[Screens]:
         yield Screens(app, pilot)
 
 
+@pytest.mark.long
 async def test_a_change_is_traced_from_the_event_to_who_asked_for_it(make_bench: MakeBench) -> None:
     bench = await make_bench(env=FAST)
     await bench.fleet.start("core-1", "core-2", "core-3")
@@ -141,6 +142,7 @@ async def test_what_consul_holds_follows_the_leader(make_bench: MakeBench) -> No
         assert "stale, gone" in screens.column("stands")
 
 
+@pytest.mark.long
 async def test_the_doctor_finds_it_and_the_runbook_says_what_to_do(make_bench: MakeBench) -> None:
     bench = await make_bench(env=FAST)
     await bench.fleet.start("core-1")

@@ -168,6 +168,7 @@ async def _both_take_part(bench: Bench) -> None:
     await eventually(candidates, until=lambda names: names == {"core-1", "core-2"})
 
 
+@pytest.mark.long
 async def test_agent_cut_off_from_the_servers_but_not_from_gossip(site: Site, bench: Bench) -> None:
     """Everything of it stays passing in the catalog: only the session's own TTL frees the lock."""
     pair = await site.pair(bench)

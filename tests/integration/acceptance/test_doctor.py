@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from acceptance import Bench
 from consul_agents import eventually
 from doctor_bench import Ward, codes
@@ -51,6 +52,7 @@ async def test_a_fleet_in_order_has_nothing_and_notices_nothing(bench: Bench) ->
     assert not bench.fleet[name].events("suspended")
 
 
+@pytest.mark.long
 async def test_a_node_that_was_killed_and_came_back(bench: Bench) -> None:
     name, term = await settled(bench, "core-1", "core-2", "core-3")
     other = bench.fleet[next(n for n in ("core-2", "core-3", "core-1") if n != name)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from acceptance import FAST, Bench, MakeBench
 from consul_agents import ConsulAgent, eventually
 from coord_command import coord, running
@@ -37,6 +38,7 @@ async def act(agent: ConsulAgent, bench: Bench, *arguments: str) -> None:
     assert code == ExitCode.OK, (out, err)
 
 
+@pytest.mark.long
 async def test_the_history_tells_of_a_request_a_kill_and_a_clean_end(
     make_bench: MakeBench, consul_agent: ConsulAgent
 ) -> None:
@@ -129,6 +131,7 @@ async def test_a_node_says_why_it_does_not_lead_and_the_leader_what_it_does(
     assert view["main"]["workloads"] != []
 
 
+@pytest.mark.long
 async def test_a_pause_and_a_drain_are_shouted(bench: Bench, consul_agent: ConsulAgent) -> None:
     await bench.fleet.start("core-1", "core-2")
     leader, _ = await bench.working_leader()

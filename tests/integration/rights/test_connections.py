@@ -144,6 +144,7 @@ async def test_an_election_through_a_unix_socket(
 # --- a token that rotates ------------------------------------------------------------------------
 
 
+@pytest.mark.long
 async def test_a_leaders_token_rotates_and_nothing_is_lost(
     make_agent: Callable[..., ConsulAgent], tmp_path: Path
 ) -> None:
