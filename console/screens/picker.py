@@ -79,6 +79,10 @@ class Picker(ModalScreen[str | None], Generic[R]):
         return self.query_one("#picks", RowTable)
 
     def _draw(self) -> None:
+        if not self.query("#picks"):  # they come a moment after this screen does
+            if self._there:
+                self.call_after_refresh(self._draw)
+            return
         words = self.query_one("#picker-filter", Input).value
         self._table.show(selected(self._rows, words), 0, Sorting())
         self.query_one("#picker-notes", Lines).show(self._notes)
