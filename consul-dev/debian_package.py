@@ -22,6 +22,24 @@ class ObtainError(Exception):
     """It cannot be had this way; the message says why and what to do."""
 
 
+def answer_of(binary: Path, word: str) -> subprocess.CompletedProcess[str]:
+    """What `binary` answers when it is run with `word` alone.
+
+    Raises ObtainError when it does not run.
+    """
+    try:
+        return subprocess.run(
+            [str(binary), word],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
+        raise ObtainError(f"{binary} does not run: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Packages:
     """Which packages of which suite. `mirror`: from there alone, else from where apt's own are."""

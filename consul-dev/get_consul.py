@@ -20,7 +20,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -32,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from debian_package import ObtainError as ObtainError
-from debian_package import Packages, unpack
+from debian_package import Packages, answer_of, unpack
 
 REPO = Path(__file__).resolve().parent.parent
 RELEASE = "1.22.1"
@@ -99,17 +98,7 @@ def consul_version(binary: Path) -> str:
         raise ObtainError(f"{binary} is not a file")
     if not os.access(binary, os.X_OK):
         raise ObtainError(f"{binary} is not executable (chmod +x it)")
-    try:
-        done = subprocess.run(
-            [str(binary), "version"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-        raise ObtainError(f"{binary} does not run: {error}") from error
+    done = answer_of(binary, "version")
     match = re.match(r"Consul v(\S+)", done.stdout)
     if done.returncode != 0 or match is None:
         raise ObtainError(f"{binary} is not Consul: `version` printed {done.stdout[:80]!r}")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian_package import ObtainError, Packages, unpack
+from debian_package import ObtainError, Packages, answer_of, unpack
 from get_consul import locked
 
 REPO = Path(__file__).resolve().parent.parent
@@ -78,17 +78,7 @@ def version_of(binary: Path, name: str) -> str:
 
     Raises ObtainError when it does not run or is something else.
     """
-    try:
-        done = subprocess.run(
-            [str(binary), "--version"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-        raise ObtainError(f"{binary} does not run: {error}") from error
+    done = answer_of(binary, "--version")
     match = re.search(rf"{name}, version (\S+)", done.stdout + done.stderr)
     if done.returncode != 0 or match is None:
         said = (done.stderr or done.stdout).strip()[:80]

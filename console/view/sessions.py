@@ -112,32 +112,26 @@ def _leader(item: LeaderInstance, leader: LeaderStatus) -> HeldRow:
         stands, symbol, tone = ("at work", "★", Tone.GOOD) if current else (STALE, "!", Tone.WARN)
     else:
         stands, symbol, tone = STALE, "✖", Tone.BAD if current else Tone.DIM
-    return HeldRow(
-        key=f"{LEADER} {item.consul_node} {item.service_id}",
-        kind=LEADER,
-        node=item.node,
-        stands=stands + ("" if item.term is None else f", term {item.term}"),
-        symbol=symbol,
-        tone=tone,
-        check=item.status,
-        lock_delay="",
-        ttl="",
-        address=item.address,
-        consul_node=item.consul_node,
-        id=item.service_id,
-        what=item,
-    )
+    stands += "" if item.term is None else f", term {item.term}"
+    return _registered(item, LEADER, stands, symbol, tone)
 
 
 def _member(item: Member, leading: Member | None) -> HeldRow:
     symbol, tone = ("✖", Tone.DIM) if item.gone else ("●", Tone.PLAIN)
     if not item.gone and not item.passing:
         symbol, tone = "!", Tone.WARN
+    stands = f"{STALE}, gone" if item.gone else state_of(item, leading)
+    return _registered(item, item.role.value, stands, symbol, tone)
+
+
+def _registered(
+    item: LeaderInstance | Member, kind: str, stands: str, symbol: str, tone: Tone
+) -> HeldRow:
     return HeldRow(
-        key=f"{item.role.value} {item.consul_node} {item.service_id}",
-        kind=item.role.value,
+        key=f"{kind} {item.consul_node} {item.service_id}",
+        kind=kind,
         node=item.node,
-        stands=f"{STALE}, gone" if item.gone else state_of(item, leading),
+        stands=stands,
         symbol=symbol,
         tone=tone,
         check=item.status,
