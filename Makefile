@@ -14,7 +14,7 @@ PYTEST := --durations=10
 .PHONY: help have-consul have-prometheus demo console test test-election test-unit test-console \
 	test-conformance \
 	test-integration test-runbooks test-alerts test-all test-console-long test-exhaustive test-simulation test-long \
-	test-conformance-long test-observability test-chaos lint simulate exhaustive storm chaos bench \
+	test-conformance-long test-observability test-browser test-chaos lint simulate exhaustive storm chaos bench \
 	docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
 help: ## list the targets
@@ -68,7 +68,7 @@ have-prometheus: $(READY)
 test-alerts: have-prometheus
 	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
 
-test-all: test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+test-all: test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-browser test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
 
 test-console-long: $(READY)
 	@.ci/step "console, every screen and dialog" .ci/suite tests/console -m long -n $(WORKERS) $(PYTEST)
@@ -88,6 +88,10 @@ test-conformance-long: have-consul
 
 test-observability: have-consul have-prometheus
 	@.ci/step "alerts and dashboard, for real" .ci/suite tests/observability -m long $(PYTEST)
+
+test-browser: have-consul
+	@.ci/browser-prerequisites
+	@.ci/step "pages in a browser" .ci/suite tests/browser $(PYTEST)
 
 test-chaos: have-consul
 	@.ci/chaos-prerequisites
@@ -118,7 +122,7 @@ runbooks: have-consul ## run the runbooks' commands and write down what they sho
 snapshots: $(READY) ## keep what the console's screens look like now; look at the difference then
 	@COORD_WRITE_SNAPSHOTS=1 .ci/suite tests/console/test_snapshots.py -n $(WORKERS) $(PYTEST)
 
-screenshots: have-consul ## take the documentation's pictures of the console, of a real fleet
+screenshots: have-consul ## take the documentation's pictures, of a real fleet
 	@PYTHONPATH=tests/support:consul-dev .venv/bin/python docs/screenshots.py $(ARGS)
 
 requirements: $(READY) ## pin anew what pyproject.toml asks for; ARGS=--upgrade for newer ones

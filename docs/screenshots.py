@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Takes the pictures of the console that stand in the documentation, of a real fleet.
+"""Takes the documentation's pictures of a real fleet: of the console, and of Consul's own UI.
 
 `make screenshots`; five nodes on a Consul of their own, one of which is killed while it leads.
 """
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from browser import browser, lacking, open_leader_key, save_picture
 from control_bench import Hands, Told
 
 from console.controls.desk import Desk
@@ -68,11 +69,24 @@ def _has(hands: Hands, *texts: str) -> bool:
     return all(text in shown for text in texts)
 
 
+async def picture_of_consul(ui_url: str, leader_key: str, file: Path) -> None:
+    """The leader key in Consul's own UI, if there is a browser to look with."""
+    if (why := lacking()) is not None:
+        print(f"no {file.name}: {why}", file=sys.stderr)
+        return
+    async with browser() as page:
+        await open_leader_key(page, ui_url, leader_key)
+        await save_picture(page, file)
+    print(file)
+
+
 async def take(directory: Path) -> None:
     """All of them."""
     with tempfile.TemporaryDirectory() as run:
         async with running_fleet(Path(run)) as (agent, fleet), fleet.consul() as consul:
             await with_history(fleet)
+            consul_picture = directory / "consul-ui-leader.png"
+            await picture_of_consul(agent.ui_url, fleet.paths.leader, consul_picture)
             clock, paths = SystemClock(), fleet.paths
             settings = Settings(environ={}, node="operator", election=paths.election)
             source = Source(consul, paths, clock=clock, address=agent.http_addr)
