@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -118,7 +119,7 @@ def main(
     given = [name for name, value in ways.items() if value]
     if len(given) > 1:
         raise BadUsage(f"{' and '.join(given)}: give one of them")
-    seen = sys.stdin.isatty() and sys.stdout.isatty()
+    seen = _is_seen()
     if replay is not None:
         if not seen:
             raise BadUsage("there is no terminal to play it on")
@@ -131,6 +132,12 @@ def main(
     if not seen:
         raise BadUsage("there is no terminal to draw on; --once, --json and --record need none")
     ctx.exit(asyncio.run(_open(settings, theme, _actor(actor), record)))
+
+
+def _is_seen() -> bool:
+    """Whether there is something to draw on: a terminal, or what Textual was told to draw with, as
+    textual-serve does for a page."""
+    return "TEXTUAL_DRIVER" in os.environ or (sys.stdin.isatty() and sys.stdout.isatty())
 
 
 def _actor(said: str | None) -> str:
