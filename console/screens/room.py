@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from console.snapshot import Snapshot
 from console.view import headline
 from console.view.rooms import Where
+from console.widgets.keys import KeyLine
 from console.widgets.lines import Ends, Lines
 from console.widgets.tabs import Tabs
 
@@ -56,7 +56,7 @@ class Room(Screen[None]):
         yield Tabs(self.WHERE, id="tabs")
         yield Lines(id="banner")
         yield from self.contents()
-        yield Footer()
+        yield KeyLine(wide=WIDE, id="keys")
 
     def contents(self) -> Iterator[Widget]:
         """What is below the head."""
@@ -107,9 +107,6 @@ class Room(Screen[None]):
 
     def on_resize(self) -> None:
         """What has room has changed."""
-        foot = self.query_one(Footer)
-        foot.show_command_palette = self.size.width >= WIDE
-        foot.compact = self.size.width < WIDE
         self.call_after_refresh(self.tick)
 
     def on_screen_resume(self) -> None:
