@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -49,6 +50,7 @@ class Room(Screen[None]):
         self._mode = mode
         self._snapshot = snapshot
         self._there = False
+        self._last: Snapshot | None = None
 
     def compose(self) -> ComposeResult:
         """The same head everywhere."""
@@ -79,7 +81,10 @@ class Room(Screen[None]):
         if other:
             self.new_election()
         if self._there:
-            self.draw()
+            last, self._last = self._last, snapshot
+            # How soon Consul answers stands in the head alone, and is measured all the time.
+            if last is None or replace(last, contact=snapshot.contact) != snapshot:
+                self.draw()
             self.tick()
 
     def new_election(self) -> None:

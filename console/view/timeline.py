@@ -144,9 +144,7 @@ def _bar(found: Sequence[Stretch], begin_ms: int, end_ms: int, width: int) -> Li
     return tuple(spans)
 
 
-def _mains(
-    found: Sequence[Stretch], cells: Iterable[tuple[float, float]]
-) -> list[Stretch | None]:
+def _mains(found: Sequence[Stretch], cells: Iterable[tuple[float, float]]) -> list[Stretch | None]:
     """For each cell, from the left, the stretch that fills the most of it."""
     mains: list[Stretch | None] = []
     first = 0
