@@ -6,13 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, acl_settings
+from warm_start import warm
 
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient, ServiceRegistration, TtlCheck, TxnOp
@@ -37,7 +37,8 @@ async def coord(agent: ConsulAgent, *args: str) -> tuple[int, str, str]:
 
 async def run_coord(address: str, *args: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *args),
+        *warm("coord"),
+        *args,
         env=environment(address),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -170,7 +171,7 @@ async def test_watch_says_that_it_is_old_and_how_old_while_consul_is_away(
     agent = make_agent()
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", "status", "--watch"),
+        *(*warm("coord"), "status", "--watch"),
         env=environment(agent.http_addr),
         stdin=theirs,
         stdout=theirs,
@@ -193,7 +194,7 @@ async def test_watch_prints_a_line_of_json_for_each_change(
 ) -> None:
     paths = Paths(name)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", "status", "--json", "--watch", "--election", name),
+        *(*warm("coord"), "status", "--json", "--watch", "--election", name),
         env=environment(consul_agent.http_addr),
         stdout=asyncio.subprocess.PIPE,
         limit=2**20,
@@ -221,7 +222,7 @@ async def test_watch_draws_in_place_on_a_terminal(
     paths = Paths(name)
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", "status", "--watch", "--election", name),
+        *(*warm("coord"), "status", "--watch", "--election", name),
         env=environment(consul_agent.http_addr),
         stdin=theirs,
         stdout=theirs,

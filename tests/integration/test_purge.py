@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from acceptance import hand_over_once
 from consul_agents import ROOT_TOKEN, AgentConfig, ConsulAgent, acl_settings, client_of, eventually
 from hand_made import register
+from warm_start import warm
 
 from coord.cli.errors import ExitCode
 from coord.clock import SystemClock
@@ -62,7 +62,7 @@ async def run(
 ) -> tuple[int, str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "CONSUL_"))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", "purge", *args),
+        *(*warm("coord"), "purge", *args),
         env=clean | {"CONSUL_HTTP_ADDR": address} | env,
         stdin=stdin,
         stdout=asyncio.subprocess.PIPE,

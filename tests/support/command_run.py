@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from warm_start import warm
 
 GENEROUS_S = 60.0
 _NOT_INHERITED = ("COORDINATOR_", "CONSUL_", "CLUSTER_COORDINATOR")
@@ -31,7 +32,8 @@ async def coord(*words: str, env: Mapping[str, str]) -> Ran:
     """Run ``coord WORDS`` to its end."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *words),
+        *warm("coord"),
+        *words,
         env=kept | dict(env),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

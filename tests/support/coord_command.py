@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from warm_start import warm
 
 GENEROUS_S = 60.0
 
@@ -25,7 +26,8 @@ def environment(address: str, **extra: str) -> dict[str, str]:
 async def coord(address: str, *args: str, **extra: str) -> tuple[int, str, str]:
     """Run a command to its end: its exit code, what it printed, and what it said on stderr."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *args),
+        *warm("coord"),
+        *args,
         env=environment(address, **extra),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -69,7 +71,8 @@ class Running:
 async def running(address: str, *args: str, **extra: str) -> AsyncIterator[Running]:
     """Run a command that goes on by itself; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *args),
+        *warm("coord"),
+        *args,
         env=environment(address, **extra),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import sys
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+
+from warm_start import warm
 
 from demo import REPO
 
@@ -26,7 +28,7 @@ class Shell:
         tools = directory / "bin"
         tools.mkdir(parents=True)
         coord = tools / "coord"
-        coord.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m coord "$@"\n')
+        coord.write_text(f'#!/bin/sh\nexec {shlex.join(warm("coord"))} "$@"\n')
         coord.chmod(0o755)
         kept = {name: os.environ[name] for name in ("HOME", "USER", "TMPDIR") if name in os.environ}
         self._env = {

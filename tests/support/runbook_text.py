@@ -109,7 +109,7 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"\d\d:\d\d:\d\d(?:\.\d+)?", "<time>"),
     (r"\b\d+\.\d+\.\d+\.\d+:\d+", "<address>"),
     (r"\b[0-9a-f]{16}\b", "<request>"),
-    (r"\b(?=[0-9a-f]{0,7}\d)[0-9a-f]{8}\b", "<boot>"),
+    (r"\b[0-9a-f]{8}\b", "<boot>"),
     (r"[\w.-]+@[\w.-]+", "<actor>"),
     (r"[+-]?\d+(?:\.\d+)?(?: (?:to|and) \d+(?:\.\d+)?)? ?" + _UNIT, "<span>"),
     (r"<span>(?: <span>)+", "<span>"),

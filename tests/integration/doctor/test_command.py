@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable
 
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, acl_settings
 from doctor_bench import Ward
+from warm_start import warm
 
 from coord.cli.doctor import CRITICAL
 from coord.cli.errors import ExitCode
@@ -27,7 +27,7 @@ async def doctor(address: str, name: str, *args: str) -> tuple[int, str, str]:
     """Run it; returns its exit code and what it printed."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "CONSUL_"))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", "doctor", "--election", name, *SOON, address, *args),
+        *(*warm("coord"), "doctor", "--election", name, *SOON, address, *args),
         env=env | {"TERM": "dumb"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -15,6 +15,7 @@ import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
 from hand_made import lead, register, release
 from rights_bench import Rights, tokens_for
+from warm_start import warm
 
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
@@ -48,7 +49,7 @@ class Coord:
         self, *args: str, token: str = "", stdout: int = asyncio.subprocess.PIPE
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "coord", *args, "--election", self._election),
+            *(*warm("coord"), *args, "--election", self._election),
             env=environment(self._address, token or self._token),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from consul_agents import client_of, eventually
 from fault_bench import Bench, bench_on, said
 from operator_bench import Doing, Operator
 from rights_bench import Rights
+from warm_start import warm
 
 from coord.cli.errors import ExitCode
 from coord.clock import SystemClock
@@ -286,7 +286,7 @@ async def test_a_drained_node_is_the_last_resort(bench: Bench, operator: Operato
 async def coord(rights: Rights, *args: str) -> tuple[int, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "CONSUL_"))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *args, "--election", rights.election),
+        *(*warm("coord"), *args, "--election", rights.election),
         env=kept | {"CONSUL_HTTP_ADDR": rights.agent.http_addr} | rights.of(Role.OPERATOR),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

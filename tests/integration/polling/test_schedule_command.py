@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import pty
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from click.testing import CliRunner
 from consul_agents import ConsulAgent, client_of
 from coord_command import GENEROUS_S, coord, environment
 from rights_bench import Rights, tokens_for
+from warm_start import warm
 
 from coord.cli import main
 from coord.cli.errors import ExitCode
@@ -370,7 +370,8 @@ async def test_removing_asks_on_a_terminal(
     ours, theirs = pty.openpty()
     words = ("schedule", "rm", "web", "--election", keys.paths.election)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *words),
+        *warm("coord"),
+        *words,
         env=environment(consul_agent.http_addr),
         stdin=theirs,
         stdout=asyncio.subprocess.PIPE,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from acceptance import FAST, PULSE
 from consul_agents import ROOT_TOKEN, ConsulAgent, eventually
+from warm_start import warm
 
 from coord.cli.errors import ExitCode
 from coord.config import Settings
@@ -64,7 +64,7 @@ async def status(address: str, env: Mapping[str, str]) -> tuple[int, str]:
     """`coord status`: its exit code, and what it printed."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COORDINATOR_", "CONSUL_"))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", "status"),
+        *(*warm("coord"), "status"),
         env=kept | dict(env) | {"CONSUL_HTTP_ADDR": address},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from command_run import Ran, coord
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
 from look_commands import look_commands
 from rights_bench import Rights, tokens_for
+from warm_start import warm
 
 from coord.cli.errors import ExitCode
 from coord.consul import CheckStatus, ConsulClient
@@ -197,7 +197,7 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
 async def first_line(env: dict[str, str], *words: str) -> dict[str, Any]:
     """The first thing that a command says which goes on and on, before it is ended."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coord", *words, "--json"),
+        *(*warm("coord"), *words, "--json"),
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ".", **env},
         stdout=asyncio.subprocess.PIPE,
         limit=2**20,
