@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.screen import Screen
+from textual.strip import Strip
 from textual.widget import Widget
 
 
@@ -74,35 +76,35 @@ class KeyLine(Widget, can_focus=False):
 
     # --- drawing ---
 
-    def render(self) -> Text:
+    def render_line(self, y: int) -> Strip:
         """The keys from the left, the palette's at the right end, over whatever is there."""
-        room = self.size.width
-        line = Text(no_wrap=True, overflow="crop", end="")
-        for shown in self._keys:
-            line.append_text(self._drawn(shown))
-        last = self._last()
-        line.truncate(room - last.cell_len, pad=True)
-        return line.append_text(last)
+        blank = self.rich_style.background_style
+        last = Strip(self._last())
+        keys = Strip(segment for shown in self._keys for segment in self._drawn(shown))
+        room = self.size.width - last.cell_length
+        return Strip.join((keys.adjust_cell_length(room, blank), last))
 
     @property
     def _is_wide(self) -> bool:
         return self.size.width >= self._wide
 
-    def _drawn(self, shown: Shown) -> Text:
-        wide = self._is_wide
-        text = Text()
-        text.append(f" {shown.name} " if wide else shown.name, self._style("key", shown))
-        text.append(f"{shown.what} " if wide else f" {shown.what}", self._style("what", shown))
-        return text if wide else text.append(" ")
+    def _drawn(self, shown: Shown) -> Iterator[Segment]:
+        name, what = self._style("key", shown), self._style("what", shown)
+        if self._is_wide:
+            yield Segment(f" {shown.name} ", name)
+            yield Segment(f"{shown.what} ", what)
+        else:
+            yield Segment(shown.name, name)
+            yield Segment(f" {shown.what}", what)
+            yield Segment(" ", self.rich_style.background_style)
 
-    def _last(self) -> Text:
+    def _last(self) -> Iterator[Segment]:
         shown = self._palette
-        if shown is None or not self._is_wide:
-            return Text()
-        text = Text("▏", self.get_component_rich_style("key-line--edge"))
-        text.append(shown.name, self._style("key", shown))
-        text.append(f" {shown.what}", self._style("what", shown))
-        return text.append(" ")
+        if shown is not None and self._is_wide:
+            yield Segment("▏", self.get_component_rich_style("key-line--edge"))
+            yield Segment(shown.name, self._style("key", shown))
+            yield Segment(f" {shown.what}", self._style("what", shown))
+            yield Segment(" ", self.rich_style.background_style)
 
     def _style(self, part: str, shown: Shown) -> Style:
         style = self.get_component_rich_style(f"key-line--{part}")
@@ -115,10 +117,9 @@ class KeyLine(Widget, can_focus=False):
     # --- the mouse ---
 
     def _at(self, x: int) -> Shown | None:
-        last = self._last().cell_len
-        if last and x >= self.size.width - last:
+        if x >= self.size.width - _width(self._last()):
             return self._palette
-        ends = accumulate(self._drawn(shown).cell_len for shown in self._keys)
+        ends = accumulate(_width(self._drawn(shown)) for shown in self._keys)
         return next((shown for shown, end in zip(self._keys, ends, strict=True) if x < end), None)
 
     def _hover(self, shown: Shown | None) -> None:
@@ -144,3 +145,7 @@ class KeyLine(Widget, can_focus=False):
             self.app.simulate_key(shown.pressed)
         else:
             self.app.bell()
+
+
+def _width(segments: Iterable[Segment]) -> int:
+    return sum(segment.cell_length for segment in segments)
