@@ -14,11 +14,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from coord.consul import (
     CheckStatus,
@@ -41,16 +37,20 @@ from coord.members import (
     read_instances,
     role_services,
 )
-from coord.records import NAME_PATTERN, Name, Paths, Record, RecordError, Term, utc
+from coord.records import NAME_PATTERN, Paths, RecordError, utc
+from coord.records.health import (
+    MAX_NODES,
+    ClusterHealthRecord,
+    Counts,
+    HealthReason,
+    Verdict,
+)
 from coord.telemetry import ClusterHealthCheck, NodeDown, NodeUp
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.logs import log_fault
 
 if TYPE_CHECKING:
     from coord.workloads import WorkContext
-
-MAX_NODES = 2000
-"""The most nodes that the record names; counts go on. Keeps it well under Consul's 512 kB."""
 
 SETTLE_S = 0.5
 """How long changes are gathered before they are looked at: several nodes go and come together."""
@@ -63,71 +63,6 @@ LISTING_GRACE_S = 5.0
 
 RETRY_S = 1.0
 """How soon it looks again after Consul did not answer, in seconds."""
-
-
-class Verdict(StrEnum):
-    """What the leader thinks of the cluster."""
-
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-
-
-class HealthReason(StrEnum):
-    """Why the cluster is degraded."""
-
-    TOO_FEW_NODES = "too_few_nodes"
-    """Fewer nodes are up than the setting min_nodes asks for."""
-    LEADER_NOT_LISTED = "leader_not_listed"
-    """Discovery does not show the leader: no passing instance of the leader's service is its."""
-    SEVERAL_LEADERS_LISTED = "several_leaders_listed"
-    """Discovery shows more than one passing leader."""
-    NOT_PERMITTED = "not_permitted"
-    """The token may not see the members: nothing is said about nodes."""
-
-
-class HealthModel(BaseModel):
-    """A part of the record; unknown fields are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Counts(HealthModel):
-    """How many, by the state of their checks in Consul."""
-
-    passing: int = Field(default=0, ge=0)
-    warning: int = Field(default=0, ge=0)
-    critical: int = Field(default=0, ge=0)
-
-    @property
-    def up(self) -> int:
-        """Those all of whose checks pass."""
-        return self.passing
-
-    @property
-    def down(self) -> int:
-        """The others."""
-        return self.warning + self.critical
-
-
-class ClusterHealthRecord(Record):
-    """What the leader last found, and when (UTC).
-
-    nodes, candidates, pollers: each node counts once in each, by its instance that does best.
-    up, down: the names of the nodes, sorted, at most `MAX_NODES` in all.
-    """
-
-    KIND: ClassVar[str] = "cluster health record"
-
-    verdict: str = Field(max_length=32)
-    reasons: tuple[str, ...] = Field(default=(), max_length=16)
-    leader: Name = ""
-    term: Term = 0
-    at: datetime | None = None
-    nodes: Counts = Counts()
-    candidates: Counts = Counts()
-    pollers: Counts = Counts()
-    up: tuple[Name, ...] = Field(default=(), max_length=MAX_NODES)
-    down: tuple[Name, ...] = Field(default=(), max_length=MAX_NODES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from coord.election import commands as cmd
 from coord.election import events as ev
 from coord.election.machine import Election
 from coord.election.reasons import WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.leader_key import LeaderKey, view_of
 from coord.notices import Notices
 from coord.records import Paths

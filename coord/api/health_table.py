@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from coord.election.reasons import WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.supervisor import ChildStatus
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import click
 
 from coord.cli.errors import EPILOG, cli_errors
+from coord.cli.loading import loading
 
 __all__ = ["main"]
 
@@ -87,7 +88,8 @@ class _Main(click.Group):
         if entry is None:
             return None
         module, _, name = entry.target.partition(":")
-        command = getattr(importlib.import_module(module), name)
+        with loading():
+            command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
         return command
 

@@ -9,7 +9,7 @@ import click
 
 from coord.cli.errors import ExitCode
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
-from coord.cli.screen import console_here, lines_of
+from coord.cli.printing import console_here, lines_of
 from coord.clock import SystemClock
 from coord.config import TIMING_FIELDS, Settings
 from coord.consul.client import ConsulClient

@@ -12,7 +12,7 @@ import click
 
 from coord.cli.errors import EPILOG, ConsulUnreachable, ExitCode, NotPermitted, consul_failure
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
-from coord.cli.screen import console_here, lines_of
+from coord.cli.printing import console_here, lines_of
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul import Consistency, ConsulError, Denied

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from coord.cli.errors import EPILOG, cannot_listen
+from coord.cli.loading import loading
 from coord.cli.options import SettingsCommand, load_settings
 from coord.config import Settings
 
@@ -22,7 +23,8 @@ def node(ctx: click.Context, /, **params: Any) -> None:
     one ends it at once.
     """
     settings = load_settings(params)
-    from coord.process import ListenError, run_node
+    with loading():
+        from coord.process import ListenError, run_node
 
     try:
         ctx.exit(run_node(settings))

@@ -6,7 +6,7 @@ import click
 from rich.markdown import Markdown
 
 from coord.cli.errors import EPILOG
-from coord.cli.screen import console_here, lines_of
+from coord.cli.printing import console_here, lines_of
 from coord.runbooks import RunbookError, find, read_runbook, runbook_names
 
 

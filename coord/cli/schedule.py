@@ -20,8 +20,8 @@ from coord.config import Settings, Source, SourceKind
 from coord.consul.client import ConsulClient
 from coord.polling.drafts import check_id, draft, read_file
 from coord.polling.editing import plan_add, plan_import, plan_remove, plan_switch
+from coord.polling.paths import PollPaths
 from coord.polling.shelf import Shelf, read_shelf
-from coord.polling.store import PollPaths
 from coord.records import Paths
 from coord.status.as_json import encoded
 from coord.status.words import plain

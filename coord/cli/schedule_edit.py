@@ -25,8 +25,8 @@ from coord.polling.editing import (
     Written,
     write,
 )
+from coord.polling.paths import PollPaths
 from coord.polling.shelf import read_schedules
-from coord.polling.store import PollPaths
 from coord.records import Paths
 
 Make = Callable[[Mapping[str, Stored], PollPaths], tuple[Edit, ...]]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 
 import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.segment import Segment
-from rich.text import Text
 
 from coord.cli.errors import consul_failure
+from coord.cli.printing import console_here, lines_of
 from coord.clock import Clock
 from coord.status import ClusterStatus, NodeStatus, Unavailable, node_status, to_json
 from coord.status.text import render_node, render_notice, render_status
@@ -22,17 +20,8 @@ from coord.status.words import ago
 View = ClusterStatus | NodeStatus
 """What is shown: everything, or one node out of it."""
 
-PIPED_WIDTH = 120
-"""How many columns to fill where there is no terminal to ask."""
-
 TICK_S = 1.0
 """How often a picture in place is drawn anew, for the age in it, in seconds."""
-
-
-def console_here(*, piped_width: int = PIPED_WIDTH) -> Console:
-    """The console to print on; without a terminal it is `piped_width` columns wide."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=piped_width)
 
 
 def view_of(snapshot: ClusterStatus, node: str | None) -> View:
@@ -45,28 +34,6 @@ def rendered(view: View, width: int, *, old: bool = False) -> RenderableType:
     if isinstance(view, ClusterStatus):
         return render_status(view, width=width, old=old)
     return render_node(view, old=old)
-
-
-def lines_of(console: Console, content: RenderableType, height: int | None = None) -> list[Text]:
-    """The lines of it as `console` would print them, without the blanks that end them.
-
-    height: with more lines than that, the last one says how many are left out.
-    """
-    lines = [_line(segments) for segments in console.render_lines(content, pad=False)]
-    if height is None or len(lines) <= height:
-        return lines
-    kept = max(0, height - 1)
-    return [*lines[:kept], Text(f"{len(lines) - kept} lines more", style="reverse")]
-
-
-def _line(segments: Iterable[Segment]) -> Text:
-    line = Text(no_wrap=True, overflow="ignore", end="")
-    for segment in segments:
-        if not segment.control:
-            line.append(segment.text, segment.style)
-    line.rstrip()
-    line.end = "\n"
-    return line
 
 
 class Shower:

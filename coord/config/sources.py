@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import enum
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,6 +248,8 @@ def read_toml(path: Path, named_by: Source) -> dict[str, Any]:
     Raises:
         SettingsError: it cannot be read.
     """
+    import tomllib  # Here: it takes long to load, and most have no file.
+
     try:
         return tomllib.loads(path.read_bytes().decode())
     except OSError as error:

@@ -10,7 +10,7 @@ from coord.doctor.codes import Code
 from coord.doctor.facts import Facts
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
-from coord.election.states import State
+from coord.election.state import State
 from coord.members import LeaderInstance, Member, Seen
 from coord.records import Paths
 from coord.status import ClusterStatus, Condition

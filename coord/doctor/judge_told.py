@@ -11,7 +11,7 @@ from coord.doctor.facts import Facts
 from coord.doctor.findings import Finding, Fix, FixKind, found
 from coord.doctor.judge_consul import passing
 from coord.election.reasons import Cause, WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.history.operated import asked_for
 from coord.history.told import text
 from coord.members import Seen, cut

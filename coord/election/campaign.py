@@ -9,10 +9,7 @@ from coord.election.events import KeyView
 from coord.election.lookout import Lookout, Vacancy
 from coord.election.orders import Orders
 from coord.election.reasons import TakeoverOutcome, WhyNot
-from coord.election.timing import Timing
-
-COOL_LEAST_S = 1.0
-"""How long a node that led stays back even if it is alone: elections must not spin."""
+from coord.election.timing import COOL_LEAST_S, Timing
 
 ACQUIRE_DEADLINE_S = 1.0
 """How long an attempt is waited for before its outcome counts as unknown."""

@@ -10,7 +10,7 @@ from coord.election.orders import Orders
 from coord.election.reads import Reads
 from coord.election.reasons import WhyNot
 from coord.election.sessions import Sessions
-from coord.election.states import State
+from coord.election.state import State
 from coord.election.tenure import Tenure
 from coord.election.timing import Timing
 

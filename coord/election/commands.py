@@ -16,7 +16,7 @@ from coord.election.reasons import (
     TakeoverOutcome,
     WhyNot,
 )
-from coord.election.states import State
+from coord.election.state import State
 
 
 @dataclass(frozen=True, slots=True)

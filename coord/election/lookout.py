@@ -11,16 +11,11 @@ from dataclasses import dataclass, replace
 from coord.election.commands import LeaderGone, LeaderSeen, Notice
 from coord.election.events import KeyView
 from coord.election.reasons import Cause
-from coord.election.timing import Timing
-
-MAX_TERM = 2**62
-"""The highest term that there can be; nobody gets there but by editing a key."""
+from coord.election.terms import MAX_TERM
+from coord.election.timing import HEIR_TURN_S, Timing
 
 TURN_STEP_S = 0.1
 """How long the second named successor leaves the first alone, the third the second."""
-
-HEIR_TURN_S = 1.0
-"""How long everybody else leaves a vacancy alone for the one whom an operator named."""
 
 TURN_SPREAD_S = 0.5
 """Over how long everybody else's tries are spread."""

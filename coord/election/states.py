@@ -40,34 +40,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from coord.election import events as ev
-
-
-class State(StrEnum):
-    """Where a candidate stands."""
-
-    JOINING = "joining"
-    """No session yet."""
-    STANDBY = "standby"
-    """Has a session; somebody else leads, or it is not known who does."""
-    WAITING = "waiting"
-    """The key is vacant; its quarantine, or our turn, is waited for."""
-    ACQUIRING = "acquiring"
-    """An attempt is under way, or its unknown outcome is being found out."""
-    LEADING = "leading"
-    """Holds the lock and a lease; the work runs."""
-    SUSPENDED = "suspended"
-    """The lease ran out; the work stops or has stopped; the lock may still be ours."""
-    STEPPING_DOWN = "stepping_down"
-    """Giving back: stop, release, destroy."""
-    COOLING = "cooling"
-    """Stays back for a while after having led."""
-    OBSERVER = "observer"
-    """May not lead; follows who does."""
-    STOPPED = "stopped"
-    """Has given everything back."""
+from coord.election.state import State as State
 
 
 @dataclass(frozen=True, slots=True)

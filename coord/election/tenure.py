@@ -12,7 +12,7 @@ from enum import Enum, auto
 from coord.election import commands as cmd
 from coord.election.events import KeyView, Request
 from coord.election.reasons import Cause, LostReason, StepDownReason, SuspendReason, WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.election.timing import Timing
 
 _SUSPENDED_BY = {

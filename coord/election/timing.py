@@ -24,6 +24,12 @@ LOCK_DELAY_RANGE_S = (1.0, 60.0)
 SESSION_TTL_RANGE_S = (10.0, 86400.0)
 """Consul refuses session TTLs outside this range."""
 
+COOL_LEAST_S = 1.0
+"""How long a node that led stays back even if it is alone: elections must not spin."""
+
+HEIR_TURN_S = 1.0
+"""How long everybody else leaves a vacancy alone for the one whom an operator named."""
+
 _ROUNDING_S = 1e-9
 
 

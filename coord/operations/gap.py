@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coord.election.campaign import COOL_LEAST_S
-from coord.election.lookout import HEIR_TURN_S
-from coord.election.timing import CLOCK_TOLERANCE, ROUND_TRIPS_S, Timing
+from coord.election.timing import (
+    CLOCK_TOLERANCE,
+    COOL_LEAST_S,
+    HEIR_TURN_S,
+    ROUND_TRIPS_S,
+    Timing,
+)
 from coord.members import Member
 from coord.operations.model import Gap, Phase, PhaseName, Source, Waits
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from coord.clock import Clock
 from coord.consul import ConsulApi, ConsulError, ConsulNotPermitted
 from coord.controls import Controls, read_controls
-from coord.polling.store import PollPaths
+from coord.polling.paths import PollPaths
 from coord.records import Paths
 from coord.status import ClusterStatus, read_status
 

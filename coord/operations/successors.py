@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from coord.controls import Controls
 from coord.election.reasons import WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.members import Member, best_by_node
 from coord.operations.model import Successor
 from coord.records import DEFAULT_PRIORITY

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from coord.clock import SystemClock
 from coord.consul import ConsulApi, KVEntry
+from coord.polling.paths import PollPaths as PollPaths
 from coord.polling.records import (
     MAX_SCHEDULE_BYTES,
     JobRecord,
@@ -16,50 +17,9 @@ from coord.polling.records import (
     UnreadableRecord,
     clip,
 )
-from coord.records import Paths, Record, RecordError, check_name
+from coord.records import Paths, Record, RecordError
 
 R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True, slots=True)
-class PollPaths:
-    """The keys of polling, all under ``polls/`` of one election."""
-
-    paths: Paths
-
-    @property
-    def schedules(self) -> str:
-        """Prefix of the schedules, which operators write."""
-        return self.paths.polls + "schedules/"
-
-    @property
-    def jobs(self) -> str:
-        """Prefix of the open jobs, which the leader writes."""
-        return self.paths.polls + "jobs/"
-
-    @property
-    def results(self) -> str:
-        """Prefix of the last results, which the leader writes."""
-        return self.paths.polls + "results/"
-
-    @property
-    def state(self) -> str:
-        """What the leader found at takeover."""
-        return self.paths.polls + "state"
-
-    @property
-    def sequence(self) -> str:
-        """What every batch of the leader's writes changes: see `writer`."""
-        return self.paths.polls + "sequence"
-
-    def schedule(self, schedule_id: str) -> str:
-        return self.schedules + check_name("schedule", schedule_id)
-
-    def job(self, job_id: str) -> str:
-        return self.jobs + check_name("job", job_id)
-
-    def result(self, schedule_id: str) -> str:
-        return self.results + check_name("schedule", schedule_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from coord.election.lookout import MAX_TERM as MAX_TERM
+from coord.election.terms import MAX_TERM as MAX_TERM
 from coord.records.paths import check_name
 
 MAX_DELAY_MS = 3_600_000

@@ -1,6 +1,5 @@
 """The cluster as Consul has it: one frozen snapshot, read once or watched."""
 
-from coord.cluster_health import ClusterHealthRecord
 from coord.members import (
     LeaderInstance,
     Listing,
@@ -8,6 +7,7 @@ from coord.members import (
     Role,
     Seen,
 )
+from coord.records.health import ClusterHealthRecord
 from coord.status.as_json import (
     to_dict,
     to_json,

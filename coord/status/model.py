@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from coord.cluster_health import ClusterHealthRecord
 from coord.consul import ConsulError, Denied, KVEntry
 from coord.controls import Controls
 from coord.members import LeaderInstance, Listing, Member, Seen, cut
 from coord.records import MAX_DELAY_MS, LeaderRecord, LeaderState, RecordError, decode_term
+from coord.records.health import ClusterHealthRecord
 
 
 class Condition(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from coord.election.reasons import WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.members import GONE, Member, Role, Seen, best_by_node
 from coord.records import DrainRecord, PauseRecord, RequestRecord
 from coord.status.denial import denial

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from coord.clock import Clock
-from coord.cluster_health import ClusterHealthRecord
 from coord.consul import (
     AgentInfo,
     Consistency,
@@ -42,6 +41,7 @@ from coord.members import (
     role_services,
 )
 from coord.records import Paths, RecordError
+from coord.records.health import ClusterHealthRecord
 from coord.status.below import read_below
 from coord.status.model import (
     ClusterStatus,

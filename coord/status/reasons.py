@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from coord.cluster_health import HealthReason
 from coord.election.reasons import Cause, LostReason, WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.records import is_name
+from coord.records.health import HealthReason
 
 
 @dataclass(frozen=True, slots=True)

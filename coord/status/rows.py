@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from coord.consul import CheckStatus
 from coord.election.reasons import WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.members import Listing, Member, Role
 from coord.status.model import ClusterStatus, LeaderStatus
 from coord.status.words import ms_of

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from coord.consul.errors import ConsulError
 from coord.consul.transport import RequestKind
 from coord.election.reasons import Cause, TakeoverOutcome, WhyNot
-from coord.election.states import State
+from coord.election.state import State
 from coord.records import is_name
 from coord.telemetry import (
     BecameLeader,

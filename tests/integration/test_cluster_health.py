@@ -13,12 +13,12 @@ from consul_agents import ROOT_TOKEN, ConsulAgent, Mode, acl_settings, client_of
 from hand_made import Tenure, lead, make_token, register, release
 
 from coord.clock import SystemClock
-from coord.cluster_health import ClusterHealthRecord, HealthReason, Verdict
 from coord.config import Settings
 from coord.consul import ConsulClient, ConsulNotPermitted, ConsulUnavailable
 from coord.identity import make_identity
 from coord.leadership import LeadershipLost
 from coord.records import POLLER_SERVICE, Paths
+from coord.records.health import ClusterHealthRecord, HealthReason, Verdict
 from coord.telemetry import ClusterHealthCheck, Event, NodeDown, NodeUp, Telemetry
 from coord.workloads import WorkContext, load_workloads
 

@@ -14,11 +14,11 @@ from journals import PATHS, Pen
 from snapshots import HELD, NOW_MS, asking, candidate, drain, moment, pause, request, snapshot
 
 from console.snapshot import Contact, Failing, Snapshot
-from coord.cluster_health import ClusterHealthRecord, Counts
 from coord.consul import CheckStatus, ConsulUnavailable, KVEntry, ServiceInstance
 from coord.election.reasons import Cause, LostReason
 from coord.history import History, Past, tenures
 from coord.members import LeaderInstance, Listing, Role, Seen, members
+from coord.records.health import ClusterHealthRecord, Counts
 from coord.status import ClusterStatus, Condition, HealthStatus, LeaderStatus
 from coord.telemetry import BecameLeader, LeaderChanged, LostLeadership
 from coord.telemetry.journal import decoded

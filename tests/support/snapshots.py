@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 
-from coord.cli.screen import lines_of
+from coord.cli.printing import lines_of
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
 from coord.controls import Controls
 from coord.members import Listing, Role, Seen, members

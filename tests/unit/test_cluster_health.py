@@ -6,19 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coord.cluster_health import (
-    ClusterHealthRecord,
-    Counts,
-    Findings,
-    HealthReason,
-    Membership,
-    Verdict,
-    judge,
-    node_changes,
-)
+from coord.cluster_health import Findings, Membership, judge, node_changes
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
 from coord.members import Listing, Role, Seen, leader_instances, members
 from coord.records import RecordError
+from coord.records.health import ClusterHealthRecord, Counts, HealthReason, Verdict
 
 PASSING, WARNING, CRITICAL = CheckStatus.PASSING, CheckStatus.WARNING, CheckStatus.CRITICAL
 

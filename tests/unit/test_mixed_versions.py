@@ -15,7 +15,6 @@ from typing import Any
 import before_operations as before
 import pytest
 
-from coord.cluster_health import ClusterHealthRecord
 from coord.consul import KVEntry
 from coord.controls import controls_of
 from coord.election.lookout import Lookout
@@ -44,6 +43,7 @@ from coord.records import (
     RequestRecord,
     decode_term,
 )
+from coord.records.health import ClusterHealthRecord
 from coord.status.model import Condition, KeyRead, leader_status, term_status
 from coord.telemetry import journal
 

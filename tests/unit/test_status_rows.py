@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from coord.cli.screen import Shower, lines_of
+from coord.cli.printing import lines_of
+from coord.cli.screen import Shower
 from coord.clock import SystemClock
 from coord.consul import CheckStatus, ConsulUnavailable, HealthCheck, ServiceInstance
 from coord.election.reasons import Cause

@@ -9,12 +9,10 @@ from election_bench import ME, OTHER, Bench, handed_over, held, vacant
 
 from coord.election import commands as cmd
 from coord.election import events as ev
-from coord.election.campaign import COOL_LEAST_S
-from coord.election.lookout import HEIR_TURN_S
 from coord.election.orders import MAX_PAUSE_S
 from coord.election.reasons import Cause, LostReason, StepDownReason, WhyNot
 from coord.election.states import State
-from coord.election.timing import Timing
+from coord.election.timing import COOL_LEAST_S, HEIR_TURN_S, Timing
 
 DRAINED = ev.OrdersSeen(drained=frozenset({ME}))
 T = Timing()

@@ -9,9 +9,9 @@ from election_bench import MINE, OTHER, TERM, Bench, handed_over, held, vacant
 
 from coord.election import commands as cmd
 from coord.election import events as ev
-from coord.election.lookout import MAX_TERM
 from coord.election.reasons import Cause, WhyNot
 from coord.election.states import State
+from coord.election.terms import MAX_TERM
 from coord.election.timing import Timing
 
 FIRST = ev.KeyView(
