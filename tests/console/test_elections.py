@@ -50,7 +50,7 @@ async def opened(
 
 
 def picks(app: ConsoleApp) -> list[str]:
-    """The elections that can be chosen just now; none while there is no picker, or not all of it."""
+    """The elections that can be chosen just now; none while no picker is there in whole."""
     if not isinstance(app.screen, Picker):
         return []
     tables = app.screen.query(RowTable)
