@@ -95,6 +95,7 @@ class ConsoleApp(ActingApp):
         self._source = source
         self._opened = opened
         self._named = named
+        self._styled: dict[str, str] = {}
         self._picker: Picker[ElectionRow] | None = None
         first = source.snapshot if source is not None else Snapshot(election="")
         self.snapshot = first if snapshot is None else snapshot
@@ -109,6 +110,17 @@ class ConsoleApp(ActingApp):
         if theme is not None and theme not in self.available_themes:
             raise ValueError(f"no theme is called {theme!r}: {', '.join(self.available_themes)}")
         self.theme = theme or DARK.name
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Parse all styles anew, where another theme has changed them.
+
+        Textual does so twice for each mode that is gone to for the first time as well; but a screen
+        is styled when it is made, and again whenever it is gone to.
+        """
+        styled = self.get_css_variables()
+        if styled != self._styled:
+            self._styled = styled
+            super().refresh_css(animate)
 
     @property
     def word(self) -> str:
@@ -148,10 +160,13 @@ class ConsoleApp(ActingApp):
         self.post_message(SnapshotFetched(snapshot, source))
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
-        """Draw what was read, unless it is of an election that was looked at before."""
-        if message.source in (None, self._source):
+        """Draw what was read, unless it is of an election that was looked at before, or there is
+        something newer on its way already."""
+        source = message.source
+        if source in (None, self._source):
             self.snapshot = message.snapshot
-            if self.is_running:
+            newest = source is None or source.snapshot is message.snapshot
+            if newest and self.is_running:
                 self.room.show(message.snapshot)
 
     @property

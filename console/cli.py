@@ -1,7 +1,8 @@
 """`coord-console …`: parses, opens the console, or prints what it would show.
 
 Of `coord.cli` it takes what the two commands must have in common: the flags of settings, the exit
-codes and the words for errors.
+codes and the words for errors. What only some of its ways need is imported there: loading takes
+most of the time until the first picture.
 """
 
 from __future__ import annotations
@@ -14,17 +15,14 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from console import headless
 from console.controls.course import in_a_word
 from console.controls.desk import Desk
 from console.once import as_json, print_dashboard
-from console.recording.reading import RecordingError, read_recording
-from console.recording.writing import Recorder
 from console.snapshot import Snapshot
 from console.source import Post, Source
 from coord.cli.errors import EPILOG, BadUsage, CliError, ExitCode, cli_errors
@@ -39,6 +37,9 @@ from coord.operations import Ask, Operation, whoami
 from coord.operations.confirming import UNSAID
 from coord.records import Paths
 from coord.status.as_json import encoded
+
+if TYPE_CHECKING:
+    from console.recording.writing import Recorder
 
 PROGRAM = "coord-console"
 PIPED_WIDTH = 120
@@ -170,6 +171,8 @@ def _source(
 
 def _recorder(path: Path, settings: Settings, clock: Clock) -> Recorder:
     """What records there; no token of ours gets into it."""
+    from console.recording.writing import Recorder
+
     token = settings.consul_address.token
     try:
         return Recorder(path, clock=clock, secrets=(token,) if token else ())
@@ -201,6 +204,8 @@ def _exit_code(snapshot: Snapshot) -> ExitCode:
 
 async def _record(settings: Settings, path: Path) -> int:
     """Record without a terminal, until a signal comes."""
+    from console import headless
+
     clock, stop = SystemClock(), asyncio.Event()
     recorder = _recorder(path, settings, clock)
     async with ConsulClient(settings.consul_address, on_token=recorder.hide) as consul:
@@ -225,6 +230,7 @@ def _textual() -> None:
 async def _play(path: Path, theme: str | None) -> int:
     """Play a recording."""
     _textual()
+    from console.recording.reading import RecordingError, read_recording
     from console.replay import ReplayApp
 
     try:

@@ -95,10 +95,10 @@ class Dashboard(ListRoom[NodeRow]):
         history = self.query_one("#timeline", Lines)
         width = history.content_size.width
         bar, marks, last = timeline.timeline(snapshot, now, width, self._window_s)
-        history.border_title = timeline.title(snapshot, now, self._window_s)
+        history.entitle(timeline.title(snapshot, now, self._window_s))
         history.show((bar, marks, timeline.legend(), last) if whole or wide else (bar, marks, last))
         last_one = self.query_one("#failover", Lines)
-        last_one.border_title = failover.title(snapshot, now)
+        last_one.entitle(failover.title(snapshot, now))
         last_one.set_class(failover.goes_on(snapshot), "-vacant")
         room = last_one.content_size.width
         last_one.show(failover.panel(snapshot, now, room, whole=whole or wide))

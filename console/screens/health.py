@@ -79,7 +79,7 @@ class HealthRoom(ListRoom[FindingRow]):
     def draw_time(self) -> None:
         """The doctor counts, and ages do."""
         top = self.query_one("#cluster", Lines)
-        top.border_title = "Cluster, as the leader sees it"
+        top.entitle("Cluster, as the leader sees it")
         top.show(health.cluster(self._snapshot, self._now()))
         self.query_one("#doctor", Lines).show([health.doctor(self._snapshot, self._now())])
         super().draw_time()

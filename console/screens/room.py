@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from console.snapshot import Snapshot
 from console.view import headline
 from console.view.rooms import Where
+from console.widgets.keys import KeyLine
 from console.widgets.lines import Ends, Lines
 from console.widgets.tabs import Tabs
 
@@ -49,6 +50,7 @@ class Room(Screen[None]):
         self._mode = mode
         self._snapshot = snapshot
         self._there = False
+        self._last: Snapshot | None = None
 
     def compose(self) -> ComposeResult:
         """The same head everywhere."""
@@ -56,7 +58,7 @@ class Room(Screen[None]):
         yield Tabs(self.WHERE, id="tabs")
         yield Lines(id="banner")
         yield from self.contents()
-        yield Footer()
+        yield KeyLine(wide=WIDE, id="keys")
 
     def contents(self) -> Iterator[Widget]:
         """What is below the head."""
@@ -79,7 +81,10 @@ class Room(Screen[None]):
         if other:
             self.new_election()
         if self._there:
-            self.draw()
+            last, self._last = self._last, snapshot
+            # How soon Consul answers stands in the head alone, and is measured all the time.
+            if last is None or replace(last, contact=snapshot.contact) != snapshot:
+                self.draw()
             self.tick()
 
     def new_election(self) -> None:
@@ -107,9 +112,6 @@ class Room(Screen[None]):
 
     def on_resize(self) -> None:
         """What has room has changed."""
-        foot = self.query_one(Footer)
-        foot.show_command_palette = self.size.width >= WIDE
-        foot.compact = self.size.width < WIDE
         self.call_after_refresh(self.tick)
 
     def on_screen_resume(self) -> None:

@@ -54,6 +54,6 @@ class SessionsRoom(ListRoom[HeldRow]):
     def draw_time(self) -> None:
         """The lock counts."""
         top = self.query_one("#lock", Lines)
-        top.border_title = "Lock"
+        top.entitle("Lock")
         top.show(sessions.lock(self._snapshot, self._now()))
         super().draw_time()

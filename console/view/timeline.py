@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 from console.snapshot import Snapshot
 from console.view.line import SERIES, Line, Span, Tone, foreign, joined, line
@@ -129,7 +130,8 @@ def _tenures(snapshot: Snapshot) -> tuple[Tenure, ...]:
 
 def _bar(found: Sequence[Stretch], begin_ms: int, end_ms: int, width: int) -> Line:
     """Each cell shows who led for the most of it; a stretch with room has its name in it."""
-    cells: list[Stretch | None] = [_main(found, begin_ms, end_ms, width, i) for i in range(width)]
+    edges = [begin_ms + (end_ms - begin_ms) * i / width for i in range(width + 1)]
+    cells = _mains(found, pairwise(edges))
     tones = _tones(found)
     spans: list[Span] = []
     at = 0
@@ -142,17 +144,22 @@ def _bar(found: Sequence[Stretch], begin_ms: int, end_ms: int, width: int) -> Li
     return tuple(spans)
 
 
-def _main(
-    found: Sequence[Stretch], begin_ms: int, end_ms: int, width: int, cell: int
-) -> Stretch | None:
-    left = begin_ms + (end_ms - begin_ms) * cell / width
-    right = begin_ms + (end_ms - begin_ms) * (cell + 1) / width
-    best, most = None, 0.0
-    for each in found:
-        within = min(right, each.end_ms) - max(left, each.begin_ms)
-        if within > most:
-            best, most = each, within
-    return best
+def _mains(found: Sequence[Stretch], cells: Iterable[tuple[float, float]]) -> list[Stretch | None]:
+    """For each cell, from the left, the stretch that fills the most of it."""
+    mains: list[Stretch | None] = []
+    first = 0
+    for left, right in cells:
+        while first < len(found) and found[first].end_ms <= left:
+            first += 1
+        best, most = None, 0.0
+        for each in islice(found, first, None):
+            if each.begin_ms >= right:
+                break
+            within = min(right, each.end_ms) - max(left, each.begin_ms)
+            if within > most:
+                best, most = each, within
+        mains.append(best)
+    return mains
 
 
 def _run(stretch: Stretch | None, width: int, tones: dict[str, Tone], last: str) -> Span:

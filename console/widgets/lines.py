@@ -18,6 +18,7 @@ class Lines(Static):
     def __init__(self, *, id: str, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes, markup=False)
         self._lines: tuple[Line, ...] | None = None
+        self._title = ""
 
     def on_mount(self) -> None:
         """Follow the theme."""
@@ -25,13 +26,21 @@ class Lines(Static):
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these from now on."""
-        if tuple(lines) != self._lines:
-            self._lines = tuple(lines)
-            self._draw()
+        shown, before = tuple(lines), self._lines
+        if shown != before:
+            self._lines = shown
+            self._draw(layout=before is None or len(shown) != len(before))
 
-    def _draw(self) -> None:
+    def entitle(self, title: str) -> None:
+        """What stands in its border from now on."""
+        if title != self._title:
+            self._title = title
+            self.border_title = title
+
+    def _draw(self, *, layout: bool = False) -> None:
+        """layout: it may need more room than before, or less; only their number tells."""
         if self._lines is not None:
-            self.update(self._drawn(self._lines))
+            self.update(self._drawn(self._lines), layout=layout)
 
     def _drawn(self, lines: tuple[Line, ...]) -> Text:
         return stacked(lines, palette_of(self.app))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Button, Markdown
+from textual.widgets import Button
 
 from console.view.runbooks import RunbookRow
 from coord.runbooks import Step
+
+if TYPE_CHECKING:
+    from textual.widgets import Markdown
 
 
 class StepButton(Button):
@@ -55,6 +59,9 @@ class RunbookPane(VerticalScroll):
         self.scroll_home(animate=False)
 
     def _parts(self, row: RunbookRow) -> Iterator[Widget]:
+        # Its parser takes longer to load than the dashboard to draw.
+        from textual.widgets import Markdown
+
         for block in row.blocks:
             yield Markdown(block.text, open_links=False)
             yield from _buttons(block.steps)

@@ -24,6 +24,7 @@ from textual.widgets import Input
 from console.app import ConsoleApp
 from console.screens.dashboard import Dashboard
 from console.screens.help import HelpScreen
+from console.snapshot import Contact
 from console.view import nodes
 from console.view.table import Sorting
 from console.widgets.details import Details
@@ -74,6 +75,17 @@ async def test_time_passes_between_snapshots() -> None:
         await seat.wait(2)
         assert seat.cell(row, "left") == "1 s"
         assert "read 3 s ago" in seat.lines("header")[0]
+
+
+async def test_how_soon_consul_answers_is_shown_though_nothing_else_has_changed() -> None:
+    async with seated(leading()) as seat:
+        for latency_ms in (123.0, 45.0):
+            await seat.show(replace(leading(), contact=Contact(latency_ms)))
+            assert f"{latency_ms:.0f} ms" in seat.lines("header")[0]
+        rows = seat.nodes()
+        assert rows
+        await seat.show(leaderless())
+        assert seat.nodes() != rows
 
 
 async def test_the_last_picture_stays_greyed_while_consul_is_away() -> None:

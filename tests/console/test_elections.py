@@ -50,11 +50,11 @@ async def opened(
 
 
 def picks(app: ConsoleApp) -> list[str]:
-    """The elections that can be chosen just now; none while there is no picker."""
+    """The elections that can be chosen just now; none while no picker is there in whole."""
     if not isinstance(app.screen, Picker):
         return []
-    table = app.screen.query_one(RowTable)
-    return [table.get_row_at(i)[0].plain for i in range(table.row_count)]
+    tables = app.screen.query(RowTable)
+    return [table.get_row_at(i)[0].plain for table in tables for i in range(table.row_count)]
 
 
 def headline(app: ConsoleApp) -> str:
