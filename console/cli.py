@@ -237,7 +237,7 @@ async def _play(path: Path, theme: str | None) -> int:
         app = ReplayApp(read_recording(path), clock=SystemClock(), theme=theme)
     except (RecordingError, ValueError) as error:
         raise BadUsage(str(error)) from None
-    with _left_by_signals(app.exit):
+    with _left_by_signals(app.exit, signal.SIGHUP):
         await app.run_async()
     return app.return_code or 0
 
@@ -269,7 +269,7 @@ async def _open(settings: Settings, theme: str | None, actor: str, path: Path | 
                 f"Nothing is recorded any more: {ended.why}", severity="error", markup=False
             )
         try:
-            with _left_by_signals(app.exit):
+            with _left_by_signals(app.exit, signal.SIGHUP):
                 await app.run_async()
         finally:
             await _closed(desk)
@@ -291,11 +291,14 @@ def _closed_recorder(recorder: Recorder) -> None:
 @contextlib.contextmanager
 def _left_by_signals(leave: Callable[[], object], *more: signal.Signals) -> Iterator[None]:
     """SIGTERM and a terminal that is closed end the console as `q` does, so that what it has begun
-    is brought to an end, too; `more` do likewise."""
+    is brought to an end, too; `more` do likewise.
+
+    Under nohup a terminal may be closed, but for who names SIGHUP: nothing can be drawn without.
+    """
     loop = asyncio.get_running_loop()
-    numbers = [signal.SIGTERM, *more]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        numbers.append(signal.SIGHUP)
+    numbers = {signal.SIGTERM, *more}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.add(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, leave)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import sys
+import signal
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +15,7 @@ from consul_agents import ConsulAgent
 from coord_command import GENEROUS_S, environment
 from hand_made import lead, register, release
 from rich.console import Console
+from warm_start import warm
 
 from console.cli import main
 from console.once import as_json, dashboard, print_dashboard
@@ -26,7 +27,8 @@ from coord.status.as_json import encoded
 
 async def run(address: str, *args: str, **extra: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "console", *args),
+        *warm("console"),
+        *args,
         env=environment(address, **extra),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -117,6 +119,29 @@ async def test_it_opens_in_a_terminal_and_quits(
         try:
             await screen.until("core-1 LEADS")
             screen.type("q")
+            async with asyncio.timeout(GENEROUS_S):
+                assert await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+async def test_it_ends_when_its_window_is_closed(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, before: signal.Handlers
+) -> None:
+    """Also where whoever started it ignores that: there is nothing left to draw on."""
+    await lead(consul, Paths(name), "core-1", 1)
+    with terminal() as (screen, theirs):
+        was = signal.signal(signal.SIGHUP, before)
+        try:
+            process = await opened(theirs, consul_agent.http_addr, "--election", name)
+        finally:
+            signal.signal(signal.SIGHUP, was)
+        try:
+            await screen.until("core-1 LEADS")
+            screen.close()
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from consul_agents import ConsulAgent, eventually
 from control_bench import hand_over, standing
 from coord_command import GENEROUS_S, environment
 from recordings import a_night
+from warm_start import warm
 
 from console.recording.reading import Recording, RecordingError, read_recording
 from coord.consul import ConsulClient
@@ -22,7 +22,8 @@ from coord.records import Paths
 
 async def started(address: str, *args: str, **extra: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "console", *args),
+        *warm("console"),
+        *args,
         env=environment(address, **extra),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

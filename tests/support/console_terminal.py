@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import os
 import pty
 import re
@@ -42,20 +43,28 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
+    def close(self) -> None:
+        """Close its window; whoever is in it is told by SIGHUP."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
 
 @contextmanager
 def terminal() -> Iterator[tuple[Terminal, int]]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    screen = Terminal(ours)
     try:
-        yield Terminal(ours), theirs
+        yield screen, theirs
     finally:
-        os.close(ours)
+        screen.close()
         os.close(theirs)
 
 
 async def opened(theirs: int, address: str, *args: str, **extra: str) -> asyncio.subprocess.Process:
-    """Start it there; `extra` are variables of its environment."""
+    """Start it there, in a session of its own; `extra` are variables of its environment."""
+    take_it = functools.partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "console", *args),
         env=environment(address, **extra),
@@ -63,4 +72,5 @@ async def opened(theirs: int, address: str, *args: str, **extra: str) -> asyncio
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
+        preexec_fn=take_it,
     )
