@@ -210,7 +210,9 @@ async def _record(settings: Settings, path: Path) -> int:
     recorder = _recorder(path, settings, clock)
     async with ConsulClient(settings.consul_address, on_token=recorder.hide) as consul:
         _tell(f"recording election {settings.election} in {path}, until Ctrl-C or SIGTERM")
-        with _left_by_signals(stop.set, signal.SIGINT):
+        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        more = [signal.SIGINT] if under_nohup else [signal.SIGINT, signal.SIGHUP]
+        with _left_by_signals(stop.set, *more):
             source = _source(settings, consul, clock, recorder.record)
             found = await headless.record(source, recorder, stop)
     if isinstance(found, headless.Finished):
@@ -237,7 +239,7 @@ async def _play(path: Path, theme: str | None) -> int:
         app = ReplayApp(read_recording(path), clock=SystemClock(), theme=theme)
     except (RecordingError, ValueError) as error:
         raise BadUsage(str(error)) from None
-    with _left_by_signals(app.exit, signal.SIGHUP):
+    with _left_with_its_terminal(app.exit), _left_by_signals(app.exit):
         await app.run_async()
     return app.return_code or 0
 
@@ -269,7 +271,7 @@ async def _open(settings: Settings, theme: str | None, actor: str, path: Path | 
                 f"Nothing is recorded any more: {ended.why}", severity="error", markup=False
             )
         try:
-            with _left_by_signals(app.exit, signal.SIGHUP):
+            with _left_with_its_terminal(app.exit), _left_by_signals(app.exit):
                 await app.run_async()
         finally:
             await _closed(desk)
@@ -290,15 +292,10 @@ def _closed_recorder(recorder: Recorder) -> None:
 
 @contextlib.contextmanager
 def _left_by_signals(leave: Callable[[], object], *more: signal.Signals) -> Iterator[None]:
-    """SIGTERM and a terminal that is closed end the console as `q` does, so that what it has begun
-    is brought to an end, too; `more` do likewise.
-
-    Under nohup a terminal may be closed, but for who names SIGHUP: nothing can be drawn without.
-    """
+    """SIGTERM ends the console as `q` does, so that what it has begun is brought to an end, too;
+    `more` do likewise."""
     loop = asyncio.get_running_loop()
-    numbers = {signal.SIGTERM, *more}
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.add(signal.SIGHUP)
+    numbers = (signal.SIGTERM, *more)
     for number in numbers:
         loop.add_signal_handler(number, leave)
     try:
@@ -306,6 +303,28 @@ def _left_by_signals(leave: Callable[[], object], *more: signal.Signals) -> Iter
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _left_with_its_terminal(leave: Callable[[], object]) -> Iterator[None]:
+    """Leave when the terminal is closed, also under nohup: nothing can be drawn without one.
+
+    Textual's thread that writes to it would end with an error, and whoever draws then wait for it
+    for good: so all that is still drawn goes nowhere.
+    """
+
+    def closed() -> None:
+        with open(os.devnull, "r+b", buffering=0) as nowhere:
+            for stream in (0, 1, 2):
+                os.dup2(nowhere.fileno(), stream)
+        leave()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, closed)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def _closed(desk: Desk) -> None:
