@@ -72,7 +72,11 @@ class Seen(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A list from Consul, and whether it is one: look at `seen` before saying "there are none"."""
+    """A list from Consul, and whether it is one: look at `seen` before saying "there are none".
+
+    seen: how far the list is known.
+    items: what was seen, sorted by node, the passing ones first.
+    """
 
     seen: Seen
     items: tuple[T, ...] = ()
@@ -82,15 +86,24 @@ class Listing(Generic[T]):
 class Member:
     """One instance of a candidate, an observer or a poller.
 
-    node: what it calls itself; `consul_node` is the Consul node it is registered on.
-    eligible: None where it does not say.
-    state, why_not: as it last told; why_not is the word as it stands, "" if none. `reason` is the
-        same as the enum, None too for a word of a newer version.
+    role: what it takes part as.
+    node: what it calls itself, which its Consul node need not.
+    node_type: its kind, "" where it does not say.
+    eligible: whether it may lead; None where it does not say.
+    address: where it answers, as ``host:port``.
+    boot_id: of this start of its process, "" where it does not say.
+    version: of the program that it runs, "" where it does not say.
+    state: what its election is in, as it last told.
+    why_not: why it does not lead, as it last told: the word as it stands, "" if none. `reason` is
+        the same as the enum, None too for a word of a newer version.
     status: the worst of its checks, those of its Consul node included.
     check_status: its own check alone.
-    fenced_within_ms: None where it does not say. Likewise for candidates alone:
-    priority: how much it is wanted as a successor.
-    workloads: the names of its coordination work.
+    fenced_within_ms: how long after its last confirmation it has stopped as a leader, in
+        milliseconds; None where it does not say.
+    consul_node, service_id: which Consul node it is registered on, and as what.
+    priority: how much it is wanted as a successor; of candidates alone, and None where it does not
+        say.
+    workloads: the names of its coordination work; of candidates alone.
     timing_ms: `lease`, `lock_delay` and others that it tells, in milliseconds, by their names.
     since_ms, until_ms: since when, and about until when, it is what `state` and `why_not` say, by
         its own wall clock in milliseconds since 1970; None where it does not say. What did not
@@ -140,7 +153,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderInstance:
-    """One instance of the leader's service; only a passing one is the leader at work."""
+    """One instance of the leader's service; only a passing one is the leader at work.
+
+    node, node_type, term, address, session: as it told; "" or None where it does not say.
+    status: the worst of its checks, those of its Consul node included.
+    consul_node, service_id: which Consul node it is registered on, and as what.
+    """
 
     node: str
     node_type: str

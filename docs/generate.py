@@ -18,6 +18,7 @@ from coord.cli.options import CONSUL_FIELDS, default_text
 from coord.config import TIMING_FIELDS, Settings, env_name
 from coord.rights import Role, policy
 from docs.election_table import state_diagram, transition_table
+from docs.openapi import openapi_text
 from docs.telemetry_tables import events_text, metrics_text
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planted import known
@@ -123,6 +124,7 @@ PARTS: tuple[Part, ...] = (
     Part("docs/events.md", "events", events_text),
     Part("docs/monitoring.md", "metrics", metrics_text),
     Part("docs/reliability.md", "mutants", mutants_table),
+    Part("coord/api/openapi.json", "", openapi_text),
     *(_policy(role) for role in Role),
 )
 

@@ -5,9 +5,8 @@ PURE: text out, nothing read or written.
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from enum import Enum
 from types import UnionType
@@ -21,6 +20,7 @@ from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
 from coord.polling.records import POLL_OUTCOMES
 from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
 from coord.telemetry.metrics import Metrics
+from docs.docstrings import told
 
 EVENTS: tuple[type[Event], ...] = (*CATALOGUE, PollsSwept, RunsMissed, RecordUnreadable)
 """Every event that coord itself tells."""
@@ -38,19 +38,19 @@ def events_text() -> str:
 
 
 def _event(kind: type[Event]) -> str:
-    when, _ = _told(kind)
+    when, _ = told(kind, _names(kind))
     kept = "in the journal" if kind.JOURNALED else ""
     again = "again and again, so not in `/api/events`" if kind.PERIODIC else ""
     facts = ", ".join(filter(None, (f"Level {kind.LEVEL}", kept, again)))
     lines = [f"## {kind.EVENT}", "", f"{when} {facts}."]
-    own = [field.name for field in fields(kind) if field.name not in COMMON]
+    own = [name for name in _names(kind) if name not in COMMON]
     if own:
         lines += ["", *_field_table(kind, own)]
     return "\n".join(lines)
 
 
 def _field_table(kind: type[Event], names: list[str] | tuple[str, ...]) -> Iterator[str]:
-    hints, (_, said) = get_type_hints(kind), _told(kind)
+    hints, (_, said) = get_type_hints(kind), told(kind, _names(kind))
     yield "| field | what it is | meaning |"
     yield "|---|---|---|"
     for name in names:
@@ -58,17 +58,8 @@ def _field_table(kind: type[Event], names: list[str] | tuple[str, ...]) -> Itera
         yield f"| `{name}` | {_kind_of(name, hints[name])} | {meaning} |"
 
 
-def _told(kind: type[Event]) -> tuple[str, Mapping[str, str]]:
-    """When it is told, and what each of its fields means: from its docstring.
-
-    Raises:
-        KeyError: by name, for a field that its docstring does not tell of.
-    """
-    text = " ".join(inspect.cleandoc(kind.__doc__ or "").split())
-    names = [field.name for field in fields(kind)]
-    parts = re.split(rf"(?:^|(?<= ))({'|'.join(map(re.escape, names))}): ", text)
-    said = {name: part.strip() for name, part in zip(parts[1::2], parts[2::2], strict=True)}
-    return parts[0].strip(), said
+def _names(kind: type[Event]) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 def _kind_of(name: str, hint: Any) -> str:

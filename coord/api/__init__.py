@@ -6,9 +6,9 @@ from coord.api.app import (
     NodeView,
     RendersMetrics,
     create_api,
-    error_response,
 )
 from coord.api.health_table import PROBES, ElectionView, Probes, Row, detail_of, row_of
+from coord.api.replies import error_response
 
 __all__ = [
     "CACHE_S",

@@ -11,39 +11,47 @@ where there is something to put right.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coord.api.event_stream import MEDIA_TYPE, STREAMS_MOST, EventStreams
 from coord.api.health_table import PROBES, ElectionView, row_of
+from coord.api.replies import Plain, error_response, json_response, on_crash, on_http_error
 from coord.clock import Clock, SystemClock
 from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
 from coord.election.reasons import WhyNot
 from coord.identity import Identity
-from coord.members import best_by_node
+from coord.members import Listing, Member, best_by_node
 from coord.status import ClusterStatus, to_dict
 from coord.supervisor import ChildStatus
 from coord.telemetry import RECENT_EVENTS, Telemetry
 from coord.telemetry import to_dict as event_to_dict
+
+if TYPE_CHECKING:
+    from coord.api.answers import Child, Counted, Events, Health, Index, Probe, Summary
+
+DOCUMENT: Final = Path(__file__).with_name("openapi.json")
+"""The description of all this as OpenAPI, which `make docs` writes."""
 
 CACHE_S: Final = 1.0
 """How long one reading of the cluster serves, good or failed, in seconds."""
 
 SUMMARY_WAIT_S: Final = 0.5
 """How long `/api/health` waits for a summary of the cluster before it answers without one."""
+
+LIMIT_DIGITS: Final = 5
+"""How long the number may be that `/api/events` takes as its limit."""
 
 CLUSTER_WAIT_S: Final = 10.0
 """How long `/api/cluster` waits for Consul in all."""
@@ -135,31 +143,37 @@ class _Endpoints:
         self._node = node
         self.streams = EventStreams(node.telemetry, node.identity.boot_id)
         self.cache = ClusterCache(node.cluster_status, clock)
+        self._document = DOCUMENT.read_bytes()
 
     async def index(self, request: Request) -> Response:
-        return _json({"node": self._node.identity.node, "urls": _URLS})
+        answer: Index = {"node": self._node.identity.node, "urls": list(URLS)}
+        return json_response(answer)
+
+    async def document(self, request: Request) -> Response:
+        return Response(self._document, media_type="application/json")
 
     async def health(self, request: Request) -> Response:
         view, identity = self._node.election_view(), self._node.identity
         probes = PROBES[row_of(view)]
         summary = await self._summary(view)
-        body = _told(view, ok=probes.health) | {
+        body: Health = {
+            **_told(view, ok=probes.health),
             "node": identity.node,
-            "node_type": identity.node_type.value,
+            "node_type": identity.node_type,
             "eligible": identity.eligible,
-            "eligible_why": identity.eligible_why.value,
+            "eligible_why": identity.eligible_why,
             "election": identity.election,
             "leader_node": view.leader_node,
             "leader_term": view.leader_term,
             "term": view.term,
             "lease_remaining_s": view.lease_remaining_s,
-            "consul": view.consul if view.consul == "ok" else view.consul.value,
+            "consul": view.consul,
             "work": [_child(child) for child in view.work],
             "cluster": summary,
         }
-        return _json(body, probes.status("health"))
+        return json_response(body, probes.status("health"))
 
-    async def _summary(self, view: ElectionView) -> dict[str, Any] | None:
+    async def _summary(self, view: ElectionView) -> Summary | None:
         """Who is there, in short; None where that is not to be had at once."""
         if view.consul != "ok":
             return None
@@ -180,7 +194,7 @@ class _Endpoints:
     def _probe(self, probe: str) -> Response:
         view = self._node.election_view()
         probes = PROBES[row_of(view)]
-        return _json(_told(view, ok=getattr(probes, probe)), probes.status(probe))
+        return json_response(_told(view, ok=getattr(probes, probe)), probes.status(probe))
 
     async def cluster(self, request: Request) -> Response:
         try:
@@ -195,12 +209,12 @@ class _Endpoints:
             return _unavailable(WhyNot.CONSUL_UNREACHABLE, _CONSUL_FIX)
         except (ConsulError, TimeoutError):
             return _unavailable(WhyNot.CONSUL_UNREACHABLE, _CONSUL_FIX)
-        return _json(to_dict(status))
+        return json_response(to_dict(status))
 
     async def events(self, request: Request) -> Response:
         streamed = MEDIA_TYPE in request.headers.get("accept", "")
         text = request.query_params.get("limit", "0" if streamed else str(RECENT_EVENTS))
-        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else -1
+        limit = int(text) if text.isascii() and text.isdigit() and len(text) <= LIMIT_DIGITS else -1
         if limit < (0 if streamed else 1):
             return error_response(
                 HTTPStatus.BAD_REQUEST,
@@ -211,7 +225,8 @@ class _Endpoints:
         if streamed:
             return self._stream(request, limit)
         recent = list(self._node.telemetry.recent)[-limit:]
-        return _json({"events": [event_to_dict(event) for event in recent]})
+        answer: Events = {"events": [event_to_dict(event) for event in recent]}
+        return json_response(answer)
 
     def _stream(self, request: Request, limit: int) -> Response:
         if self.streams.full:
@@ -227,130 +242,61 @@ class _Endpoints:
         return Response(body, headers={"content-type": content_type})
 
 
-_URLS: Final = (
+URLS: Final = (
     "/api/health",
     "/api/health/live",
     "/api/health/ready",
     "/api/health/leader",
     "/api/cluster",
     "/api/events",
+    "/api/openapi.json",
     "/metrics",
 )
+"""What `/` names."""
 _CONSUL_FIX: Final = "see that the Consul agent runs and that CONSUL_HTTP_ADDR names it"
 
 
-def _told(view: ElectionView, *, ok: bool) -> dict[str, Any]:
+def _told(view: ElectionView, *, ok: bool) -> Probe:
     """What every health endpoint says."""
     return {
         "status": "ok" if ok else "unavailable",
         "state": view.state,
-        "why_not_leader": view.why_not.value if view.why_not else None,
+        "why_not_leader": view.why_not,
         "why_not_detail": view.why_not_detail,
     }
 
 
-def _child(child: ChildStatus) -> dict[str, Any]:
+def _child(child: ChildStatus) -> Child:
     # Without its last error: that is the work's own text, and this is no place for secrets in it.
-    return {"id": child.id, "state": child.state.value, "restarts": child.restarts}
+    return {"id": child.id, "state": child.state, "restarts": child.restarts}
 
 
-def _short(status: ClusterStatus) -> dict[str, Any]:
+def _short(status: ClusterStatus) -> Summary:
     record = status.health.record
-    lists = {
-        "candidates": status.candidates,
-        "observers": status.observers,
-        "pollers": status.pollers,
-    }
     return {
         "leader_node": status.leader_node,
-        "election_state": status.leader.condition.value,
+        "election_state": status.leader.condition,
         "term": status.term.value,
         "verdict": record.verdict if record else None,
         "age_ms": status.age_ms,
-    } | {
-        name: {
-            "seen": listing.seen.value,
-            # Nodes, not instances: an earlier start of one may still be listed.
-            "passing": sum(item.passing for item in best_by_node(listing.items).values()),
-            "registered": len(best_by_node(listing.items)),
-        }
-        for name, listing in lists.items()
+        "candidates": _counted(status.candidates),
+        "observers": _counted(status.observers),
+        "pollers": _counted(status.pollers),
     }
 
 
-# --- answers and errors --------------------------------------------------------------------------
-
-
-class _AsciiJSON(JSONResponse):
-    """Plain ASCII: what others wrote may not even be encodable, or upset a terminal."""
-
-    def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=True, allow_nan=False).encode("ascii")
-
-
-def _json(data: Mapping[str, Any], status: int = HTTPStatus.OK) -> Response:
-    return _AsciiJSON(data, status)
-
-
-def error_response(
-    status: int,
-    error: str,
-    *,
-    field: str | None = None,
-    fix: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """An error as every endpoint says it: a code, the field that is wrong, what to do."""
-    said = {"error": error, "field": field, "fix": fix}
-    body = {name: value for name, value in said.items() if value is not None}
-    return _AsciiJSON(body, status, headers)
+def _counted(listing: Listing[Member]) -> Counted:
+    # Nodes, not instances: an earlier start of one may still be listed.
+    nodes = best_by_node(listing.items).values()
+    return {
+        "seen": listing.seen,
+        "passing": sum(item.passing for item in nodes),
+        "registered": len(nodes),
+    }
 
 
 def _unavailable(why: WhyNot, fix: str) -> Response:
     return error_response(HTTPStatus.SERVICE_UNAVAILABLE, why.value, fix=fix)
-
-
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = error.headers if isinstance(error, HTTPException) else None
-    fixes = {404: "GET / names the URLs", 405: "the Allow header names the methods"}
-    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
-    return error_response(status, code, fix=fixes.get(status), headers=headers)
-
-
-async def _on_crash(request: Request, error: Exception) -> Response:
-    # The server logs it; whoever asked has no use for it.
-    # Made outside of the middleware, hence its headers here.
-    return error_response(500, "internal_error", fix="see the node's log", headers=_HEADERS)
-
-
-class _Plain:
-    """Middleware: headers that keep browsers and caches modest, and no body to a HEAD."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_plain(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
-            elif scope["method"] == "HEAD" and message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app(scope, receive, send_plain)
-
-
-_HEADERS: Final = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 def create_api(
@@ -378,11 +324,12 @@ def create_api(
             Route("/api/health/leader", ends.leader, methods=get),
             Route("/api/cluster", ends.cluster, methods=get),
             Route("/api/events", ends.events, methods=get),
+            Route("/api/openapi.json", ends.document, methods=get),
             Route("/metrics", ends.metrics, methods=get),
             *routes,
         ],
-        middleware=[Middleware(_Plain)],
-        exception_handlers={HTTPException: _on_http_error, Exception: _on_crash},
+        middleware=[Middleware(Plain)],
+        exception_handlers={HTTPException: on_http_error, Exception: on_crash},
         lifespan=lifespan,
     )
     # A redirect would be made from the Host header that the client chose.

@@ -50,7 +50,10 @@ DelayMs = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True)]
 
 
 class Record(BaseModel):
-    """A versioned JSON record. Unknown fields of newer writers are ignored."""
+    """A versioned JSON record. Unknown fields of newer writers are ignored.
+
+    v: the version of what is written.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     KIND: ClassVar[str] = "record"

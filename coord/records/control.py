@@ -24,8 +24,11 @@ RequestId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Control(Record):
-    """Who asks, why and when (UTC, by the asker's clock: for people; nothing is decided by it).
+    """Who asks, why and when.
 
+    actor: who asks.
+    reason: why, in their words.
+    at: when, in UTC by the asker's clock: for people; nothing is decided by it.
     request_id: 16 hexadecimal digits, new for each operation; the audit entry has the same.
     """
 
@@ -38,9 +41,10 @@ class Control(Record):
 
 
 class PauseRecord(Control):
-    """Nobody campaigns while this stands, and for no longer than `for_ms` milliseconds.
+    """Nobody campaigns while this stands, and for no longer than it says.
 
-    Each node counts that by its own clock from when it first saw this `request_id`.
+    for_ms: how long at most, in milliseconds; each node counts that by its own clock from when it
+        first saw this `request_id`.
     """
 
     KIND: ClassVar[str] = "pause record"
@@ -66,6 +70,8 @@ class RequestKind(StrEnum):
 class RequestRecord(Control):
     """Asks the leader of term `expected_term`, and no other, for something.
 
+    kind: what it is asked.
+    expected_term: whose leader is asked.
     to: whom it is to name as the first to follow, for a transfer; else "".
     """
 

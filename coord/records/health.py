@@ -41,7 +41,12 @@ class HealthModel(BaseModel):
 
 
 class Counts(HealthModel):
-    """How many, by the state of their checks in Consul."""
+    """How many, by the state of their checks in Consul.
+
+    passing: those all of whose checks pass.
+    warning: those whose worst check warns.
+    critical: those with a check that fails.
+    """
 
     passing: int = Field(default=0, ge=0)
     warning: int = Field(default=0, ge=0)
@@ -59,10 +64,16 @@ class Counts(HealthModel):
 
 
 class ClusterHealthRecord(Record):
-    """What the leader last found, and when (UTC).
+    """What the leader last found, and when.
 
+    verdict: healthy or degraded.
+    reasons: why it is degraded.
+    leader: who found it.
+    term: the term of that leader.
+    at: when, in UTC by the leader's clock; None where it does not say.
     nodes, candidates, pollers: each node counts once in each, by its instance that does best.
-    up, down: the names of the nodes, sorted, at most `MAX_NODES` in all.
+    up: the names of the nodes that are up, sorted; with those that are down `MAX_NODES` at most.
+    down: the names of the others, sorted.
     """
 
     KIND: ClassVar[str] = "cluster health record"

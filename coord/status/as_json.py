@@ -10,13 +10,36 @@ from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from coord.members import Seen
 from coord.status.denial import lacks
-from coord.status.model import ClusterStatus
+from coord.status.model import ClusterStatus, Condition
 from coord.status.node import NodeStatus
 from coord.status.rows import namesakes
 from coord.status.words import pause_left_ms
+
+
+class Derived(TypedDict):
+    """What is said of a cluster before its own fields, and follows from them.
+
+    leader_node: who leads; null while nobody does, or it cannot be read.
+    election_state: what the leader key is like.
+    namesakes: the names that several passing nodes have, each with their addresses.
+    paused: whether the election is paused; null where that is not to be seen.
+    pause_left_ms: for about how many milliseconds more; below zero: it was to be over by now. null
+        unless it is paused.
+    drained: the nodes that are drained; null where that is not to be seen.
+    lacks: the rights that the token lacks to see all, as Consul's policies name them.
+    """
+
+    leader_node: str | None
+    election_state: Condition
+    namesakes: Mapping[str, list[str]]
+    paused: bool | None
+    pause_left_ms: int | None
+    drained: list[str] | None
+    lacks: list[str]
 
 
 def to_dict(status: ClusterStatus | NodeStatus) -> dict[str, Any]:
@@ -29,16 +52,16 @@ def to_dict(status: ClusterStatus | NodeStatus) -> dict[str, Any]:
     `seen` says whether it can be relied on.
     """
     if isinstance(status, ClusterStatus):
-        return _of_cluster(status) | dict(_fields(status))
+        return {**_of_cluster(status), **dict(_fields(status))}
     return dict(_fields(status)) | {"left_ms": status.left_ms}
 
 
-def _of_cluster(status: ClusterStatus) -> dict[str, Any]:
+def _of_cluster(status: ClusterStatus) -> Derived:
     asked, known = status.controls.asked, status.controls.seen is Seen.KNOWN
     pause = asked.pause
     return {
         "leader_node": status.leader_node,
-        "election_state": status.leader.condition.value,
+        "election_state": status.leader.condition,
         "namesakes": plain_value(namesakes(status)),
         "paused": pause is not None if known or pause else None,
         "pause_left_ms": pause_left_ms(pause, status.now_ms) if pause else None,

@@ -53,12 +53,20 @@ class Oddity(StrEnum):
 class LeaderStatus:
     """What the leader key says.
 
+    condition: what the key is like.
     locked: a session is on the key. Then somebody leads, also if the record cannot be read.
-    node, node_type, address, term, since: of the leader; of the last one if the key is vacant.
-    since: of a vacancy that was written into the record, since when that is.
+    node, node_type, address, term: of the leader; of the last one if the key is vacant.
+    since: since when it leads; of a vacancy that was written into the record, since when that is.
+    session: the id of the session on the key, "" if there is none.
     why, by: of a vacancy, where it was said.
     vanished: the key is vacant, but the record still says held: its leader left without a word.
     handed_over: the vacancy was left by a leader that had stopped: nobody needs to wait.
+    successors: who is to follow first, in this order.
+    fenced_within_ms: how long after its last confirmation the leader has stopped, in milliseconds;
+        None where the record does not say.
+    lock_index: how often the key was locked, as Consul counts; 0 after a plain write.
+    modify_index: Consul's index of the key's last change; 0 if there is no key.
+    oddities: what is wrong with this key and the term key.
     detail: what is wrong with a record that cannot be read.
     """
 
@@ -84,7 +92,14 @@ class LeaderStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermStatus:
-    """What the term key says. fenced_within_ms: from its flags, None if they do not say."""
+    """What the term key says.
+
+    condition: what the key is like.
+    value: the latest term; None where there is none that can be read.
+    fenced_within_ms: how long after its last confirmation the leader of that term has stopped, in
+        milliseconds, from the key's flags; None if they do not say.
+    modify_index: Consul's index of the key's last change; 0 if there is no key.
+    """
 
     condition: TermCondition
     value: int | None = None
@@ -94,7 +109,11 @@ class TermStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsulStatus:
-    """Consul itself. leader: "" when it has none; the rest None where the token may not ask."""
+    """Consul itself.
+
+    leader: the address of the server that leads, "" when none does.
+    version, agent, datacenter: of the agent that was asked; None where the token may not ask.
+    """
 
     leader: str
     version: str | None = None
@@ -104,7 +123,12 @@ class ConsulStatus:
 
 @dataclass(frozen=True, slots=True)
 class HealthStatus:
-    """What ClusterHealth last published; record None: `seen` KNOWN means that there is none."""
+    """What the leader last found of the cluster, and published.
+
+    seen: how far that is known.
+    record: what was published; None: there is none if that is known.
+    detail: what is wrong with a record that cannot be read.
+    """
 
     seen: Seen
     record: ClusterHealthRecord | None = None
@@ -115,6 +139,8 @@ class HealthStatus:
 class ControlStatus:
     """What operators ask; unless `seen` is KNOWN, more may be asked than is said here.
 
+    seen: how far that is known.
+    asked: what was seen of it.
     denied: what is wrong with the token, where it may not see it.
     """
 
@@ -127,9 +153,19 @@ class ControlStatus:
 class ClusterStatus:
     """One snapshot.
 
+    election: its name.
     at_ms: when it was read, wall-clock milliseconds since 1970.
     age_ms: how old it was when handed out, in milliseconds; 0 as `read_status` gives it.
     stale: Consul has no leader; what is shown may be of any age.
+    leader: what the leader key says.
+    term: what the term key says.
+    candidates: those that may lead.
+    observers: those that may not.
+    pollers: those that run polls.
+    leader_service: whom discovery shows as the leader.
+    consul: Consul itself.
+    health: what the leader last found of the cluster.
+    controls: what operators ask.
     denied: what is wrong with the token, where it may not see all of this; None if nothing was
         denied.
     """

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from consul_agents import eventually
+from openapi_checks import check
 from starlette.applications import Starlette
 
 from coord.api import create_api
@@ -175,6 +176,7 @@ async def test_there_are_only_so_many_and_one_that_ends_makes_room(bench: Bench)
         async with streaming(bench):
             reply = await bench.client.get("/api/events", headers=STREAM)
             assert reply.status_code == 503
+            check(reply)
             assert reply.json()["error"] == "too_many_streams"
             assert (await bench.client.get("/api/events")).status_code == 200
         reply = await eventually(
