@@ -20,10 +20,12 @@ from coord.api.app import DOCUMENT
 from demo.fleet import Node
 
 CONFIG = Path(__file__).resolve().parents[1] / "data" / "schemathesis.toml"
+pytestmark = pytest.mark.long
+
 PATIENT = {"COORDINATOR_CHECK_TTL": "30s"}
 """The agent does not miss a node while Consul is away from it."""
 
-FUZZ_S = 60.0
+FUZZ_S = 150.0
 """How long a run may take at the most, in seconds; it takes some 7."""
 
 
