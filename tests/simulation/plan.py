@@ -69,7 +69,8 @@ def draw(
     otherwise hidden behind what all of them do together.
     """
     random = Random(f"plan {seed}")
-    some = [kind for kind in kinds if random.random() < random.choice((0.2, 0.5, 0.9))]
+    share = random.choice((0.1, 0.3, 0.6, 0.9))
+    some = [kind for kind in kinds if random.random() < share]
     chosen = some or [random.choice(kinds)]
     odd = random.random() < 0.4
     timing = random.choice(TIMINGS)
