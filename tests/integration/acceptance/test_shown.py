@@ -28,9 +28,11 @@ async def watched(bench: Bench) -> AsyncIterator[list[set[str]]]:
     """Looks at discovery again and again: whoever is passing, or found by name, at each look."""
     by_port = {node.address.rpartition(":")[2]: name for name, node in bench.fleet.nodes.items()}
     looks: list[set[str]] = []
+    seen = asyncio.Event()
 
+    # It is not cancelled: what waits for DNS may lose that, when the answer comes just then.
     async def look() -> None:
-        while True:
+        while not seen.is_set():
             looks.append(await bench.passing())
             looks.append({by_port[str(port)] for port in await bench.dns()})
             await asyncio.sleep(0.02)
@@ -39,9 +41,8 @@ async def watched(bench: Bench) -> AsyncIterator[list[set[str]]]:
     try:
         yield looks
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    assert task.cancelled(), task.exception()
+        seen.set()
+        await task
 
 
 async def found(bench: Bench, node: Node) -> None:
