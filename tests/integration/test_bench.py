@@ -9,6 +9,8 @@ from pathlib import Path
 
 from demo import REPO
 
+pytestmark = pytest.mark.long
+
 
 def bench(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

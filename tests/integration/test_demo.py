@@ -16,6 +16,8 @@ import pytest
 from demo import REPO
 from processes import wait_gone
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 110.0
 
 

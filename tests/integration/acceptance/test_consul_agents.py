@@ -21,6 +21,8 @@ from agents import Mode as AgentMode
 from cluster import loopback
 from demo.judge import TermSeen
 
+pytestmark = pytest.mark.long
+
 SHORT_TTL = {"COORDINATOR_SESSION_TTL": "10s"}
 """The shortest that Consul takes; the session goes after twice that at the latest."""
 
@@ -168,7 +170,6 @@ async def _both_take_part(bench: Bench) -> None:
     await eventually(candidates, until=lambda names: names == {"core-1", "core-2"})
 
 
-@pytest.mark.long
 async def test_agent_cut_off_from_the_servers_but_not_from_gossip(site: Site, bench: Bench) -> None:
     """Everything of it stays passing in the catalog: only the session's own TTL frees the lock."""
     pair = await site.pair(bench)

@@ -16,6 +16,8 @@ from agents import merge
 from coord.records import Paths
 from demo.fleet import Node
 
+pytestmark = pytest.mark.long
+
 Rules = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 

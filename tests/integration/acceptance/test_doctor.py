@@ -17,6 +17,8 @@ from coord.doctor import Code, Report, Subject
 from coord.history import History, read_history
 from coord.operations import Operation
 
+pytestmark = pytest.mark.long
+
 
 async def settled(bench: Bench, *names: str) -> tuple[str, int]:
     """Start these nodes; who leads and in which term, once all told what they are."""
@@ -52,7 +54,6 @@ async def test_a_fleet_in_order_has_nothing_and_notices_nothing(bench: Bench) ->
     assert not bench.fleet[name].events("suspended")
 
 
-@pytest.mark.long
 async def test_a_node_that_was_killed_and_came_back(bench: Bench) -> None:
     name, term = await settled(bench, "core-1", "core-2", "core-3")
     other = bench.fleet[next(n for n in ("core-2", "core-3", "core-1") if n != name)]

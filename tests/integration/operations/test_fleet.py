@@ -45,7 +45,7 @@ ALL_STEPS = [
 ]
 
 
-pytestmark = pytest.mark.also_with_acls
+pytestmark = [pytest.mark.also_with_acls, pytest.mark.long]
 
 
 @pytest.fixture
