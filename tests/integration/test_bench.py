@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from demo import REPO
 
 pytestmark = pytest.mark.long
