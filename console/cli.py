@@ -316,7 +316,8 @@ def _left_with_its_terminal(leave: Callable[[], object]) -> Iterator[None]:
     def closed() -> None:
         with open(os.devnull, "r+b", buffering=0) as nowhere:
             for stream in (0, 1, 2):
-                os.dup2(nowhere.fileno(), stream)
+                if not os.isatty(stream):  # not any more; it may have been a mere signal
+                    os.dup2(nowhere.fileno(), stream)
         leave()
 
     loop = asyncio.get_running_loop()
