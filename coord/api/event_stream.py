@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from coord.telemetry import RECENT_EVENTS, Event, Telemetry, to_dict
 
@@ -34,6 +35,8 @@ RETRY_MS: Final = 2000
 """How long whoever lost the stream is asked to wait, in milliseconds."""
 
 _Told = tuple[int, Event]
+Queue = asyncio.Queue[_Told | None]
+"""What one stream is still to send; None: nothing more."""
 
 
 class EventStreams:
@@ -48,7 +51,7 @@ class EventStreams:
     ) -> None:
         self._boot = boot_id[:8]
         self._keep_alive_s = keep_alive_s
-        self._queues: set[asyncio.Queue[_Told | None]] = set()
+        self._queues: set[Queue] = set()
         self._count = 0
         self._kept: deque[_Told] = deque(maxlen=RECENT_EVENTS)
         self._closed = False
@@ -71,8 +74,18 @@ class EventStreams:
         headers = {"content-type": MEDIA_TYPE}
         if request.method == "HEAD":
             return Response(status_code=HTTPStatus.OK, headers=headers)
-        missed = self._since(request.headers.get("last-event-id", ""), latest)
-        return StreamingResponse(self.messages(missed), headers=headers)
+        # Both now: what is told before the first message is sent would otherwise be missed, and who
+        # asks at the same time not be counted.
+        missed, queue = self._since(request.headers.get("last-event-id", ""), latest), self.join()
+        return _Stream(
+            self.messages(queue, missed), headers, left=lambda: self._queues.discard(queue)
+        )
+
+    def join(self) -> Queue:
+        """A queue that is told of all from now on; `messages` leaves it in the end."""
+        queue: Queue = asyncio.Queue(QUEUE_LENGTH)
+        self._queues.add(queue)
+        return queue
 
     def _since(self, last_id: str, latest: int) -> list[_Told]:
         """The kept events after that one; of another start of the node, or none: the latest."""
@@ -94,10 +107,10 @@ class EventStreams:
         for queue in self._queues:
             queue.put_nowait(told)
 
-    async def messages(self, missed: Sequence[_Told] = ()) -> AsyncGenerator[str, None]:
+    async def messages(
+        self, queue: Queue, missed: Sequence[_Told] = ()
+    ) -> AsyncGenerator[str, None]:
         """What one stream sends: those first, then what is told, until it or the node ends."""
-        queue: asyncio.Queue[_Told | None] = asyncio.Queue(QUEUE_LENGTH)
-        self._queues.add(queue)
         try:
             yield f"retry: {RETRY_MS}\n\n"
             for told in missed:
@@ -121,7 +134,27 @@ class EventStreams:
         return f"id: {self._boot}-{number}\nevent: {event.EVENT}\ndata: {data}\n\n"
 
 
-def _end(queue: asyncio.Queue[_Told | None]) -> None:
+class _Stream(StreamingResponse):
+    """left: called once it is over, even if it never began."""
+
+    def __init__(
+        self,
+        messages: AsyncGenerator[str, None],
+        headers: Mapping[str, str],
+        *,
+        left: Callable[[], None],
+    ) -> None:
+        super().__init__(messages, headers=headers)
+        self._left = left
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._left()
+
+
+def _end(queue: Queue) -> None:
     """Have its stream end after what waits in it."""
     if queue.full():
         queue.get_nowait()

@@ -152,14 +152,15 @@ async def test_an_id_of_another_start_or_none_misses_nothing(bench: Bench, last:
 async def test_a_silent_stream_is_kept_alive() -> None:
     node = Node()
     streams = EventStreams(node.telemetry, IDENTITY.boot_id, keep_alive_s=0.01)
-    messages = streams.messages()
+    messages = streams.messages(streams.join())
     assert (await anext(messages)).startswith("retry")
     assert (await anext(messages)).startswith(":")
     await messages.aclose()
 
 
 async def test_one_that_is_too_slow_is_ended_and_harms_no_other(bench: Bench) -> None:
-    slow = EventStreams(bench.node.telemetry, IDENTITY.boot_id).messages()
+    streams = EventStreams(bench.node.telemetry, IDENTITY.boot_id)
+    slow = streams.messages(streams.join())
     await anext(slow)
     async with streaming(bench) as stream:
         for term in range(QUEUE_LENGTH + 3):
@@ -184,6 +185,34 @@ async def test_there_are_only_so_many_and_one_that_ends_makes_room(bench: Bench)
             until=lambda reply: reply.status_code == 200,
         )
         assert reply.headers["content-type"] == "text/event-stream"
+
+
+async def test_there_are_no_more_of_them_when_all_ask_at_once(bench: Bench) -> None:
+    async def ask() -> httpx.Response:
+        request = bench.client.build_request("GET", "/api/events", headers=STREAM)
+        return await bench.client.send(request, stream=True)
+
+    replies = await asyncio.gather(*(ask() for _ in range(3 * STREAMS_MOST)))
+    try:
+        streaming = [reply for reply in replies if reply.status_code == 200]
+        assert len(streaming) == STREAMS_MOST
+        assert {reply.status_code for reply in replies} == {200, 503}
+    finally:
+        await asyncio.gather(*(reply.aclose() for reply in replies))
+    await eventually(
+        lambda: bench.client.head("/api/events", headers=STREAM),
+        until=lambda reply: reply.status_code == 200,
+    )
+
+
+async def test_what_is_told_before_the_first_message_is_sent_comes_too() -> None:
+    node = Node()
+    streams = EventStreams(node.telemetry, IDENTITY.boot_id)
+    messages = streams.messages(streams.join())
+    node.tell(7)
+    assert (await anext(messages)).startswith("retry")
+    assert '"term": 7' in await anext(messages)
+    await messages.aclose()
 
 
 async def test_the_end_of_the_node_ends_them(bench: Bench) -> None:
