@@ -47,6 +47,10 @@ DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 CACHE_S: Final = 1.0
 """How long one reading of the cluster serves, good or failed, in seconds."""
 
+METRICS_S: Final = 0.1
+"""How long the metrics serve once they are made, in seconds: it takes the loop some milliseconds,
+which the election would lack if they were made for each of a crowd that asks at once."""
+
 SUMMARY_WAIT_S: Final = 0.5
 """How long `/api/health` waits for a summary of the cluster before it answers without one."""
 
@@ -144,6 +148,8 @@ class _Endpoints:
         self.streams = EventStreams(node.telemetry, node.identity.boot_id)
         self.cache = ClusterCache(node.cluster_status, clock)
         self._document = DOCUMENT.read_bytes()
+        self._clock = clock
+        self._metrics: tuple[float, bytes, str] | None = None
 
     async def index(self, request: Request) -> Response:
         answer: Index = {"node": self._node.identity.node, "urls": list(URLS)}
@@ -238,7 +244,10 @@ class _Endpoints:
         return self.streams.open(request, limit)
 
     async def metrics(self, request: Request) -> Response:
-        body, content_type = self._node.metrics.render()
+        now = self._clock.now()
+        if self._metrics is None or now - self._metrics[0] >= METRICS_S:
+            self._metrics = (now, *self._node.metrics.render())
+        _, body, content_type = self._metrics
         return Response(body, headers={"content-type": content_type})
 
 

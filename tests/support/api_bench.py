@@ -65,10 +65,14 @@ class HandClock:
 
 
 class Metrics:
-    """One metric."""
+    """One metric: how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.rendered = 0
 
     def render(self) -> tuple[bytes, str]:
-        return b"coordinator_up 1\n", "text/plain; version=0.0.4; charset=utf-8"
+        self.rendered += 1
+        return b"coordinator_up %d\n" % self.rendered, "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass

@@ -32,6 +32,7 @@ from coord.api import (
     detail_of,
     row_of,
 )
+from coord.api.app import METRICS_S
 from coord.consul import ConsulNotPermitted, ConsulRefused, ConsulUnavailable
 from coord.election.reasons import WhyNot
 from coord.election.states import State
@@ -210,6 +211,15 @@ async def test_metrics_are_passed_on_as_they_are() -> None:
         reply = await client.get("/metrics")
     assert reply.content == Metrics().render()[0]
     assert reply.headers["content-type"] == Metrics().render()[1]
+
+
+async def test_metrics_are_made_seldom_however_many_ask() -> None:
+    node, clock = Node(), HandClock()
+    async with serving(node, clock) as client:
+        replies = await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
+        assert {reply.content for reply in replies} == {b"coordinator_up 1\n"}
+        clock.seconds += METRICS_S
+        assert (await client.get("/metrics")).content == b"coordinator_up 2\n"
 
 
 async def test_the_index_names_urls_that_answer() -> None:
