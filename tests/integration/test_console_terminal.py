@@ -61,6 +61,7 @@ async def test_a_killed_leader_and_a_forced_release_are_seen_to_their_end(tmp_pa
             assert third.node not in (first.node, second.node)
             await terminal.until("✔  done", f"{third.node} leads", "Close")
             await terminal.keys("Escape")
+            await terminal.until_gone("✔  done")
             await terminal.until(f"{third.node} LEADS · term {third.term}")
             await terminal.keys("q")
             await terminal.until("ended with 0")

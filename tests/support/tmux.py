@@ -61,6 +61,18 @@ class Pane:
             raise AssertionError(f"{texts} did not come:\n{shown}") from None
         return shown
 
+    async def until_gone(self, text: str) -> None:
+        """Wait until that is not on the screen any more. A key after Escape must wait for this: sent
+        together, the two are one."""
+        shown = text
+        try:
+            async with asyncio.timeout(GENEROUS_S):
+                while text in shown:
+                    await asyncio.sleep(LOOK_S)
+                    shown = await self.picture()
+        except TimeoutError:
+            raise AssertionError(f"{text} stayed:\n{shown}") from None
+
     async def typing_in(self, field: str) -> None:
         """Wait until the cursor has gone on to that field."""
         line = ""
