@@ -62,8 +62,10 @@ class Pane:
         return shown
 
     async def until_gone(self, text: str) -> None:
-        """Wait until that is not on the screen any more. A key after Escape must wait for this: sent
-        together, the two are one."""
+        """Wait until that is not on the screen any more.
+
+        A key after Escape must wait for this: sent together, the two are one.
+        """
         shown = text
         try:
             async with asyncio.timeout(GENEROUS_S):
