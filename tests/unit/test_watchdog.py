@@ -72,8 +72,8 @@ def outcome(program: str) -> tuple[int, str, float]:
 HANGS = {
     "the event loop": """
         async def main():
-            arm(0.5)
             armed()
+            arm(0.5)
             what_hangs()
 
         def what_hangs():
@@ -85,8 +85,8 @@ HANGS = {
         def what_hangs():
             re.match(r"(a|aa)+$", "a" * 60 + "b")
 
-        arm(0.5)
         armed()
+        arm(0.5)
         what_hangs()
     """,
     "the GIL, in a thread": """
@@ -94,8 +94,8 @@ HANGS = {
             re.match(r"(a|aa)+$", "a" * 60 + "b")
 
         async def main():
-            arm(0.5)
             armed()
+            arm(0.5)
             await asyncio.to_thread(what_hangs)
 
         asyncio.run(main())
