@@ -49,6 +49,9 @@ async def conduct(
         StageError: the cluster was not settled to begin with.
     """
     at_first = await settle(stage, say=say)
+    # Every schedule has a result then: what has none before the scenario could not be counted.
+    if not await stage.polls.more_runs(1, timeout_s=POLLS_S):
+        raise StageError(f"not every schedule was run within {POLLS_S:g} s")
     before = await stage.witness.report()
     polls_before = await _results(stage)
     scene = Scene(stage, at_first, random.Random(seed), repeat)
