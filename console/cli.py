@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,9 +210,10 @@ async def _record(settings: Settings, path: Path) -> int:
     recorder = _recorder(path, settings, clock)
     async with ConsulClient(settings.consul_address, on_token=recorder.hide) as consul:
         _tell(f"recording election {settings.election} in {path}, until Ctrl-C or SIGTERM")
-        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        more = [signal.SIGINT] if under_nohup else [signal.SIGINT, signal.SIGHUP]
-        with _left_by_signals(stop.set, *more):
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            numbers.append(signal.SIGHUP)
+        with _heeding(dict.fromkeys(numbers, stop.set)):
             source = _source(settings, consul, clock, recorder.record)
             found = await headless.record(source, recorder, stop)
     if isinstance(found, headless.Finished):
@@ -239,7 +240,7 @@ async def _play(path: Path, theme: str | None) -> int:
         app = ReplayApp(read_recording(path), clock=SystemClock(), theme=theme)
     except (RecordingError, ValueError) as error:
         raise BadUsage(str(error)) from None
-    with _left_with_its_terminal(app.exit), _left_by_signals(app.exit):
+    with _drawn(app.exit):
         await app.run_async()
     return app.return_code or 0
 
@@ -271,7 +272,7 @@ async def _open(settings: Settings, theme: str | None, actor: str, path: Path | 
                 f"Nothing is recorded any more: {ended.why}", severity="error", markup=False
             )
         try:
-            with _left_with_its_terminal(app.exit), _left_by_signals(app.exit):
+            with _drawn(app.exit):
                 await app.run_async()
         finally:
             await _closed(desk)
@@ -291,41 +292,33 @@ def _closed_recorder(recorder: Recorder) -> None:
 
 
 @contextlib.contextmanager
-def _left_by_signals(leave: Callable[[], object], *more: signal.Signals) -> Iterator[None]:
-    """SIGTERM ends the console as `q` does, so that what it has begun is brought to an end, too;
-    `more` do likewise."""
+def _heeding(told: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
+    """What each of these signals does instead of ending the process at once: they end the console
+    as `q` does, so that what it has begun is brought to an end, too."""
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, *more)
-    for number in numbers:
-        loop.add_signal_handler(number, leave)
+    for number, do in told.items():
+        loop.add_signal_handler(number, do)
     try:
         yield
     finally:
-        for number in numbers:
+        for number in told:
             loop.remove_signal_handler(number)
 
 
-@contextlib.contextmanager
-def _left_with_its_terminal(leave: Callable[[], object]) -> Iterator[None]:
-    """Leave when the terminal is closed, also under nohup: nothing can be drawn without one.
+def _drawn(leave: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+    """Leave when told to, or the terminal is closed, also under nohup: nothing can be drawn without
+    one."""
+    return _heeding({signal.SIGTERM: leave, signal.SIGHUP: partial(_terminal_closed, leave)})
 
-    Textual's thread that writes to it would end with an error, and whoever draws then wait for it
-    for good: so all that is still drawn goes nowhere.
-    """
 
-    def closed() -> None:
-        with open(os.devnull, "r+b", buffering=0) as nowhere:
-            for stream in (0, 1, 2):
-                if not os.isatty(stream):  # not any more; it may have been a mere signal
-                    os.dup2(nowhere.fileno(), stream)
-        leave()
-
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, closed)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+def _terminal_closed(leave: Callable[[], object]) -> None:
+    """Leave. Textual's thread that writes to it would end with an error, and whoever draws then
+    wait for it for good: so all that is still drawn goes nowhere."""
+    with open(os.devnull, "r+b", buffering=0) as nowhere:
+        for stream in (0, 1, 2):
+            if not os.isatty(stream):  # not any more; it may have been a mere signal
+                os.dup2(nowhere.fileno(), stream)
+    leave()
 
 
 async def _closed(desk: Desk) -> None:

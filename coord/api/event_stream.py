@@ -82,7 +82,7 @@ class EventStreams:
         )
 
     def join(self) -> Queue:
-        """A queue that is told of all from now on; `messages` leaves it in the end."""
+        """A queue that is told of all from now on, until it is full or who asked has gone."""
         queue: Queue = asyncio.Queue(QUEUE_LENGTH)
         self._queues.add(queue)
         return queue
@@ -111,22 +111,19 @@ class EventStreams:
         self, queue: Queue, missed: Sequence[_Told] = ()
     ) -> AsyncGenerator[str, None]:
         """What one stream sends: those first, then what is told, until it or the node ends."""
-        try:
-            yield f"retry: {RETRY_MS}\n\n"
-            for told in missed:
-                yield self._message(told)
-            while not self._closed:
-                try:
-                    async with asyncio.timeout(self._keep_alive_s):
-                        told_now = await queue.get()
-                except TimeoutError:
-                    yield ": nothing new\n\n"
-                    continue
-                if told_now is None:
-                    return
-                yield self._message(told_now)
-        finally:
-            self._queues.discard(queue)
+        yield f"retry: {RETRY_MS}\n\n"
+        for told in missed:
+            yield self._message(told)
+        while not self._closed:
+            try:
+                async with asyncio.timeout(self._keep_alive_s):
+                    told_now = await queue.get()
+            except TimeoutError:
+                yield ": nothing new\n\n"
+                continue
+            if told_now is None:
+                return
+            yield self._message(told_now)
 
     def _message(self, told: _Told) -> str:
         number, event = told

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from console_scenes import NOW, SCENES, disconnected, leading
 from console_terminal import opened, terminal
 from consul_agents import ConsulAgent
-from coord_command import GENEROUS_S, environment
+from coord_command import GENEROUS_S, ended, environment
 from hand_made import lead, register, release
 from rich.console import Console
 from warm_start import warm
@@ -116,15 +116,11 @@ async def test_it_opens_in_a_terminal_and_quits(
     await lead(consul, Paths(name), "core-1", 1)
     with terminal() as (screen, theirs):
         process = await opened(theirs, consul_agent.http_addr, "--election", name)
-        try:
+        async with ended(process):
             await screen.until("core-1 LEADS")
             screen.type("q")
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
 
 @pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
@@ -139,15 +135,11 @@ async def test_it_ends_when_its_window_is_closed(
             process = await opened(theirs, consul_agent.http_addr, "--election", name)
         finally:
             signal.signal(signal.SIGHUP, was)
-        try:
+        async with ended(process):
             await screen.until("core-1 LEADS")
             screen.close()
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
 
 async def test_an_unknown_theme_is_refused_with_those_there_are(consul_agent: ConsulAgent) -> None:

@@ -9,6 +9,7 @@ import pytest
 from console_terminal import Terminal, opened, terminal
 from consul_agents import ConsulAgent, eventually
 from control_bench import GENEROUS_S, standing
+from coord_command import ended
 
 from coord.consul import ConsulClient
 from coord.controls import read_controls
@@ -48,16 +49,12 @@ async def test_a_signal_takes_back_what_nobody_has_answered(
     args = ("--election", name, "--actor", "bob@ops")
     with terminal() as (screen, theirs):
         process = await opened(theirs, consul_agent.http_addr, *args)
-        try:
+        async with ended(process):
             await begun(screen, consul, paths)
             process.send_signal(number)
             await screen.until("coord-console: interrupted")
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
     assert (await read_controls(consul, paths)).request is None
     record = (await only_entry(consul, paths)).record
     assert record is not None
@@ -78,16 +75,12 @@ async def test_read_only_by_flag_and_by_setting(
     with terminal() as (screen, theirs):
         address = consul_agent.http_addr
         process = await opened(theirs, address, "--election", name, *args, **extra)
-        try:
+        async with ended(process):
             await screen.until("core-1 LEADS")
             await screen.until("Act ✖")
             screen.type("q")
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
 
 @pytest.mark.parametrize(

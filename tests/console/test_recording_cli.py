@@ -11,7 +11,7 @@ import pytest
 from console_terminal import opened, terminal
 from consul_agents import ConsulAgent, eventually
 from control_bench import hand_over, standing
-from coord_command import GENEROUS_S, environment
+from coord_command import GENEROUS_S, ended, environment
 from recordings import a_night
 from warm_start import warm
 
@@ -61,17 +61,13 @@ async def test_a_change_of_leader_is_recorded_without_a_terminal(
     paths, path = Paths(name), tmp_path / "night.jsonl.gz"
     tenure = await standing(consul, paths, "core-2")
     process = await started(consul_agent.http_addr, "--record", str(path), "--election", name)
-    try:
+    async with ended(process):
         await recorded(path, leads("core-1"))
         await hand_over(consul, paths, tenure, "core-2")
         await recorded(path, leads("core-2"))
         process.send_signal(number)
         async with asyncio.timeout(GENEROUS_S):
             out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     said = err.decode()
     assert (process.returncode, out) == (0, b"")
     assert f"recording election {name} in {path}" in said
@@ -117,14 +113,10 @@ async def test_the_token_is_in_no_recording(
         *("--record", str(path), "--election", name, "--consul-token-file", str(token_file)),
         CONSUL_HTTP_TOKEN=token,
     )
-    try:
+    async with ended(process):
         await recorded(path, lambda found: len(found.frames) > 2)
         process.terminate()
         await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     assert token not in path.read_text()
     assert read_recording(path).frames
 
@@ -165,7 +157,7 @@ async def test_in_a_terminal_it_is_recorded_while_it_is_shown_and_played_again(
     ):
         with terminal() as (screen, theirs):
             process = await opened(theirs, consul_agent.http_addr, *words)
-            try:
+            async with ended(process):
                 await screen.until(seen)
                 if seen != "REPLAY":
                     await recorded(path, leads("core-1"))
@@ -175,10 +167,6 @@ async def test_in_a_terminal_it_is_recorded_while_it_is_shown_and_played_again(
                 screen.type("q")
                 async with asyncio.timeout(GENEROUS_S):
                     assert await process.wait() == 0
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
 
 
 async def test_what_is_no_recording_is_told_in_a_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from consul_agents import ConsulAgent
+from coord_command import ended
 from fault_bench import Bench, bench_on
 from openapi_checks import OPENAPI, check, validator
 from tcp_proxy import Mode, TcpProxy
@@ -48,13 +49,9 @@ async def fuzz(node: Node) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        try:
+        async with ended(process):
             async with asyncio.timeout(FUZZ_S):
                 out, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
     assert process.returncode == 0, out.decode()
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import coord_command
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, acl_settings
 from warm_start import warm
@@ -22,32 +23,8 @@ from coord.records import LeaderRecord, LeaderState, Paths, encode_term
 GENEROUS_S = 60.0
 
 
-def environment(address: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("COORDINATOR_", "CONSUL_"))
-    }
-    return kept | {"CONSUL_HTTP_ADDR": address, "TERM": "xterm-256color"}
-
-
 async def coord(agent: ConsulAgent, *args: str) -> tuple[int, str, str]:
-    return await run_coord(agent.http_addr, *args)
-
-
-async def run_coord(address: str, *args: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *warm("coord"),
-        *args,
-        env=environment(address),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(GENEROUS_S):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    assert b"Traceback" not in err
-    return process.returncode, out.decode(), err.decode()
+    return await coord_command.coord(agent.http_addr, *args)
 
 
 async def lead(consul: ConsulClient, paths: Paths, node: str, term: int) -> None:
@@ -141,14 +118,14 @@ async def test_what_answers_is_not_consul(answer: str) -> None:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        code, out, err = await run_coord(f"{host}:{port}", "status")
+        code, out, err = await coord_command.coord(f"{host}:{port}", "status")
         assert (code, out) == (ExitCode.CONSUL_UNREACHABLE, "")
         assert "does not answer like Consul" in err
         assert len(err.splitlines()) == 2, "what, and which Consul was asked"
 
 
 async def test_tls_asked_of_a_plain_port(consul_agent: ConsulAgent) -> None:
-    code, _, err = await run_coord(f"https://{consul_agent.http_addr}", "status")
+    code, _, err = await coord_command.coord(f"https://{consul_agent.http_addr}", "status")
     assert code == ExitCode.CONSUL_UNREACHABLE
     assert "http://" in err
     assert "_ssl.c" not in err
@@ -172,7 +149,7 @@ async def test_watch_says_that_it_is_old_and_how_old_while_consul_is_away(
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(
         *(*warm("coord"), "status", "--watch"),
-        env=environment(agent.http_addr),
+        env=coord_command.environment(agent.http_addr),
         stdin=theirs,
         stdout=theirs,
     )
@@ -195,7 +172,7 @@ async def test_watch_prints_a_line_of_json_for_each_change(
     paths = Paths(name)
     process = await asyncio.create_subprocess_exec(
         *(*warm("coord"), "status", "--json", "--watch", "--election", name),
-        env=environment(consul_agent.http_addr),
+        env=coord_command.environment(consul_agent.http_addr),
         stdout=asyncio.subprocess.PIPE,
         limit=2**20,
     )
@@ -223,7 +200,7 @@ async def test_watch_draws_in_place_on_a_terminal(
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(
         *(*warm("coord"), "status", "--watch", "--election", name),
-        env=environment(consul_agent.http_addr),
+        env=coord_command.environment(consul_agent.http_addr),
         stdin=theirs,
         stdout=theirs,
     )

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coord_command import ended
 from warm_start import warm
 
 GENEROUS_S = 60.0
@@ -39,12 +40,8 @@ async def coord(*words: str, env: Mapping[str, str]) -> Ran:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    try:
+    async with ended(process):
         async with asyncio.timeout(GENEROUS_S):
             out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     assert process.returncode is not None
     return Ran(words, process.returncode, out.decode(), err.decode())

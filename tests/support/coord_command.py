@@ -23,6 +23,17 @@ def environment(address: str, **extra: str) -> dict[str, str]:
     return kept | {"CONSUL_HTTP_ADDR": address, "TERM": "xterm-256color"} | extra
 
 
+@asynccontextmanager
+async def ended(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """With the block it is killed, if it still runs."""
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 async def coord(address: str, *args: str, **extra: str) -> tuple[int, str, str]:
     """Run a command to its end: its exit code, what it printed, and what it said on stderr."""
     process = await asyncio.create_subprocess_exec(

@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -51,29 +51,28 @@ class Pane:
 
     async def until(self, *texts: str, timeout_s: float = GENEROUS_S) -> str:
         """Wait until all of these are on the screen at once."""
-        shown = ""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not all(text in shown for text in texts):
-                    await asyncio.sleep(LOOK_S)
-                    shown = await self.picture()
-        except TimeoutError:
-            raise AssertionError(f"{texts} did not come:\n{shown}") from None
-        return shown
+        return await self._until(
+            lambda shown: all(text in shown for text in texts), f"{texts} did not come", timeout_s
+        )
 
     async def until_gone(self, text: str) -> None:
         """Wait until that is not on the screen any more.
 
         A key after Escape must wait for this: sent together, the two are one.
         """
-        shown = text
+        await self._until(lambda shown: text not in shown, f"{text} stayed", GENEROUS_S)
+
+    async def _until(self, is_right: Callable[[str], bool], else_: str, timeout_s: float) -> str:
+        shown = ""
         try:
-            async with asyncio.timeout(GENEROUS_S):
-                while text in shown:
+            async with asyncio.timeout(timeout_s):
+                shown = await self.picture()
+                while not is_right(shown):
                     await asyncio.sleep(LOOK_S)
                     shown = await self.picture()
         except TimeoutError:
-            raise AssertionError(f"{text} stayed:\n{shown}") from None
+            raise AssertionError(f"{else_}:\n{shown}") from None
+        return shown
 
     async def typing_in(self, field: str) -> None:
         """Wait until the cursor has gone on to that field."""

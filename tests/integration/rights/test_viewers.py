@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from command_run import Ran, coord
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, eventually
+from coord_command import ended
 from look_commands import look_commands
 from rights_bench import Rights, tokens_for
 from warm_start import warm
@@ -203,15 +204,11 @@ async def first_line(env: dict[str, str], *words: str) -> dict[str, Any]:
         limit=2**20,
     )
     assert process.stdout is not None
-    try:
+    async with ended(process):
         async with asyncio.timeout(60):
             said: dict[str, Any] = json.loads(await process.stdout.readline())
         process.send_signal(signal.SIGINT)
         assert await process.wait() == ExitCode.OK
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     return said
 
 
