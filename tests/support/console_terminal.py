@@ -20,25 +20,32 @@ _CONTROLS = re.compile(r"\x1b\[[0-9;?>=]*[A-Za-z]")
 
 
 class Terminal:
-    """A real terminal with `coord-console` in it."""
+    """A real terminal with `coord-console` in it. It takes all that is drawn, all the time, as one
+    on a desk does: who draws on one that takes nothing has to wait, and cannot end."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._loop.add_reader(fd, self._take)
         self.seen = ""
+
+    def _take(self) -> None:
+        try:
+            drawn = os.read(self._fd, 65536)
+        except OSError:  # EIO: nobody has it open
+            drawn = b""
+        if not drawn:
+            self._loop.remove_reader(self._fd)
+        self.seen += drawn.decode(errors="replace")
+        self._news.set()
 
     async def until(self, text: str) -> None:
         """Wait until that was drawn."""
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
-        loop.add_reader(self._fd, news.set)
-        try:
-            async with asyncio.timeout(GENEROUS_S):
-                while text not in _CONTROLS.sub("", self.seen):
-                    await news.wait()
-                    news.clear()
-                    self.seen += os.read(self._fd, 65536).decode(errors="replace")
-        finally:
-            loop.remove_reader(self._fd)
+        async with asyncio.timeout(GENEROUS_S):
+            while text not in _CONTROLS.sub("", self.seen):
+                self._news.clear()
+                await self._news.wait()
 
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
@@ -46,12 +53,14 @@ class Terminal:
     def close(self) -> None:
         """Close its window; whoever is in it is told by SIGHUP."""
         if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
 
 
 @contextmanager
 def terminal() -> Iterator[tuple[Terminal, int]]:
+    """To be had within a running loop."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     screen = Terminal(ours)
