@@ -118,7 +118,14 @@ class Application:
         self._sessions: set[str] = set()
         self._stopping = asyncio.Event()
         context = WorkContext(
-            settings, self.identity, consul, self.telemetry, clock, self._paths, host.http
+            settings=settings,
+            identity=self.identity,
+            consul=consul,
+            telemetry=self.telemetry,
+            clock=clock,
+            paths=self._paths,
+            http=host.http,
+            random=host.random.random,
         )
         self._work = self._make_work(context) if self.identity.eligible else None
         is_poller = self.identity.node_type is NodeType.POLLER

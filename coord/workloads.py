@@ -21,7 +21,8 @@ Consul, and what must not in local variables.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -56,6 +57,7 @@ class WorkContext:
     clock: the one clock to use.
     paths: where this election's keys are.
     http: what carries the work's own HTTP requests instead of real connections; None: these.
+    random: from 0 to 1, for spreading what should not happen everywhere at once.
     """
 
     settings: Settings
@@ -65,6 +67,7 @@ class WorkContext:
     clock: Clock
     paths: Paths
     http: httpx.AsyncBaseTransport | None = None
+    random: Callable[[], float] = random.random
 
 
 @runtime_checkable

@@ -15,6 +15,8 @@ HTTP_FLAGS = ("method", "status", "contains", "redirects")
 
 _CHECK_FLAGS = ("timeout", *HTTP_FLAGS)
 _CHECK = "--check"
+_FLAGS = {"timeout": "--poll-timeout"}
+"""Flags that are not called like their field: --timeout is that of each check."""
 
 
 def fields_of(params: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -42,13 +44,21 @@ def fields_of(params: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...
         *(_CHECK for _ in params["check"]),
     )
     fields: dict[str, Any] = {"checks": checks, "enabled": not params["disabled"]}
-    given = {name: params[name] for name in ("interval", "name") if params[name] is not None}
+    words = ("interval", "name", "assignment")
+    given = {name: params[name] for name in words if params[name] is not None}
+    numbers = ("max_retries", "priority")
+    given |= {name: _number(params[name]) for name in numbers if params[name] is not None}
+    if params["poll_timeout"] is not None:
+        given["timeout"] = params["poll_timeout"]
+    if params["assigned_to"] is not None:
+        given["assigned_to"] = [part.strip() for part in params["assigned_to"].split(",")]
     return fields | given, origins
 
 
 def source_of(where: Where, origins: Sequence[str]) -> Source:
     """The flag that said it."""
-    flag = f"--{where[0]}" if where else ""
+    field = str(where[0]) if where else ""
+    flag = _FLAGS.get(field, f"--{field.replace('_', '-')}") if field else ""
     match where:
         case ("checks", int(number), *rest):
             flag = origins[number]

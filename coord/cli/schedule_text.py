@@ -11,7 +11,7 @@ from coord.polling.records import Check, CheckResult, JobRecord, ResultRecord, S
 from coord.polling.shelf import Shelf
 from coord.status.words import ago, at, plain, span
 
-_HEAD = ("ID", "EVERY", "CHECKS", "LAST", "RUNS", "MISSED", "NAME")
+_HEAD = ("ID", "EVERY", "CHECKS", "PRIO", "POLLERS", "LAST", "RUNS", "MISSED", "NAME")
 
 SENTENCES: dict[EditCode, tuple[str, str]] = {
     EditCode.EXISTS: ("{ids} is there already", "--replace writes over it"),
@@ -59,12 +59,14 @@ def _row(name: str, shelf: Shelf, now_ms: int) -> tuple[str, ...]:
     stored = shelf.schedules[name]
     record = stored.record
     if record is None:
-        return (plain(name), "-", "-", "cannot be read", "-", "-", "")
+        return (plain(name), "-", "-", "-", "-", "cannot be read", "-", "-", "")
     result = (shelf.results or {}).get(name)
     return (
         name,
         format_duration(record.interval),
         str(len(record.checks)),
+        str(record.priority),
+        plain(_assigned(record), 24),
         "disabled" if not record.enabled else _last(result, shelf, now_ms),
         str(result.runs) if result else "-",
         str(result.missed) if result else "-",
@@ -76,6 +78,10 @@ def _last(result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
     if result is None:
         return "not known" if shelf.results is None else "not yet run"
     return f"{_verdict(result)}, {ago((now_ms - result.finished_ms) / 1000)}"
+
+
+def _assigned(record: ScheduleRecord) -> str:
+    return " ".join((record.assignment, ",".join(record.assigned_to))).rstrip()
 
 
 def _verdict(result: ResultRecord) -> str:
@@ -95,6 +101,11 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
     yield f"  runs      every {format_duration(record.interval)}" + (
         "" if record.enabled else ", disabled"
     )
+    yield (
+        f"  allows    {format_duration(record.timeout_ms / 1000)} for each of "
+        f"{1 + record.max_retries} attempts; priority {record.priority}"
+    )
+    yield f"  pollers   {plain(_assigned(record), 200)}"
     result = (shelf.results or {}).get(name)
     if result is not None:
         finished = f"{at(result.finished_ms)} ({ago((now_ms - result.finished_ms) / 1000)})"
@@ -181,7 +192,11 @@ def _record(record: ScheduleRecord) -> dict[str, Any]:
         "name": record.name,
         "enabled": record.enabled,
         "interval_ms": record.interval_ms,
+        "timeout_ms": record.timeout_ms,
+        "max_retries": record.max_retries,
+        "priority": record.priority,
         "assignment": record.assignment.value,
+        "assigned_to": list(record.assigned_to),
         "since_ms": record.since_ms,
         "checks": [_check(check) for check in record.checks],
     }

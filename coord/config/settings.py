@@ -168,6 +168,12 @@ class Settings(BaseSettings):
     )
     poller_token: Secret | None = Field(None, description="What pollers demand of the leader.")
     poller_capacity: PositiveCount = Field(8, description="Polls that a poller runs at a time.")
+    poller_partition: Name | None = Field(
+        None, description="The partition of the network that a poller is in."
+    )
+    poller_domain: Name | None = Field(
+        None, description="The failure domain that a poller is in, such as a site."
+    )
     poller_checks: Names = Field(
         (), description="Kinds of check that a poller has besides http and tcp, with commas."
     )

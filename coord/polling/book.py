@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from coord.polling import schedules as slots
-from coord.polling.jobs import JobEvent, advance, sweep
+from coord.polling.jobs import JobEvent, advance, backoff_ms, may_retry, sweep
 from coord.polling.records import (
     CheckResult,
     JobRecord,
@@ -20,10 +21,37 @@ from coord.polling.records import (
 
 @dataclass(frozen=True, slots=True)
 class DueRun:
-    """A run to start: a new job, or one that is tried again."""
+    """A run to start: a new job, or one that is tried again, rather not by those in `tried`."""
 
     schedule: ScheduleRecord
     job: JobRecord
+    tried: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that is to be tried again.
+
+    last: as its last attempt ended, with that `error`, at the node `poller`.
+    tried: the service ids of all pollers that were tried.
+    from_ms: when it may be tried again.
+    """
+
+    job: JobRecord
+    last: JobRecord
+    error: PollError
+    poller: str | None
+    tried: frozenset[str]
+    from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. poller: the node that was asked last."""
+
+    job: JobRecord
+    result: ResultRecord
+    poller: str | None = None
 
 
 class Book:
@@ -31,17 +59,23 @@ class Book:
 
     Attributes:
         schedules: by id, as last read.
+        unreadable: the ids of those that are there and cannot be read.
         results: last results by schedule.
         open: open jobs by schedule: at most one each.
-        retries: jobs of the last leader that are tried again, by schedule.
+        waiting: jobs that are to be tried again, by schedule.
     """
 
     def __init__(self, term: int) -> None:
         self._term = term
         self.schedules: dict[str, ScheduleRecord] = {}
+        self.unreadable: frozenset[str] = frozenset()
         self.results: dict[str, ResultRecord] = {}
         self.open: dict[str, JobRecord] = {}
-        self.retries: dict[str, JobRecord] = {}
+        self.waiting: dict[str, Waiting] = {}
+
+    def has(self, schedule_id: str) -> bool:
+        """Whether there is such a schedule, readable or not."""
+        return schedule_id in self.schedules or schedule_id in self.unreadable
 
     def slot_due_ms(self, schedule_id: str, wall_ms: int) -> int | None:
         """When the schedule's present run was due; None if it is gone or disabled."""
@@ -51,10 +85,15 @@ class Book:
         phase = slots.phase_ms(schedule.id, schedule.interval_ms)
         return slots.slot_start_ms(wall_ms, schedule.interval_ms, phase)
 
+    def _in_time(self, job: JobRecord, wall_ms: int) -> bool:
+        return job.due_ms == self.slot_due_ms(job.schedule, wall_ms)
+
+    # --- what others left, and what is tried again ---
+
     def sweep(self, jobs: Iterable[JobRecord], wall_ms: int) -> list[JobRecord]:
         """Decide on the jobs found at takeover; gives those that are given up.
 
-        The results of these are entered, and the others are due again.
+        The results of these are entered, and the others are due again, as another attempt.
 
         A job whose run is counted already is given up and not counted again: the request that
         wrote it was late, and landed once more after the run had its result, or was recorded as
@@ -66,46 +105,86 @@ class Book:
             last = self.results.get(job.schedule)
             counted = job.schedule in newer or (last is not None and last.due_ms >= job.due_ms)
             newer.add(job.schedule)
-            slot = None if counted else self.slot_due_ms(job.schedule, wall_ms)
-            swept = sweep(job, term=self._term, slot_due_ms=slot)
-            if swept.retried:
-                self.retries[job.schedule] = swept.job
+            swept = sweep(job, term=self._term)
+            tried = frozenset({job.poller} - {""})
+            if not counted and self.retry(swept, PollError.LEADER_LOST, tried, wall_ms):
                 continue
-            given_up.append(swept.job)
+            given_up.append(swept)
             if not counted:
-                self.end(swept.job, PollError.LEADER_LOST, wall_ms)
+                self.end(swept, PollError.LEADER_LOST, wall_ms)
         return given_up
 
-    def expire(self, wall_ms: int) -> list[JobRecord]:
-        """Give up what was to be tried again and found no room before its slot was over."""
-        late = [
-            job
-            for job in self.retries.values()
-            if job.due_ms != self.slot_due_ms(job.schedule, wall_ms)
-        ]
-        expired = []
-        for job in late:
-            del self.retries[job.schedule]
-            # The attempt that it would have been was not made.
-            ended = advance(job, JobEvent.TIME_OUT, attempt=max(1, job.attempt - 1))
-            self.end(ended, PollError.LEADER_LOST, wall_ms)
-            expired.append(ended)
-        return expired
+    def retry(
+        self,
+        last: JobRecord,
+        error: PollError,
+        tried: frozenset[str],
+        wall_ms: int,
+        *,
+        poller: str | None = None,
+        chance: float | None = None,
+    ) -> bool:
+        """Let a job whose attempt failed or timed out wait to be tried again.
+
+        tried: the service ids of all pollers that were. poller: the node that was asked last.
+        chance: from 0 to 1, spreads what waits; None: it need not wait.
+
+        Returns:
+            Whether it waits, and is open no more; False: nothing is changed.
+        """
+        schedule = self.schedules.get(last.schedule)
+        if schedule is None or not may_retry(
+            last, max_retries=schedule.max_retries, in_time=self._in_time(last, wall_ms)
+        ):
+            return False
+        from_ms = wall_ms
+        if chance is not None:
+            interval_ms = schedule.interval_ms
+            from_ms += backoff_ms(last.attempt, interval_ms=interval_ms, chance=chance)
+        job = advance(last, JobEvent.RETRY, term=self._term)
+        self.waiting[last.schedule] = Waiting(job, last, error, poller, tried, from_ms)
+        self.close(last)
+        return True
+
+    def give_up(self, wall_ms: int) -> list[Ended]:
+        """End what waits to be tried again and is not wanted any more.
+
+        A run of a schedule that is removed or disabled is cancelled; one that found no room before
+        its time was over ends as its last attempt did.
+        """
+        ended = []
+        late = [w for w in self.waiting.values() if not self._in_time(w.job, wall_ms)]
+        for waiting in late:
+            job, last = waiting.job, waiting.last
+            del self.waiting[job.schedule]
+            outcome: PollError | None = waiting.error
+            if self.slot_due_ms(job.schedule, wall_ms) is None:
+                # The attempt that it would have been was not made.
+                made = {"attempt": last.attempt, "poller": last.poller}
+                last, outcome = advance(job, JobEvent.CANCEL, **made), None
+            ended.append(Ended(last, self.end(last, outcome, wall_ms), waiting.poller))
+        return ended
+
+    # --- what is due ---
 
     def due(self, wall_ms: int) -> list[DueRun]:
-        """The runs to start now, the longest due first; what is open is not due."""
+        """The runs to start now; what is open is not due.
+
+        Those of the highest priority come first, and of these the longest due.
+        """
         runs = [run for s in self.schedules.values() if (run := self._due(s, wall_ms))]
-        runs.sort(key=lambda run: (run.job.due_ms, run.job.id))
+        runs.sort(key=lambda run: (-run.schedule.priority, run.job.due_ms, run.job.id))
         return runs
 
     def _due(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
         if not schedule.enabled or schedule.id in self.open:
             return None
+        waiting = self.waiting.get(schedule.id)
+        if waiting is not None:
+            ready = waiting.from_ms <= wall_ms
+            return DueRun(schedule, waiting.job, waiting.tried) if ready else None
         interval_ms = schedule.interval_ms
         phase = slots.phase_ms(schedule.id, interval_ms)
-        retry = self.retries.get(schedule.id)
-        if retry is not None:
-            return DueRun(schedule, retry)
         last = self.results.get(schedule.id)
         due = slots.due(
             wall_ms=wall_ms,
@@ -127,30 +206,38 @@ class Book:
         return DueRun(schedule, job)
 
     def next_due_ms(self, wall_ms: int) -> int | None:
-        """When the next slot of any schedule begins; None if none is enabled."""
-        return min(
-            (
-                slots.next_due_ms(wall_ms, s.interval_ms, slots.phase_ms(s.id, s.interval_ms))
-                for s in self.schedules.values()
-                if s.enabled
-            ),
-            default=None,
+        """When the next slot of any schedule begins, or one that waits may be tried again.
+
+        None: there is none.
+        """
+        slots_begin = (
+            slots.next_due_ms(wall_ms, s.interval_ms, slots.phase_ms(s.id, s.interval_ms))
+            for s in self.schedules.values()
+            if s.enabled
         )
+        waits = (w.from_ms for w in self.waiting.values() if w.from_ms > wall_ms)
+        return min(chain(slots_begin, waits), default=None)
+
+    # --- one run ---
 
     def start(self, run: DueRun) -> None:
         """This run is being made."""
-        self.retries.pop(run.schedule.id, None)
+        self.waiting.pop(run.schedule.id, None)
         self.open[run.schedule.id] = run.job
 
     def close(self, job: JobRecord) -> None:
         """This job is open no more."""
         self.open.pop(job.schedule, None)
 
-    def end(self, job: JobRecord, outcome: PollReply | PollError, wall_ms: int) -> ResultRecord:
-        """Enter how a job ended as its schedule's last result, and count it."""
-        last = self.results.get(job.schedule)
+    def end(
+        self, job: JobRecord, outcome: PollReply | PollError | None, wall_ms: int
+    ) -> ResultRecord:
+        """Count how a job ended; it is its schedule's last result, if there still is one.
+
+        outcome: None: it was cancelled.
+        """
         result = _result(job, outcome, wall_ms)
-        before = last or result
+        before = self.results.get(job.schedule, result)
         result = result.model_copy(
             update={
                 "runs": before.runs + 1,
@@ -158,13 +245,15 @@ class Book:
                 "retried": before.retried + job.attempt - 1,
                 "timed_out": before.timed_out + (job.state is JobState.TIMED_OUT),
                 "failed": before.failed + (job.state is JobState.FAILED),
+                "cancelled": before.cancelled + (job.state is JobState.CANCELLED),
             }
         )
-        self.results[job.schedule] = result
+        if self.has(job.schedule):
+            self.results[job.schedule] = result
         return result
 
 
-def _result(job: JobRecord, outcome: PollReply | PollError, wall_ms: int) -> ResultRecord:
+def _result(job: JobRecord, outcome: PollReply | PollError | None, wall_ms: int) -> ResultRecord:
     checks: tuple[CheckResult, ...] = ()
     error: PollError | None = None
     if isinstance(outcome, PollReply):

@@ -56,6 +56,11 @@ class CheckRunner:
         self._http = HttpChecks(self._dialler)
         self._kinds = kinds
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that it runs."""
+        return (*(kind.value for kind in CheckKind), *self._kinds)
+
     async def aclose(self) -> None:
         """Close what is open."""
         await self._http.aclose()
@@ -114,7 +119,7 @@ class CheckRunner:
     async def _run_other(self, check: OtherCheck) -> None:
         kind = self._kinds.get(check.kind)
         if kind is None:
-            has = ", ".join((*CheckKind, *self._kinds))
+            has = ", ".join(self.kinds)
             raise CheckFailed(
                 CheckError.UNKNOWN_KIND,
                 f"this poller has {has}; what offers {check.kind} belongs into its poller_checks",

@@ -36,9 +36,9 @@ class PollFailed(Exception):  # noqa: N818 - an outcome that every caller has to
         self.detail = clip(detail)
 
     @property
-    def try_another(self) -> bool:
-        """Whether another poller may do better."""
-        return self.error in (PollError.UNREACHABLE, PollError.BUSY)
+    def try_again(self) -> bool:
+        """Whether another attempt may do better: not where somebody else leads by now."""
+        return self.error is not PollError.OLDER_TERM
 
 
 class PollSender:

@@ -18,6 +18,8 @@ from coord.config.sources import nearest, read_toml
 from coord.config.values import InvalidValueError, shown
 from coord.polling.check_records import MAX_CHECKS, MAX_CONTAINS, MAX_REDIRECTS
 from coord.polling.records import (
+    MAX_ASSIGNED,
+    MAX_RETRIES,
     CheckKind,
     HttpCheck,
     ScheduleId,
@@ -25,12 +27,15 @@ from coord.polling.records import (
     TcpCheck,
 )
 from coord.polling.store import encode_schedule
-from coord.records import is_name
+from coord.records import MAX_PRIORITY, is_name
 
 Where = tuple[str | int, ...]
 """A place within a schedule, as ``("checks", 0, "target")``."""
 
-FIELDS = ("name", "enabled", "interval", "checks", "assignment")
+FIELDS = (
+    *("name", "enabled", "interval", "checks", "timeout", "max_retries", "priority"),
+    *("assignment", "assigned_to"),
+)
 """What may be written of a schedule, besides its id."""
 
 _TABLE = "schedules"
@@ -45,7 +50,10 @@ _FIXES: Mapping[str, str] = {
     "enabled": "write true or false",
     "interval": "write a duration from 500ms to 168h, like 10s",
     "checks": f"give it 1 to {MAX_CHECKS} checks",
-    "assignment": "write any, or leave it out",
+    "max_retries": f"write how often it may be tried again, from 0 to {MAX_RETRIES}",
+    "priority": f"write a number from 0 to {MAX_PRIORITY}; the higher comes first",
+    "assignment": "write any, specific, partition or domain, or leave it out",
+    "assigned_to": f"list 1 to {MAX_ASSIGNED} names of pollers, partitions or domains",
     "kind": "use http, tcp, or a kind that your pollers have by their poller_checks",
     "target": "write what is to be checked: a URL, or host:port",
     "timeout": "write a duration from 50ms to 60s, like 2s",

@@ -7,27 +7,34 @@ poller may have been asked), and not writing it saves a raft entry for each run.
 its result is written and its key is deleted in one transaction, so what is under ``jobs/`` is what
 is open.
 
-A job that failed or timed out may be retried: it is pending again with the next attempt number.
-An attempt number is never used twice, so that a poller can answer a repeated one from memory.
+A job that failed or timed out may be retried: it is pending again with the next attempt number,
+and waits for a moment and for a poller. Its key still tells of the attempt before: that is all a
+successor has to know. An attempt number is never used twice, so that a poller can answer a repeated
+one from memory.
 
     pending -> dispatching -> running -> completed
        |            |            |
        +------------+------------+-> failed | timed_out -> (retry) pending
        +------------+------------+-> cancelled
 
+A run whose schedule is removed or disabled is cancelled while it is pending; once a poller was
+asked, it ends as it would.
+
 After a change of leader nobody hears what the old leader's pollers find. The sweep times every open
-attempt out, and retries it if its slot is still the present one and attempts are left.
+attempt out; it is retried as any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from coord.polling.records import MAX_ATTEMPTS, JobRecord, JobState
+from coord.polling.records import JobRecord, JobState
+
+FIRST_BACKOFF_MS = 500
+MAX_BACKOFF_MS = 30_000
 
 
 class JobEvent(StrEnum):
@@ -94,35 +101,30 @@ def advance(job: JobRecord, event: JobEvent, **changes: Any) -> JobRecord:
     return job.model_copy(update={"state": state, **changes})
 
 
-def may_retry(job: JobRecord, *, slot_due_ms: int | None) -> bool:
+def may_retry(job: JobRecord, *, max_retries: int, in_time: bool) -> bool:
     """Whether another attempt makes sense.
 
-    slot_due_ms: the start of the schedule's present slot in wall-clock milliseconds; None if the
-        schedule is gone or disabled. Once the next run is due, that run is worth more.
+    in_time: the run is still wanted: its schedule is there and enabled, and the next run is not
+        due, which is worth more.
     """
-    return job.attempt < MAX_ATTEMPTS and job.due_ms == slot_due_ms
+    return in_time and job.attempt <= max_retries
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What becomes of a job that another leader left: timed_out, or pending again."""
+def backoff_ms(attempt: int, *, interval_ms: int, chance: float) -> int:
+    """How long a run waits after that attempt before it is tried again, in milliseconds.
 
-    job: JobRecord
-
-    @property
-    def retried(self) -> bool:
-        """It is to be tried again."""
-        return self.job.state is JobState.PENDING
-
-
-def sweep(job: JobRecord, *, term: int, slot_due_ms: int | None) -> Swept:
-    """Decide on a job found in Consul at takeover by the leader of `term`.
-
-    slot_due_ms: as for `may_retry`.
+    Twice as long each time, up to `MAX_BACKOFF_MS` and a tenth of the interval; of that, by
+    `chance` (0 to 1), from a half to the whole, so that what failed together is not retried
+    together.
     """
+    doubled = FIRST_BACKOFF_MS << (attempt - 1)
+    longest = min(doubled, MAX_BACKOFF_MS, interval_ms // 10)
+    return round(longest * (1 + chance) / 2)
+
+
+def sweep(job: JobRecord, *, term: int) -> JobRecord:
+    """A job found in Consul at takeover by the leader of `term`: timed out, whatever it was."""
     if job.state in OPEN:
-        job = advance(job, JobEvent.TIME_OUT)
-    if job.state is JobState.TIMED_OUT and may_retry(job, slot_due_ms=slot_due_ms):
-        return Swept(advance(job, JobEvent.RETRY, term=term))
+        return advance(job, JobEvent.TIME_OUT, term=term)
     # Finished jobs leave Consul together with writing their result: one found here was edited in.
-    return Swept(job.model_copy(update={"state": JobState.TIMED_OUT, "term": term}))
+    return job.model_copy(update={"state": JobState.TIMED_OUT, "term": term})

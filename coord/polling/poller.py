@@ -113,6 +113,11 @@ class Poller:
         return self._seen.term
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of check that it has."""
+        return self._runner.kinds
+
+    @property
     def running(self) -> int:
         """How many polls run at this moment."""
         return self._answers.running

@@ -31,7 +31,9 @@ FORGET_AFTER_S = 3600.0
 """The agent forgets a poller that was not seen for this long, in seconds."""
 
 _DEREGISTER_S = 2.0
+_LEAVE_S = 0.25  # for the leader to see that we have left
 _CONFIRM_RETRY_S = 0.5
+_MAX_META = 512  # characters, that Consul takes
 _NOTE = "takes polls"  # always the same: a changed note would cost a raft entry each time
 
 
@@ -69,12 +71,13 @@ class PollerService:
                 group.create_task(self._keep_registered(), name="poller registration")
                 group.create_task(self._follow_term(), name="poller term")
         finally:
-            self.poller.stop()
+            # First out of the listing, so that nothing is sent here any more, then closed to it.
             await self._deregister()
+            await asyncio.sleep(_LEAVE_S)
             await self.poller.aclose()
 
     def registration(self) -> ServiceRegistration:
-        """How this poller is registered."""
+        """How this poller is registered: where it is, what it has, how much it takes."""
         identity = self._context.identity
         where = parse_host_port(identity.advertise)
         return ServiceRegistration(
@@ -89,6 +92,7 @@ class PollerService:
                 "boot_id": identity.boot_id,
                 "address": identity.advertise,
                 "capacity": str(self._context.settings.poller_capacity),
+                **self._labels(),
             },
             checks=(
                 TtlCheck(
@@ -100,6 +104,16 @@ class PollerService:
                 ),
             ),
         )
+
+    def _labels(self) -> dict[str, str]:
+        settings = self._context.settings
+        labels = {
+            "kinds": ",".join(self.poller.kinds),
+            "partition": settings.poller_partition or "",
+            "domain": settings.poller_domain or "",
+        }
+        # Who has more kinds than there is room to name may be sent any, and says if it has not.
+        return {name: text for name, text in labels.items() if 0 < len(text) <= _MAX_META}
 
     async def _keep_registered(self) -> None:
         consul = self._context.consul

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from coord.config.values import HostPort, parse_host_port
 from coord.consul import CheckStatus, ServiceInstance
-from coord.polling.records import clip
+from coord.polling.records import Assignment, PollError, ScheduleRecord, clip
 
 DEFAULT_CAPACITY = 8
 MAX_CAPACITY = 1000
@@ -15,12 +15,36 @@ MAX_CAPACITY = 1000
 
 @dataclass(frozen=True, slots=True)
 class PollerTarget:
-    """One passing poller: service id, node, URL, and how many polls it takes at once."""
+    """One passing poller.
+
+    id: of its service. capacity: how many polls it takes at once.
+    kinds: the kinds of check that it has; None: it does not say, so it may have all.
+    partition, domain: where it says that it is; "" if it does not.
+    """
 
     id: str
     node: str
     url: str
     capacity: int
+    kinds: frozenset[str] | None = None
+    partition: str = ""
+    domain: str = ""
+
+    def is_assigned(self, schedule: ScheduleRecord) -> bool:
+        """Whether the schedule's assignment allows it."""
+        match schedule.assignment:
+            case Assignment.ANY:
+                return True
+            case Assignment.SPECIFIC:
+                return self.node in schedule.assigned_to
+            case Assignment.PARTITION:
+                return self.partition in schedule.assigned_to
+            case Assignment.DOMAIN:
+                return self.domain in schedule.assigned_to
+
+    def has_kinds(self, schedule: ScheduleRecord) -> bool:
+        """Whether it has all kinds of check of the schedule."""
+        return self.kinds is None or schedule.kinds <= self.kinds
 
 
 def poller_targets(instances: Iterable[ServiceInstance], election: str) -> list[PollerTarget]:
@@ -42,6 +66,9 @@ def poller_targets(instances: Iterable[ServiceInstance], election: str) -> list[
                     node=clip(instance.meta.get("node", "") or instance.node),
                     url=f"http://{HostPort(host, instance.port)}",
                     capacity=_capacity(instance.meta.get("capacity", "")),
+                    kinds=_kinds(instance.meta.get("kinds", "")),
+                    partition=clip(instance.meta.get("partition", "")),
+                    domain=clip(instance.meta.get("domain", "")),
                 )
             )
     return targets
@@ -59,6 +86,10 @@ def _capacity(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 9:
         return max(1, min(MAX_CAPACITY, int(text)))
     return DEFAULT_CAPACITY
+
+
+def _kinds(text: str) -> frozenset[str] | None:
+    return frozenset(text.split(",")) if text else None
 
 
 class Pollers:
@@ -87,19 +118,38 @@ class Pollers:
             for target in self._targets.values()
         )
 
-    def take(self, exclude: Collection[str] = ()) -> PollerTarget | None:
-        """Choose the least busy with room, and count a poll for it; give it back with `release`.
+    def lack(self, schedule: ScheduleRecord) -> PollError | None:
+        """Why no poller can run it, however long it waits for room; None: one can."""
+        if not self._targets:
+            return PollError.NO_POLLER
+        assigned = [t for t in self._targets.values() if t.is_assigned(schedule)]
+        if not assigned:
+            return PollError.NOT_ASSIGNED
+        return None if any(t.has_kinds(schedule) for t in assigned) else PollError.NO_KIND
 
-        None: no poller (outside `exclude`) has room. Among equals, the one longest not chosen.
+    def take(self, schedule: ScheduleRecord, tried: Collection[str] = ()) -> PollerTarget | None:
+        """Choose one with room that can run it, and count a poll for it; `release` gives it back.
+
+        Of several, one that is not in `tried`, and of another domain than those that are; then
+        the least busy; then the one longest not chosen. None: there is none, or none has room.
         """
+        domains = {t.domain for t in self._targets.values() if t.id in tried} - {""}
         free = [
-            (self._in_flight.get(t.id, 0) / t.capacity, self._turn.get(t.id, 0), t.id)
+            (
+                t.id in tried,
+                t.domain in domains,
+                self._in_flight.get(t.id, 0) / t.capacity,
+                self._turn.get(t.id, 0),
+                t.id,
+            )
             for t in self._targets.values()
-            if t.id not in exclude and self._in_flight.get(t.id, 0) < t.capacity
+            if self._in_flight.get(t.id, 0) < t.capacity
+            and t.is_assigned(schedule)
+            and t.has_kinds(schedule)
         ]
         if not free:
             return None
-        target = self._targets[min(free)[2]]
+        target = self._targets[min(free)[-1]]
         self._turns += 1
         self._turn[target.id] = self._turns
         self._in_flight[target.id] = self._in_flight.get(target.id, 0) + 1

@@ -10,13 +10,23 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from coord.polling.check_records import (
     MAX_CHECKS,
     MAX_TIMEOUT_S,
     Checks,
     Duration,
+    Timeout,
+    Word,
 )
 from coord.polling.check_records import MAX_DETAIL as MAX_DETAIL
 from coord.polling.check_records import Check as Check
@@ -27,13 +37,17 @@ from coord.polling.check_records import HttpCheck as HttpCheck
 from coord.polling.check_records import OtherCheck as OtherCheck
 from coord.polling.check_records import TcpCheck as TcpCheck
 from coord.polling.check_records import clip as clip
-from coord.records import Name, Record, Term
+from coord.records import DEFAULT_PRIORITY, MAX_PRIORITY, Name, Record, Term
 
 MAX_SCHEDULE_BYTES = 32 * 1024
 """A larger schedule record is not read."""
 
-MAX_ATTEMPTS = 3
-"""How often one run is tried, the first time included."""
+MAX_RETRIES = 10
+DEFAULT_RETRIES = 2
+"""How often a run is tried again, if its schedule does not say."""
+
+MAX_ASSIGNED = 20
+"""How many names a schedule may be assigned to."""
 
 MIN_INTERVAL_S = 0.5
 MAX_INTERVAL_S = 7 * 86_400.0
@@ -57,9 +71,16 @@ ScheduleId = Annotated[Name, BeforeValidator(_schedule_id)]
 
 
 class Assignment(StrEnum):
-    """Which pollers may run a schedule's polls. ANY: whichever has most room."""
+    """Which pollers may run a schedule's polls.
+
+    ANY: all. SPECIFIC: the nodes that it names. PARTITION, DOMAIN: those that say of themselves
+    that they are of a partition, or a domain, that it names.
+    """
 
     ANY = "any"
+    SPECIFIC = "specific"
+    PARTITION = "partition"
+    DOMAIN = "domain"
 
 
 class ScheduleRecord(Record):
@@ -68,6 +89,10 @@ class ScheduleRecord(Record):
     id: also the last part of its key.
     name: for people; the id if left out.
     interval: seconds between runs.
+    timeout: seconds that one attempt may take in all; None: as long as its checks.
+    max_retries: how often a run whose attempt failed, or was not answered in time, is tried again.
+    priority: of those that are due, the ones with the highest come first.
+    assigned_to: the nodes, partitions or domains that `assignment` is about.
     since_ms: wall-clock milliseconds from which runs are due: none is missed before it. Set when
         the schedule is written.
     """
@@ -79,8 +104,27 @@ class ScheduleRecord(Record):
     enabled: Annotated[bool, Field(strict=True)] = True
     interval: Annotated[Duration, Field(ge=MIN_INTERVAL_S, le=MAX_INTERVAL_S)]
     checks: Checks
+    timeout: Timeout | None = None
+    max_retries: Annotated[int, Field(ge=0, le=MAX_RETRIES, strict=True)] = DEFAULT_RETRIES
+    priority: Annotated[int, Field(ge=0, le=MAX_PRIORITY, strict=True)] = DEFAULT_PRIORITY
     assignment: Assignment = Assignment.ANY
+    assigned_to: tuple[SetName, ...] = Field(
+        default=(), max_length=MAX_ASSIGNED, validate_default=True
+    )
     since_ms: WallMs = 0
+
+    @field_validator("assigned_to")
+    @classmethod
+    def _goes_with_assignment(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        assignment = info.data.get("assignment")
+        if assignment is Assignment.ANY and value:
+            raise ValueError(
+                "an assignment of any goes to no poller in particular; set assignment to specific, "
+                "partition or domain, or leave this out"
+            )
+        if assignment not in (Assignment.ANY, None) and not value:
+            raise ValueError(f"{assignment} needs a name; write what it is assigned to")
+        return value
 
     @property
     def interval_ms(self) -> int:
@@ -89,8 +133,14 @@ class ScheduleRecord(Record):
 
     @property
     def timeout_ms(self) -> int:
-        """The longest that its checks take together: they run at the same time."""
-        return round(max(check.timeout for check in self.checks) * 1000)
+        """The longest that an attempt takes: its checks run at the same time."""
+        longest = max(check.timeout for check in self.checks)
+        return round(min(longest, self.timeout or longest) * 1000)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of its checks: a poller must have them all."""
+        return frozenset(str(check.kind) for check in self.checks)
 
 
 class JobState(StrEnum):
@@ -114,13 +164,16 @@ class JobState(StrEnum):
 class PollError(StrEnum):
     """Why a run had no answer from a poller.
 
-    NO_POLLER: none is passing. UNREACHABLE: no connection, or it broke. BUSY: it shed the poll.
-    OLDER_TERM: it has seen a newer term than ours. NOT_PERMITTED: it did not accept our token.
-    REFUSED: it did not accept the request. BAD_REPLY: what came is no answer. DEADLINE: nothing
-    came in time. LEADER_LOST: its leader ended, and it was too late to try again.
+    NO_POLLER: none is passing. NOT_ASSIGNED: none of those that the schedule is assigned to is.
+    NO_KIND: none of these has all its kinds of check. UNREACHABLE: no connection, or it broke.
+    BUSY: it shed the poll. OLDER_TERM: it has seen a newer term than ours. NOT_PERMITTED: it did
+    not accept our token. REFUSED: it did not accept the request. BAD_REPLY: what came is no answer.
+    DEADLINE: nothing came in time. LEADER_LOST: its leader ended, and it was too late to try again.
     """
 
     NO_POLLER = "no_poller"
+    NOT_ASSIGNED = "no_assigned_poller"
+    NO_KIND = "no_poller_of_kind"
     UNREACHABLE = "poller_unreachable"
     BUSY = "poller_busy"
     OLDER_TERM = "older_term"
@@ -131,7 +184,7 @@ class PollError(StrEnum):
     LEADER_LOST = "leader_lost"
 
 
-POLL_OUTCOMES = ("up", "down", *(error.value for error in PollError))
+POLL_OUTCOMES = ("up", "down", JobState.CANCELLED.value, *(error.value for error in PollError))
 """What `PollFinished` may say: what the checks found, or why there was no answer."""
 
 
@@ -164,11 +217,12 @@ class ResultRecord(Record):
     """The last result of a schedule, and its counters since it was first run.
 
     state: how the run ended. ok: all checks say up; None where there was no answer, and `error`
-    says why. lag_ms: how much after it was due its last attempt was dispatched. took_ms: from then
-    to its result. due_ms, finished_ms: wall-clock milliseconds.
+    says why; a word that is no `PollError` is a newer leader's. lag_ms: how much after it was due
+    its last attempt was dispatched. took_ms: from then to its result. due_ms, finished_ms:
+    wall-clock milliseconds.
 
     Counters: runs that ended, by whatever outcome; missed: left out; retried: attempts after the
-    first; timed_out, failed: runs that ended so.
+    first; timed_out, failed, cancelled: runs that ended so.
     """
 
     KIND: ClassVar[str] = "result"
@@ -179,7 +233,7 @@ class ResultRecord(Record):
     term: Term
     state: JobState
     ok: bool | None = None
-    error: PollError | None = None
+    error: PollError | Word | None = Field(default=None, union_mode="left_to_right")
     poller: str = Field(default="", max_length=256)
     due_ms: WallMs
     finished_ms: WallMs
@@ -191,6 +245,7 @@ class ResultRecord(Record):
     retried: Count = 0
     timed_out: Count = 0
     failed: Count = 0
+    cancelled: Count = 0
 
 
 class UnreadableRecord(BaseModel):

@@ -283,6 +283,8 @@ BAD: list[tuple[str, object]] = [
     ("poller_capacity", "1.5"),
     ("poller_capacity", True),
     ("workloads", "a b,,"),
+    ("poller_partition", "a b"),
+    ("poller_domain", "../x"),
     ("poller_checks", "a,,b"),
     ("poller_forbidden_networks", "10.0.0.1/8"),
     ("event_handlers", "a b,,"),

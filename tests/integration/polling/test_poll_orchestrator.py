@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -328,20 +329,72 @@ async def test_due_schedules_are_polled_and_their_results_written(
     }
 
 
-async def test_a_kind_that_the_poller_does_not_have_keeps_no_other_check_from_running(
+KIND = """
+class Telepathy:
+    kind = "telepathy"
+
+    def __init__(self, context):
+        pass
+
+    async def run(self, check):
+        pass
+"""
+
+
+async def test_a_kind_goes_only_to_a_poller_that_has_it(
+    consul: ConsulClient,
+    name: str,
+    target: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    (tmp_path / "telepathy.py").write_text(KIND)
+    monkeypatch.syspath_prepend(tmp_path)
+    other = {"kind": "telepathy", "target": "anybody", "wave": {"length": [1, 2]}}
+    odd = schedule("odd", other, http(target), interval="500ms")
+    await put_schedule(consul, Paths(name), odd)
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name) as without, polling(bench, held):
+        result = await until_result(consul, keys, "odd", lambda r: True)
+        assert (result.state, result.error) == (JobState.FAILED, PollError.NO_KIND)
+        checks = {"poller_checks": "telepathy:Telepathy"}
+        async with running_poller(consul, name, "poller-2", **checks) as able:
+            result = await until_result(consul, keys, "odd", lambda r: r.runs >= 4 and bool(r.ok))
+            assert result.poller == able.service_id
+        assert without.poller.polls == 0
+
+
+async def test_a_schedule_is_run_only_where_it_is_assigned(
     consul: ConsulClient, name: str, target: Target
 ) -> None:
     keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
-    other = {"kind": "telepathy", "target": "anybody", "wave": {"length": [1, 2]}}
-    await put_schedule(consul, Paths(name), schedule("odd", other, http(target)))
+    paths = Paths(name)
+    assigned = {
+        "specific": ("one", "one"),
+        "partition": ("dmz", "two"),
+        "domain": ("fra", "three"),
+    }
+    for mode, (to, _) in assigned.items():
+        where = schedule(mode, http(target), assignment=mode, assigned_to=[to])
+        await put_schedule(consul, paths, where)
+    nowhere = schedule(
+        "nowhere", http(target), interval="500ms", assignment="domain", assigned_to=["mars"]
+    )
+    await put_schedule(consul, paths, nowhere)
     held = await take_lead(consul, name)
-    async with running_poller(consul, name), polling(bench, held):
-        odd = await until_result(consul, keys, "odd", lambda r: r.runs == 1)
-    assert (odd.state, odd.ok) == (JobState.COMPLETED, False)
-    assert [c.error for c in odd.checks] == [CheckError.UNKNOWN_KIND, None]
-    state = await consul.kv_get(keys.state)
-    assert state.value is not None
-    assert PollStateRecord.decode(state.value.value).unreadable == ()
+    async with (
+        running_poller(consul, name, "one"),
+        running_poller(consul, name, "two", poller_partition="dmz"),
+        running_poller(consul, name, "three", poller_partition="lab", poller_domain="fra"),
+        polling(bench, held),
+    ):
+        for mode in assigned:
+            await until_result(consul, keys, mode, lambda r: r.ok is True)
+        result = await until_result(consul, keys, "nowhere", lambda r: True)
+    assert (result.state, result.error) == (JobState.FAILED, PollError.NOT_ASSIGNED)
+    finished = {event.schedule: event.poller for event in bench.told(PollFinished)}
+    assert finished == {mode: node for mode, (_, node) in assigned.items()} | {"nowhere": None}
 
 
 async def test_a_schedule_runs_once_in_each_of_its_slots(
@@ -751,6 +804,109 @@ async def test_a_poller_that_is_gone_costs_an_attempt_not_the_run(
     assert all(r.ok for r in results)
     assert {r.attempt for r in results} == {1, 2}
     assert sum(r.retried for r in results) >= 1
+
+
+@asynccontextmanager
+async def broken_poller(
+    consul: ConsulClient, name: str, handle: Callable[[asyncio.StreamWriter], None]
+) -> AsyncIterator[None]:
+    """A registered poller that takes each poll and then does that; it is the first to be chosen."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        handle(writer)
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    service = ServiceRegistration(
+        id=f"a-broken-{name}",
+        name="poller",
+        address="127.0.0.1",
+        port=server.sockets[0].getsockname()[1],
+        meta={"election": name, "capacity": "100"},
+        checks=(TtlCheck(id=f"broken-{name}", name="poller", ttl_s=600),),
+    )
+    await consul.service_register(service)
+    await consul.check_pass(f"broken-{name}")
+    await until_passing(consul, service.id)
+    try:
+        yield
+    finally:
+        await consul.service_deregister(service.id)
+        server.close()
+
+
+@pytest.mark.parametrize("says_nothing", [False, True], ids=["breaks off", "says nothing"])
+async def test_a_poller_that_dies_in_the_middle_of_a_job_costs_an_attempt(
+    consul: ConsulClient, name: str, target: Target, says_nothing: bool
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    await put_schedule(consul, Paths(name), schedule("web", http(target), timeout="100ms"))
+    held = await take_lead(consul, name)
+    silent: list[asyncio.StreamWriter] = []
+    handle = silent.append if says_nothing else lambda writer: writer.transport.abort()
+    async with (
+        broken_poller(consul, name, handle),
+        running_poller(consul, name, "zzz") as sound,
+        polling(bench, held),
+    ):
+        result = await until_result(consul, keys, "web", lambda r: True)
+    for writer in silent:
+        writer.close()
+    assert (result.ok, result.attempt, result.retried) == (True, 2, 1)
+    assert (result.poller, target.connections) == (sound.service_id, 1)
+    assert (await consul.kv_list(keys.jobs)).value == ()
+
+
+async def test_a_run_that_waits_to_be_tried_again_is_cancelled_with_its_schedule(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    record = schedule("web", http(target), max_retries=10)
+    await put_schedule(consul, Paths(name), record)
+    held = await take_lead(consul, name)
+
+    tried: asyncio.Queue[None] = asyncio.Queue()
+
+    def breaks_off(writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        tried.put_nowait(None)
+
+    async with broken_poller(consul, name, breaks_off), polling(bench, held):
+        async with asyncio.timeout(20):
+            await tried.get()
+            await tried.get()
+        await put_schedule(consul, Paths(name), record.model_copy(update={"enabled": False}))
+        result = await until_result(consul, keys, "web", lambda r: True)
+    assert (result.state, result.ok, result.error) == (JobState.CANCELLED, None, None)
+    assert (result.runs, result.cancelled, result.failed) == (1, 1, 0)
+    assert (result.attempt, result.retried) == (2, 1)
+    assert (await consul.kv_list(keys.jobs)).value == ()
+    (finished,) = bench.told(PollFinished)
+    assert (finished.outcome, finished.schedule) == ("cancelled", "web")
+
+
+class _Leaving(ConsulClient):
+    """A client that asks the poller for something once it is out of the listing."""
+
+    ask: Callable[[], Awaitable[tuple[int, str | None]]] | None = None
+    answered: tuple[int, str | None] | None = None
+
+    async def service_deregister(self, service_id: str, **options: Any) -> None:
+        await super().service_deregister(service_id, **options)
+        if self.ask is not None:
+            self.answered = await self.ask()
+
+
+async def test_a_poller_that_ends_leaves_the_listing_before_it_takes_no_more(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    await take_lead(consul, name)
+    async with _Leaving(ConsulAddress(consul_agent.http_url)) as leaving:
+        async with running_poller(leaving, name) as service:
+            leaving.ask = lambda: answer_to(service.poller, poll_request(name, 1, target))
+        assert leaving.answered == (200, None)
+        late = poll_request(name, 1, target).model_copy(update={"job": "late"})
+        assert await answer_to(service.poller, late) == (503, "stopping")
 
 
 async def test_a_job_that_is_written_once_more_after_its_end_does_not_come_back(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
 from coord.polling.book import Book
 from coord.polling.jobs import JobEvent, advance
@@ -79,18 +81,73 @@ def test_a_disabled_schedule_is_not_due() -> None:
     assert book(schedule(enabled=False)).due(NOW) == []
 
 
-def test_the_longest_due_comes_first() -> None:
-    leader = book(*(schedule(f"s{n}") for n in range(30)))
+def test_the_highest_priority_comes_first_and_then_the_longest_due() -> None:
+    leader = book(*(schedule(f"s{n}", priority=n % 3) for n in range(30)))
     runs = leader.due(NOW)
-    assert [r.job.due_ms for r in runs] == sorted(r.job.due_ms for r in runs)
+    ranks = [(-r.schedule.priority, r.job.due_ms) for r in runs]
+    assert ranks == sorted(ranks)
     assert len(runs) == 30
+
+
+def failed(leader: Book, at_ms: int, *, error: PollError = PollError.UNREACHABLE) -> JobRecord:
+    """The run that is due fails at once, at poller p1."""
+    (run,) = leader.due(at_ms)
+    leader.start(run)
+    sent = advance(run.job, JobEvent.ASSIGN, poller="p1", dispatched_ms=at_ms)
+    last = advance(sent, JobEvent.FAIL)
+    leader.retry(last, error, run.tried | {"p1"}, at_ms, poller="node-1", chance=1.0)
+    return last
+
+
+def test_a_run_that_failed_waits_and_is_tried_again_by_another_poller() -> None:
+    leader = book()
+    last = failed(leader, NOW)
+    assert leader.due(NOW + 499) == []
+    assert leader.next_due_ms(NOW) == NOW + 500
+    (run,) = leader.due(NOW + 500)
+    assert (run.job.state, run.job.attempt, run.job.id) == (JobState.PENDING, 2, last.id)
+    assert run.tried == {"p1"}
+
+
+def test_a_run_is_tried_again_as_often_as_its_schedule_says() -> None:
+    leader = book(schedule(max_retries=1))
+    failed(leader, NOW)
+    last = failed(leader, NOW + 600)
+    assert (last.attempt, leader.open["web"].attempt) == (2, 2)
+    assert leader.waiting == {}
+
+
+def test_one_that_finds_no_room_to_be_tried_again_ends_as_its_last_attempt_did() -> None:
+    leader = book()
+    last = failed(leader, NOW)
+    (ended,) = leader.give_up(NOW + INTERVAL)
+    assert (ended.job, ended.poller) == (last, "node-1")
+    assert (ended.result.error, ended.result.failed) == (PollError.UNREACHABLE, 1)
+    assert (ended.result.retried, ended.result.poller) == (0, "p1")
+
+
+@pytest.mark.parametrize("schedules", [{}, {"web": schedule(enabled=False)}])
+def test_a_run_of_a_schedule_that_is_removed_or_disabled_is_cancelled(
+    schedules: dict[str, ScheduleRecord],
+) -> None:
+    leader = book()
+    failed(leader, NOW)
+    leader.schedules = schedules
+    (ended,) = leader.give_up(NOW + 1)
+    assert (ended.job.state, ended.job.attempt) == (JobState.CANCELLED, 1)
+    result = ended.result
+    assert (result.ok, result.error, result.cancelled, result.failed) == (None, None, 1, 0)
+    assert leader.results == ({"web": result} if schedules else {})
+    assert leader.due(NOW + 1000) == []
 
 
 def test_a_new_leader_tries_the_present_run_again_and_gives_up_the_older() -> None:
     leader = book()
-    assert leader.sweep([job(NOW)], NOW + 100) == []
+    left = job(NOW).model_copy(update={"poller": "poller-1"})
+    assert leader.sweep([left], NOW + 100) == []
     (run,) = leader.due(NOW + 100)
     assert (run.job.attempt, run.job.term, run.job.id) == (2, 2, job(NOW).id)
+    assert run.tried == {"poller-1"}
 
     late = book()
     (given_up,) = late.sweep([job(NOW, missed=4)], NOW + 2 * INTERVAL)
@@ -104,12 +161,13 @@ def test_a_new_leader_tries_the_present_run_again_and_gives_up_the_older() -> No
 def test_a_run_that_finds_no_room_after_the_sweep_is_given_up_with_its_slot() -> None:
     leader = book()
     leader.sweep([job(NOW)], NOW)
-    assert leader.expire(NOW + INTERVAL - 1) == []
-    (late,) = leader.expire(NOW + INTERVAL)
-    assert late.state is JobState.TIMED_OUT
+    assert leader.give_up(NOW + INTERVAL - 1) == []
+    (late,) = leader.give_up(NOW + INTERVAL)
+    assert late.job.state is JobState.TIMED_OUT
     result = leader.results["web"]
+    assert result == late.result
     assert (result.timed_out, result.retried, result.runs) == (1, 0, 1)
-    assert leader.expire(NOW + INTERVAL) == []
+    assert leader.give_up(NOW + INTERVAL) == []
     (run,) = leader.due(NOW + INTERVAL)
     assert run.job.attempt == 1
 
@@ -206,24 +264,82 @@ def test_polls_are_spread_and_no_poller_gets_more_than_it_takes() -> None:
     pollers = Pollers()
     targets = [PollerTarget(name, name, "", 2) for name in ("a", "b")]
     pollers.update(targets)
-    taken = [pollers.take() for _ in range(5)]
+    taken = [pollers.take(schedule()) for _ in range(5)]
     assert [t.id if t else None for t in taken] == ["a", "b", "a", "b", None]
     assert pollers.room == 0
+    assert pollers.lack(schedule()) is None, "one of them may run it when it has room"
     pollers.release(targets[1])
-    assert pollers.take(exclude={"b"}) is None
-    again = pollers.take()
+    again = pollers.take(schedule(), tried={"b"})
     assert again is not None
-    assert again.id == "b"
+    assert again.id == "b", "the only one with room"
+
+
+def some_pollers() -> Pollers:
+    pollers = Pollers()
+    kinds = frozenset({"tcp"})
+    pollers.update(
+        [
+            PollerTarget("1", "one", "", 9, kinds | {"mail"}, "dmz", "fra"),
+            PollerTarget("2", "two", "", 9, kinds, "dmz", "ber"),
+            PollerTarget("3", "three", "", 9, kinds, "lab", "ber"),
+        ]
+    )
+    return pollers
+
+
+def of(assignment: str, *names: str, kind: str = "tcp") -> ScheduleRecord:
+    checks = [{"kind": kind, "target": "h:1"}]
+    return schedule(assignment=assignment, assigned_to=names, checks=checks)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (of("any"), {"1", "2", "3"}),
+        (of("specific", "two", "gone"), {"2"}),
+        (of("partition", "dmz"), {"1", "2"}),
+        (of("domain", "ber", "fra"), {"1", "2", "3"}),
+        (of("any", kind="mail"), {"1"}),
+        (of("specific", "gone"), PollError.NOT_ASSIGNED),
+        (of("partition", "lab", kind="mail"), PollError.NO_KIND),
+    ],
+)
+def test_only_pollers_that_may_and_can_run_it_get_it(
+    wanted: ScheduleRecord, found: set[str] | PollError
+) -> None:
+    pollers = some_pollers()
+    taken = {target.id for _ in range(9) if (target := pollers.take(wanted)) is not None}
+    lack = pollers.lack(wanted)
+    assert (lack or taken) == found
+    assert Pollers().lack(wanted) is PollError.NO_POLLER
+
+
+def test_a_retry_goes_to_another_poller_and_rather_to_one_of_another_domain() -> None:
+    pollers = some_pollers()
+    for tried, other in (({"2"}, "1"), ({"1", "2"}, "3"), ({"1", "2", "3"}, "2")):
+        target = pollers.take(schedule(), tried)
+        assert target is not None
+        pollers.release(target)
+        assert target.id == other
+
+
+def test_what_a_poller_says_of_itself_is_read() -> None:
+    meta = {"kinds": "http,tcp,mail", "partition": "dmz", "domain": "fra\x1b"}
+    told, silent = poller_targets([instance(meta=meta), instance()], "e")
+    assert told.kinds == {"http", "tcp", "mail"}
+    assert told.partition == "dmz"
+    assert told.domain.isprintable()
+    assert (silent.kinds, silent.partition, silent.domain) == (None, "", "")
 
 
 def test_a_poller_that_left_and_came_back_keeps_its_count() -> None:
     pollers = Pollers()
     target = PollerTarget("a", "a", "", 1)
     pollers.update([target])
-    assert pollers.take() == target
+    assert pollers.take(schedule()) == target
     pollers.update([])
-    assert pollers.take() is None
+    assert pollers.take(schedule()) is None
     pollers.update([target])
-    assert pollers.take() is None
+    assert pollers.take(schedule()) is None
     pollers.release(target)
-    assert pollers.take() == target
+    assert pollers.take(schedule()) == target

@@ -136,6 +136,7 @@ async def test_any_other_answer_is_a_typed_failure(
     with pytest.raises(PollFailed) as caught:
         await sender.send(target, REQUEST)
     assert caught.value.error is error
+    assert caught.value.try_again is (error is not PollError.OLDER_TERM)
 
 
 async def test_a_poller_that_never_answers(answering: Answering) -> None:
@@ -144,7 +145,7 @@ async def test_a_poller_that_never_answers(answering: Answering) -> None:
     with pytest.raises(PollFailed) as caught:
         await sender.send(await answering(None), quick)
     assert caught.value.error is PollError.DEADLINE
-    assert not caught.value.try_another
+    assert caught.value.try_again
     await sender.aclose()
 
 
@@ -163,4 +164,4 @@ async def test_a_poller_that_is_not_there(sender: PollSender, url: str) -> None:
     with pytest.raises(PollFailed) as caught:
         await sender.send(PollerTarget("p", "p", url, 1), REQUEST)
     assert caught.value.error is PollError.UNREACHABLE
-    assert caught.value.try_another
+    assert caught.value.try_again

@@ -15,7 +15,7 @@ from coord.cli import main
 from coord.cli.errors import ExitCode
 from coord.config import SettingsError, Source, SourceKind
 from coord.polling.drafts import DraftError, check_id, draft, read_file
-from coord.polling.records import HttpCheck, OtherCheck, ScheduleRecord
+from coord.polling.records import Assignment, HttpCheck, OtherCheck, ScheduleRecord
 
 NOW_MS = 1_700_000_000_000
 SOURCE = Source(SourceKind.FLAG, "test")
@@ -36,6 +36,11 @@ checks = [
 
 [schedules.port]
 interval = 60000
+timeout = "1500ms"
+max_retries = 0
+priority = 900
+assignment = "partition"
+assigned_to = ["dmz", "lab"]
 checks = [{ kind = "tcp", target = "127.0.0.1:80" }]
 """
 
@@ -55,6 +60,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert isinstance(postgres, OtherCheck)
     assert postgres.fields == {"database": "shop", "lag_s": 1.5}
     assert (port.id, port.interval, port.enabled) == ("port", 60.0, True)
+    assert (port.timeout_ms, port.max_retries, port.priority) == (1500, 0, 900)
+    assert (port.assignment, port.assigned_to) == (Assignment.PARTITION, ("dmz", "lab"))
     for record in (web, port):
         assert ScheduleRecord.decode(record.encode()) == record
 
@@ -71,7 +78,14 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ({"enabled": "perhaps"}, "enabled", "true or false"),
         ({"name": "x" * 129}, "name", "128"),
         ({"name": "\ud800"}, "name", "128"),
-        ({"assignment": "poller-1"}, "assignment", "any"),
+        ({"assignment": "poller-1"}, "assignment", "any, specific"),
+        ({"assignment": "partition"}, "assigned_to", "write what"),
+        ({"assigned_to": ["poller-1"]}, "assigned_to", "set assignment"),
+        ({"assignment": "domain", "assigned_to": "fra"}, "assigned_to", "1 to 20 names"),
+        ({"timeout": "2m"}, "timeout", "50ms to 60s"),
+        ({"max_retries": 11}, "max_retries", "from 0 to 10"),
+        ({"priority": "high"}, "priority", "from 0 to 1000"),
+        ({"priorty": 1}, "priorty", "did you mean priority"),
         ({"checks": []}, "checks", "1 to 20"),
         ({"checks": [GOOD["checks"][0]] * 21}, "checks", "1 to 20"),
         ({"checks": {"kind": "tcp"}}, "checks", "1 to 20"),
@@ -221,6 +235,9 @@ def test_whatever_is_written_is_a_schedule_that_is_read_back_or_a_mistake(
         (("web", "--interval", "10s", "--check", "[" * 9999), "--check is no JSON"),
         (("web", "--interval", "10s", "--http", "http://h/", "--status", "abc"), "--status"),
         (("web", "--interval", "10s", "--http", "http://h/", "--redirects", "99"), "--redirects"),
+        (("web", "--interval", "10s", "--tcp", "h:1", "--poll-timeout", "2m"), "--poll-timeout"),
+        (("web", "--interval", "10s", "--tcp", "h:1", "--max-retries", "x"), "--max-retries"),
+        (("web", "--interval", "10s", "--tcp", "h:1", "--assigned-to", "a"), "--assigned-to"),
         (("..", "--interval", "10s", "--tcp", "h:1"), "from flag ID"),
     ],
 )

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 
 import coord.polling
 from coord.polling.jobs import (
+    MAX_BACKOFF_MS,
     OPEN,
     TRANSITIONS,
     JobEvent,
     JobTransitionError,
     advance,
+    backoff_ms,
     may_retry,
     sweep,
 )
-from coord.polling.records import MAX_ATTEMPTS, JobRecord, JobState
+from coord.polling.records import JobRecord, JobState
 
 FINAL = {JobState.COMPLETED, JobState.CANCELLED}
 PURE = ("jobs.py", "schedules.py", "book.py", "pollers.py", "records.py")
@@ -72,42 +74,30 @@ def test_an_attempt_number_is_sent_at_most_once(events: list[JobEvent]) -> None:
     assert len(sent) == len(set(sent))
 
 
-@pytest.mark.parametrize("state", sorted(OPEN))
-def test_an_attempt_left_open_is_tried_again_under_the_new_term(state: JobState) -> None:
-    swept = sweep(job(state), term=5, slot_due_ms=7000)
-    assert swept.retried
-    assert (swept.job.attempt, swept.job.term, swept.job.poller) == (2, 5, "")
+@given(st.sampled_from(JobState), st.integers(1, 1000))
+def test_a_sweep_leaves_nothing_open(state: JobState, attempt: int) -> None:
+    swept = sweep(job(state, attempt), term=9)
+    assert (swept.state, swept.attempt, swept.term) == (JobState.TIMED_OUT, attempt, 9)
 
 
-@pytest.mark.parametrize("slot_due_ms", [None, 6000, 8000])
-def test_an_attempt_of_another_slot_is_given_up(slot_due_ms: int | None) -> None:
-    swept = sweep(job(JobState.DISPATCHING), term=5, slot_due_ms=slot_due_ms)
-    assert not swept.retried
-    assert swept.job.state is JobState.TIMED_OUT
-    assert (swept.job.attempt, swept.job.term) == (1, 5)
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_attempts_are_limited(max_retries: int) -> None:
+    for attempt in range(1, 5):
+        may = may_retry(job(attempt=attempt), max_retries=max_retries, in_time=True)
+        assert may is (attempt <= max_retries)
+    assert not may_retry(job(), max_retries=max_retries, in_time=False)
 
 
-@given(
-    st.sampled_from(JobState),
-    st.integers(1, 1000),
-    st.one_of(st.none(), st.sampled_from([0, 7000, 9000])),
-)
-def test_a_sweep_leaves_nothing_open_but_what_is_tried_again(
-    state: JobState, attempt: int, slot_due_ms: int | None
+@given(st.integers(1, 1000), st.integers(500, 10**9), st.floats(0, 1))
+def test_the_wait_grows_up_to_a_limit_and_is_spread(
+    attempt: int, interval_ms: int, chance: float
 ) -> None:
-    before = job(state, attempt)
-    swept = sweep(before, term=9, slot_due_ms=slot_due_ms)
-    assert swept.job.term == 9
-    if swept.retried:
-        assert may_retry(before, slot_due_ms=slot_due_ms)
-        assert attempt < swept.job.attempt <= MAX_ATTEMPTS
-    else:
-        assert swept.job.state is JobState.TIMED_OUT
-
-
-def test_attempts_are_limited() -> None:
-    assert may_retry(job(attempt=MAX_ATTEMPTS - 1), slot_due_ms=7000)
-    assert not may_retry(job(attempt=MAX_ATTEMPTS), slot_due_ms=7000)
+    wait_ms, longest = (
+        backoff_ms(attempt, interval_ms=interval_ms, chance=each) for each in (chance, 1.0)
+    )
+    assert longest / 2 - 1 <= wait_ms <= longest <= min(MAX_BACKOFF_MS, interval_ms / 10)
+    later = backoff_ms(attempt + 1, interval_ms=interval_ms, chance=1.0)
+    assert later in (2 * longest, min(MAX_BACKOFF_MS, interval_ms // 10))
 
 
 @pytest.mark.parametrize("module", PURE)

@@ -52,11 +52,18 @@ def test_a_schedule_is_read() -> None:
     assert (http.timeout, tcp.timeout, schedule.timeout_ms) == (5.0, 1.5, 5000)
 
 
+def test_a_timeout_of_its_own_shortens_what_its_checks_may_take() -> None:
+    assert read(timeout="800ms").timeout_ms == 800
+    assert read(timeout="30s").timeout_ms == 5000
+
+
 def test_a_schedule_comes_back_as_it_was_and_shows_durations_as_people_write_them() -> None:
-    schedule = read(name="Wöb", interval="1500ms")
+    labels = {"assignment": "domain", "assigned_to": ["fra", "ber"]}
+    schedule = read(name="Wöb", interval="1500ms", timeout="2s", max_retries=0, **labels)
     raw = schedule.encode()
     assert ScheduleRecord.decode(raw) == schedule
     assert json.loads(raw)["interval"] == "1500ms"
+    assert json.loads(raw)["timeout"] == "2s"
     assert json.loads(raw)["checks"][1]["timeout"] == "1500ms"
 
 
@@ -121,7 +128,17 @@ def test_a_schedule_comes_back_as_it_was_and_shows_durations_as_people_write_the
             {"checks": [{"kind": "tcp", "target": "host:1", "timeout": "2m"}]},
             "checks.0.tcp.timeout",
         ),
-        ({"assignment": "specific"}, "assignment"),
+        ({"assignment": "by_moonlight"}, "assignment"),
+        ({"assignment": "specific"}, "assigned_to"),
+        ({"assignment": "partition", "assigned_to": []}, "assigned_to"),
+        ({"assignment": "domain", "assigned_to": ["a", "b/c"]}, "assigned_to.1"),
+        ({"assignment": "domain", "assigned_to": ["a"] * 21}, "assigned_to"),
+        ({"assigned_to": ["poller-1"]}, "assigned_to"),
+        ({"timeout": "2m"}, "timeout"),
+        ({"max_retries": 11}, "max_retries"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"priority": 1001}, "priority"),
+        ({"priority": "high"}, "priority"),
         ({"since_ms": -1}, "since_ms"),
         ({"v": 0}, "v"),
     ],
@@ -133,7 +150,7 @@ def test_a_wrong_field_is_named(change: dict[str, Any], field: str) -> None:
 
 
 def test_fields_of_newer_writers_are_ignored() -> None:
-    assert read(v=2, priority=7, max_retries=3) == read(v=2)
+    assert read(v=2, mood="good") == read(v=2)
 
 
 OTHER: dict[str, Any] = {

@@ -1,0 +1,160 @@
+"""What the leader of one term knows of polls: read at takeover, then followed as it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from coord.consul import KVEntry, Reply, ServiceInstance, TxnOp
+from coord.leadership import Leadership
+from coord.polling.book import Book
+from coord.polling.events import PollsSwept, RecordUnreadable
+from coord.polling.follow import WATCH_WAIT_S, follow
+from coord.polling.keeper import Keeper
+from coord.polling.pollers import Pollers, poller_targets
+from coord.polling.records import JobRecord, PollStateRecord, ScheduleRecord, UnreadableRecord
+from coord.polling.store import Loaded, PollPaths, load_jobs, load_results, load_schedules
+from coord.records import POLLER_SERVICE
+from coord.telemetry.lasting_fault import LastingFault
+from coord.workloads import WorkContext
+
+_SHOWN_UNREADABLE = 20
+
+
+class Known:
+    """Keeps the book and the list of pollers as Consul says.
+
+    Attributes:
+        book: schedules, results and open jobs.
+        pollers: who may be sent to.
+        changed: set whenever something new is known.
+    """
+
+    def __init__(
+        self,
+        context: WorkContext,
+        leadership: Leadership,
+        keeper: Keeper,
+        faults: LastingFault,
+        told: dict[str, int],
+    ) -> None:
+        """`told`: the versions of unreadable records that were told already, by key."""
+        self._context = context
+        self._leadership = leadership
+        self._keeper = keeper
+        self._faults = faults
+        self._told = told
+        self._keys = PollPaths(context.paths)
+        self._since_ms = context.clock.wall_ms()
+        self._swept = (0, 0)
+        self._state: PollStateRecord | None = None
+        self.book = Book(leadership.term)
+        self.pollers = Pollers()
+        self.changed = asyncio.Event()
+
+    async def take_over(self) -> None:
+        """Read what the last leader left, and decide on every job that it left open.
+
+        The reads are consistent and our term is in force: nothing of an older one lands any more.
+        """
+        keys, keeper = self._keys, self._keeper
+        schedules = load_schedules(await keeper.list(keys.schedules), keys.schedules)
+        results = load_results(await keeper.list(keys.results), keys.results)
+        jobs = load_jobs(await keeper.list(keys.jobs), keys.jobs)
+        self._tell_unreadable(keys.results, results.unreadable)
+        self._tell_unreadable(keys.jobs, jobs.unreadable)
+        self._enter(schedules)
+        self.book.results = results.records
+        given_up = self.book.sweep(jobs.records.values(), self._context.clock.wall_ms())
+        writes = [self.end_ops(job) for job in given_up]
+        writes += [(TxnOp.kv_delete(key),) for key in jobs.unreadable]
+        await keeper.write_all(writes)
+        self._swept = (len(self.book.waiting), len(given_up))
+        if jobs.records or jobs.unreadable:
+            self._context.telemetry.emit(
+                PollsSwept,
+                term=self._leadership.term,
+                retried=self._swept[0],
+                timed_out=self._swept[1],
+                unreadable=len(jobs.unreadable),
+            )
+        await self._take_schedules(schedules)
+
+    def end_ops(self, job: JobRecord) -> tuple[TxnOp, ...]:
+        """A job ends: its key goes, and its schedule's result is written, if there still is one."""
+        ops = [TxnOp.kv_delete(self._keys.job(job.id))]
+        result = self.book.results.get(job.schedule)
+        if result is not None and self.book.has(job.schedule):
+            ops.append(TxnOp.kv_set(self._keys.result(job.schedule), result.encode()))
+        return tuple(ops)
+
+    # --- followed ---
+
+    async def follow_schedules(self) -> None:
+        """Know the schedules, until cancelled."""
+        prefix = self._keys.schedules
+
+        async def query(index: int | None) -> Reply[tuple[KVEntry, ...]]:
+            wait_s = None if index is None else WATCH_WAIT_S
+            return await self._context.consul.kv_list(prefix, index=index, wait_s=wait_s)
+
+        async def take(entries: tuple[KVEntry, ...]) -> None:
+            await self._take_schedules(load_schedules(entries, prefix))
+            self.changed.set()
+
+        await follow(query, take, self._faults, "poll_schedules_not_followed")
+
+    async def follow_pollers(self) -> None:
+        """Know the pollers that pass, until cancelled."""
+
+        async def query(index: int | None) -> Reply[tuple[ServiceInstance, ...]]:
+            wait_s = None if index is None else WATCH_WAIT_S
+            return await self._context.consul.health_service(
+                POLLER_SERVICE, passing=True, index=index, wait_s=wait_s
+            )
+
+        async def take(instances: tuple[ServiceInstance, ...]) -> None:
+            self.pollers.update(poller_targets(instances, self._leadership.election))
+            self.changed.set()
+
+        await follow(query, take, self._faults, "pollers_not_followed")
+
+    # --- schedules ---
+
+    def _enter(self, loaded: Loaded[ScheduleRecord]) -> None:
+        prefix = self._keys.schedules
+        self.book.schedules = loaded.records
+        self.book.unreadable = frozenset(key.removeprefix(prefix) for key in loaded.unreadable)
+
+    async def _take_schedules(self, loaded: Loaded[ScheduleRecord]) -> None:
+        self._tell_unreadable(self._keys.schedules, loaded.unreadable)
+        self._enter(loaded)
+        unreadable = tuple(record for record, _ in loaded.unreadable.values())
+        state = PollStateRecord(
+            term=self._leadership.term,
+            node=self._leadership.node,
+            since_ms=self._since_ms,
+            swept_retried=self._swept[0],
+            swept_timed_out=self._swept[1],
+            schedules=len(loaded.records),
+            unreadable=unreadable[:_SHOWN_UNREADABLE],
+        )
+        if state != self._state:
+            self._state = state
+            await self._keeper.write(TxnOp.kv_set(self._keys.state, state.encode()))
+
+    def _tell_unreadable(
+        self, prefix: str, unreadable: Mapping[str, tuple[UnreadableRecord, int]]
+    ) -> None:
+        for key in [k for k in self._told if k.startswith(prefix) and k not in unreadable]:
+            del self._told[key]
+        for key, (record, index) in unreadable.items():
+            if self._told.get(key) != index:
+                self._told[key] = index
+                self._context.telemetry.emit(
+                    RecordUnreadable,
+                    term=self._leadership.term,
+                    key=record.key,
+                    field=record.field,
+                    detail=record.detail,
+                )
