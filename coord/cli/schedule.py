@@ -202,7 +202,7 @@ def remove(
     as_json: bool,
     **params: Any,
 ) -> None:
-    """Remove schedules. What their last runs found stays in Consul.
+    """Remove schedules. The leader removes what their last runs found.
 
     Exits with 1 if you said no; with 5 if one is not there, or somebody wrote it meanwhile.
     """

@@ -77,6 +77,13 @@ class Book:
         """Whether there is such a schedule, readable or not."""
         return schedule_id in self.schedules or schedule_id in self.unreadable
 
+    def forget_removed(self) -> list[str]:
+        """Forget the results of schedules that are gone; gives the ids of these."""
+        gone = [schedule_id for schedule_id in self.results if not self.has(schedule_id)]
+        for schedule_id in gone:
+            del self.results[schedule_id]
+        return gone
+
     def slot_due_ms(self, schedule_id: str, wall_ms: int) -> int | None:
         """When the schedule's present run was due; None if it is gone or disabled."""
         schedule = self.schedules.get(schedule_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from coord.consul import KVEntry, Reply, ServiceInstance, TxnOp
+from coord.consul import ConsulError, KVEntry, Reply, ServiceInstance, TxnOp
 from coord.leadership import Leadership
 from coord.polling.book import Book
 from coord.polling.events import PollsSwept, RecordUnreadable
@@ -19,6 +19,7 @@ from coord.telemetry.lasting_fault import LastingFault
 from coord.workloads import WorkContext
 
 _SHOWN_UNREADABLE = 20
+_ANY = "any"
 
 
 class Known:
@@ -129,6 +130,7 @@ class Known:
     async def _take_schedules(self, loaded: Loaded[ScheduleRecord]) -> None:
         self._tell_unreadable(self._keys.schedules, loaded.unreadable)
         self._enter(loaded)
+        await self._remove_results()
         unreadable = tuple(record for record, _ in loaded.unreadable.values())
         state = PollStateRecord(
             term=self._leadership.term,
@@ -142,6 +144,26 @@ class Known:
         if state != self._state:
             self._state = state
             await self._keeper.write(TxnOp.kv_set(self._keys.state, state.encode()))
+
+    async def _remove_results(self) -> None:
+        """Take the results of schedules that are gone off Consul, in order with our own writes."""
+        if (
+            not (self.book.schedules or self.book.unreadable)
+            and not await self._may_see_schedules()
+        ):
+            return
+        gone = self.book.forget_removed()
+        await self._keeper.write_all((TxnOp.kv_delete(self._keys.result(id_)),) for id_ in gone)
+
+    async def _may_see_schedules(self) -> bool:
+        """A list that is denied comes empty: a single key says so."""
+        try:
+            await self._keeper.get(self._keys.schedule(_ANY))
+        except ConsulError as error:
+            self._faults.happened("polls_not_read", str(error))
+            return False
+        self._faults.over("polls_not_read")
+        return True
 
     def _tell_unreadable(
         self, prefix: str, unreadable: Mapping[str, tuple[UnreadableRecord, int]]

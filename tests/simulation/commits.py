@@ -113,7 +113,7 @@ class Commits:
                 self._tell(What.WROTE, node, int(term), "work")
             elif op.key.startswith(self._polls.jobs):
                 self._job(op, results)
-            elif op.key in results:
+            elif op.key in results and op.verb is TxnVerb.SET:
                 result = json.loads(op.value)
                 self._tell(What.JOB, "", "result", result["schedule"], result["due_ms"])
 

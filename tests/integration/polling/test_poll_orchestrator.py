@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from consul_agents import ConsulAgent, client_of, entry_of, eventually
+from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, entry_of, eventually
 from starlette.applications import Starlette
 from tcp_proxy import TcpProxy
 
@@ -58,9 +58,11 @@ from coord.polling.schedules import phase_ms, slot_start_ms
 from coord.polling.store import PollPaths, put_schedule
 from coord.polling.writer import FencedWriter
 from coord.records import Paths
+from coord.rights import Role, policy
 from coord.telemetry import Event, PollFinished, Telemetry
 from coord.telemetry.lasting_fault import LastingFault
 from coord.workloads import WorkContext
+from secure import make_policy, make_token
 
 HOUR = 3_600_000
 LONG_S = 3600.0
@@ -804,6 +806,74 @@ async def test_a_poller_that_is_gone_costs_an_attempt_not_the_run(
     assert all(r.ok for r in results)
     assert {r.attempt for r in results} == {1, 2}
     assert sum(r.retried for r in results) >= 1
+
+
+def some_result(schedule_id: str) -> ResultRecord:
+    return ResultRecord(
+        schedule=schedule_id,
+        job=f"{schedule_id}.1",
+        attempt=1,
+        term=1,
+        state=JobState.FAILED,
+        due_ms=1,
+        finished_ms=1,
+    )
+
+
+async def test_the_result_of_a_schedule_that_is_removed_goes_and_stays_away(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    await put_schedule(consul, Paths(name), schedule("web", http(target), interval="500ms"))
+    await consul.kv_put(keys.schedule("broken"), b"{")
+    held = await take_lead(consul, name)
+    for each in ("orphan", "broken"):
+        await consul.kv_put(keys.result(each), some_result(each).encode())
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "web", lambda r: r.ok is True)
+        # One was left behind before this leader came; what cannot be read is not gone.
+        left = {keys.result(each) for each in ("web", "broken")}
+        assert set((await consul.kv_keys(keys.results)).value) == left
+        # Removed while a poller works on it: what that finds is not written any more.
+        target.reached.clear()
+        target.go.clear()
+        await asyncio.wait_for(target.reached.wait(), 20)
+        await consul.kv_delete(keys.schedule("web"))
+        await until_key(consul, keys.result("web"), lambda value: value is None)
+        target.go.set()
+        await eventually(lambda: consul.kv_keys(keys.jobs), until=lambda reply: not reply.value)
+        assert set((await consul.kv_keys(keys.results)).value) == {keys.result("broken")}
+        # Under the same id begins another one.
+        await put_schedule(consul, Paths(name), schedule("web", http(target)))
+        result = await until_result(consul, keys, "web", lambda r: True)
+    assert (result.runs, result.ok) == (1, True)
+
+
+async def test_a_leader_that_may_not_see_the_schedules_removes_no_result(
+    make_agent: Callable[..., ConsulAgent], name: str
+) -> None:
+    """Consul shows it a list without any."""
+    agent = make_agent(acl=True, token=ROOT_TOKEN)
+    agent.wait_until(lambda: agent.request("GET", "/v1/acl/policies")[0] == 200, "have ACLs")
+    paths = Paths(name)
+    keys = PollPaths(paths)
+    rules = policy(Role.CANDIDATE, Settings(environ={}, node="any", election=name))
+    blind = rules.replace(
+        f'"{keys.schedules}" {{ policy = "list" }}', f'"{keys.schedules}" {{ policy = "deny" }}'
+    )
+    assert blind != rules
+    await asyncio.to_thread(make_policy, agent, name, blind)
+    _, token = await asyncio.to_thread(make_token, agent, name, name)
+    async with (
+        client_of(agent, token=ROOT_TOKEN) as root,
+        client_of(agent, token=token) as consul,
+    ):
+        await put_schedule(root, paths, schedule("web", {"kind": "tcp", "target": "h:1"}))
+        await root.kv_put(keys.result("web"), some_result("web").encode())
+        held = await take_lead(consul, name)
+        async with polling(make_bench(consul, name), held):
+            await until_key(root, keys.state, _of_term(held.leadership.term))
+        assert (await root.kv_get(keys.result("web"))).value is not None
 
 
 @asynccontextmanager

@@ -326,7 +326,7 @@ def test_a_retry_goes_to_another_poller_and_rather_to_one_of_another_domain() ->
 def test_what_a_poller_says_of_itself_is_read() -> None:
     meta = {"kinds": "http,tcp,mail", "partition": "dmz", "domain": "fra\x1b"}
     told, silent = poller_targets([instance(meta=meta), instance()], "e")
-    assert told.kinds == {"http", "tcp", "mail"}
+    assert told.kinds == frozenset({"http", "tcp", "mail"})
     assert told.partition == "dmz"
     assert told.domain.isprintable()
     assert (silent.kinds, silent.partition, silent.domain) == (None, "", "")
