@@ -139,6 +139,7 @@ def _operator(paths: Paths) -> tuple[Rule, ...]:
         Rule("key_prefix", paths.root, "list", "To see what is decided on."),
         Rule("key_prefix", paths.control, "write", asks),
         Rule("key_prefix", f"{paths.polls}schedules/", "write", asks),
+        Rule("key_prefix", f"{paths.polls}asked/", "write", asks),
         Rule("key_prefix", paths.audit, "write", asks),
         Rule("session_prefix", "", "write", ends),
         *(Rule("service", service, "write", tidies) for service in _services(paths)),

@@ -6,6 +6,7 @@ key_prefix "service/coordinator/" { policy = "list" }
 # What is asked of the nodes, what is polled, and who asked what and why.
 key_prefix "service/coordinator/control/" { policy = "write" }
 key_prefix "service/coordinator/polls/schedules/" { policy = "write" }
+key_prefix "service/coordinator/polls/asked/" { policy = "write" }
 key_prefix "service/coordinator/audit/" { policy = "write" }
 
 # To destroy the session of a leader that does not answer (force-release).

@@ -13,10 +13,12 @@ from coord.cli.errors import EPILOG, BadUsage, ExitCode
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.schedule_edit import Plan, Said, change
 from coord.cli.schedule_flags import fields_of, source_of
+from coord.cli.schedule_run import run_now
 from coord.cli.schedule_text import as_json as schedule_json
 from coord.cli.schedule_text import list_lines, show_lines
 from coord.clock import SystemClock
 from coord.config import Settings, Source, SourceKind
+from coord.config.values import parse_duration
 from coord.consul.client import ConsulClient
 from coord.polling.drafts import check_id, draft, read_file
 from coord.polling.editing import plan_add, plan_import, plan_remove, plan_switch
@@ -185,6 +187,42 @@ def _switch(settings: Settings, ids: tuple[str, ...], as_json: bool, *, enabled:
         lambda found, _: plan_switch(found, names, enabled=enabled, now_ms=now_ms), again=True
     )
     return change(settings, plan, Said(as_json=as_json))
+
+
+@_command("run")
+@click.argument("schedule_id", metavar="ID")
+@click.option("--wait", is_flag=True, help="Wait for what it finds, and show it.")
+@click.option("--timeout", metavar="DURATION", help="Wait this long at most; 1m unless given.")
+@_JSON
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    schedule_id: str,
+    wait: bool,
+    timeout: str | None,
+    as_json: bool,
+    **params: Any,
+) -> None:
+    """Run a schedule now, once, whether it is due or not, or disabled.
+
+    Its next run is due when it would have been. Exits with 5 if nobody leads, there is no such
+    schedule, or a run of it is asked for already; with --wait also with 1 unless all its checks
+    say up.
+    """
+    settings = load_settings(params)
+    name = check_id(schedule_id, _ID)
+    if timeout is not None and not wait:
+        raise BadUsage("--timeout goes with --wait")
+    wait_s = _duration(timeout or "1m") if wait else None
+    ctx.exit(run_now(settings, name, wait_s=wait_s, as_json=as_json))
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadUsage(f"--timeout: {error}") from None
 
 
 @_command("rm")

@@ -7,7 +7,14 @@ from typing import Any
 
 from coord.config import format_duration
 from coord.polling.editing import Change, Edit, EditCode, Stored
-from coord.polling.records import Check, CheckResult, JobRecord, ResultRecord, ScheduleRecord
+from coord.polling.records import (
+    AskedRecord,
+    Check,
+    CheckResult,
+    JobRecord,
+    ResultRecord,
+    ScheduleRecord,
+)
 from coord.polling.shelf import Shelf
 from coord.status.words import ago, at, plain, span
 
@@ -23,6 +30,14 @@ SENTENCES: dict[EditCode, tuple[str, str]] = {
     EditCode.CHANGED_MEANWHILE: (
         "somebody else changed {ids} since this was looked at",
         "look again, and decide anew",
+    ),
+    EditCode.NO_LEADER: (
+        "nobody leads, so nobody would run {ids}",
+        "`coord status` says why; ask again once somebody leads",
+    ),
+    EditCode.ASKED_ALREADY: (
+        "a run of {ids} is asked for already",
+        "`coord schedule show ID` tells what comes of it",
     ),
 }
 """What a refusal says, and what helps."""
@@ -113,7 +128,8 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
         yield f"  by        {plain(result.poller) or '-'}, {span(result.lag_ms)} after it was due"
         yield (
             f"  so far    {result.runs} runs, {result.missed} missed, "
-            f"{result.retried} tried again, {result.timed_out} timed out, {result.failed} failed"
+            f"{result.retried} tried again, {result.timed_out} timed out, {result.failed} failed, "
+            f"{result.cancelled} called off, {result.asked_runs} asked for"
         )
     else:
         yield f"  last      {_last(None, shelf, now_ms)}"
@@ -126,6 +142,16 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
         found = _result_of(result, number, check)
         if found is not None:
             yield f"    {_found(found)}"
+
+
+def result_lines(result: ResultRecord, asked: AskedRecord) -> Iterator[str]:
+    """What the run that was asked for found."""
+    if result.job != asked.job:
+        yield "  another run has ended since; this is what that found"
+    yield f"  {_verdict(result)}, by {plain(result.poller) or '-'}"
+    for found in result.checks:
+        yield f"  {found.kind}  {plain(found.target, 200)}"
+        yield f"    {_found(found)}"
 
 
 def _unreadable_lines(name: str, stored: Stored) -> Iterator[str]:
@@ -182,7 +208,7 @@ def as_json(name: str, shelf: Shelf) -> dict[str, Any]:
         "readable": stored.record is not None,
         **(_record(stored.record) if stored.record else {}),
         "problem": {"field": told.field, "detail": told.detail} if told else None,
-        "last": None if result is None else _result(result),
+        "last": None if result is None else result_json(result),
         "running": None if job is None else _job(job),
     }
 
@@ -207,7 +233,8 @@ def _check(check: Check) -> dict[str, Any]:
     return data | {"timeout_ms": round(check.timeout * 1000)}
 
 
-def _result(result: ResultRecord) -> dict[str, Any]:
+def result_json(result: ResultRecord) -> dict[str, Any]:
+    """How a run ended, and the counters of its schedule."""
     return result.model_dump(mode="json", exclude={"v", "schedule"})
 
 

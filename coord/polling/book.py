@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
 from coord.polling import schedules as slots
 from coord.polling.jobs import JobEvent, advance, backoff_ms, may_retry, sweep
 from coord.polling.records import (
+    AskedRecord,
     CheckResult,
     JobRecord,
     JobState,
@@ -18,14 +19,30 @@ from coord.polling.records import (
     ScheduleRecord,
 )
 
+ASKED_WITHIN_MS = 300_000
+"""What was asked longer ago is not run any more, as nobody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for a run as it stands in Consul. index: its ModifyIndex. seen_ms: since when."""
+
+    record: AskedRecord
+    index: int
+    seen_ms: int
+
 
 @dataclass(frozen=True, slots=True)
 class DueRun:
-    """A run to start: a new job, or one that is tried again, rather not by those in `tried`."""
+    """A run to start: a new job, or one that is tried again, rather not by those in `tried`.
+
+    ask: what asks for it, if it still stands in Consul.
+    """
 
     schedule: ScheduleRecord
     job: JobRecord
     tried: frozenset[str] = frozenset()
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,8 @@ class Book:
         unreadable: the ids of those that are there and cannot be read.
         results: last results by schedule.
         open: open jobs by schedule: at most one each.
-        waiting: jobs that are to be tried again, by schedule.
+        waiting: jobs that are to be tried again, by schedule and whether they were asked for.
+        asked: requests for a run, by schedule.
     """
 
     def __init__(self, term: int) -> None:
@@ -71,7 +89,10 @@ class Book:
         self.unreadable: frozenset[str] = frozenset()
         self.results: dict[str, ResultRecord] = {}
         self.open: dict[str, JobRecord] = {}
-        self.waiting: dict[str, Waiting] = {}
+        self.waiting: dict[tuple[str, bool], Waiting] = {}
+        self.asked: dict[str, Ask] = {}
+        self._taken: set[str] = set()
+        """Requests that were taken up, as long as they are seen."""
 
     def has(self, schedule_id: str) -> bool:
         """Whether there is such a schedule, readable or not."""
@@ -92,8 +113,33 @@ class Book:
         phase = slots.phase_ms(schedule.id, schedule.interval_ms)
         return slots.slot_start_ms(wall_ms, schedule.interval_ms, phase)
 
+    def _is_wanted(self, job: JobRecord) -> bool:
+        schedule = self.schedules.get(job.schedule)
+        return schedule is not None and (schedule.enabled or job.asked is not None)
+
     def _in_time(self, job: JobRecord, wall_ms: int) -> bool:
+        if job.asked is not None:
+            return self._is_wanted(job) and wall_ms - job.due_ms < ASKED_WITHIN_MS
         return job.due_ms == self.slot_due_ms(job.schedule, wall_ms)
+
+    # --- what is asked for ---
+
+    def enter_asked(self, found: Mapping[str, tuple[AskedRecord, int]], wall_ms: int) -> None:
+        """These requests stand in Consul now, by schedule, with their ModifyIndex."""
+        self._taken &= {record.request_id for record, _ in found.values()}
+        before = {ask.record.request_id: ask.seen_ms for ask in self.asked.values()}
+        self.asked = {
+            schedule_id: Ask(record, index, before.get(record.request_id, wall_ms))
+            for schedule_id, (record, index) in found.items()
+            if record.request_id not in self._taken
+        }
+
+    def forget_late_asks(self, wall_ms: int) -> list[Ask]:
+        """Forget what was asked too long ago; gives it."""
+        late = [a for a in self.asked.values() if wall_ms - a.record.at_ms >= ASKED_WITHIN_MS]
+        for ask in late:
+            del self.asked[ask.record.schedule]
+        return late
 
     # --- what others left, and what is tried again ---
 
@@ -108,10 +154,13 @@ class Book:
         """
         given_up: list[JobRecord] = []
         newer: set[str] = set()
-        for job in sorted(jobs, key=lambda job: job.due_ms, reverse=True):
+        for job in sorted(jobs, key=lambda job: (job.asked is not None, -job.due_ms)):
             last = self.results.get(job.schedule)
-            counted = job.schedule in newer or (last is not None and last.due_ms >= job.due_ms)
-            newer.add(job.schedule)
+            if job.asked is not None:
+                counted = last is not None and last.asked == job.asked
+            else:
+                counted = job.schedule in newer or (last is not None and last.due_ms >= job.due_ms)
+                newer.add(job.schedule)
             swept = sweep(job, term=self._term)
             tried = frozenset({job.poller} - {""})
             if not counted and self.retry(swept, PollError.LEADER_LOST, tried, wall_ms):
@@ -149,7 +198,7 @@ class Book:
             interval_ms = schedule.interval_ms
             from_ms += backoff_ms(last.attempt, interval_ms=interval_ms, chance=chance)
         job = advance(last, JobEvent.RETRY, term=self._term)
-        self.waiting[last.schedule] = Waiting(job, last, error, poller, tried, from_ms)
+        self.waiting[_line(job)] = Waiting(job, last, error, poller, tried, from_ms)
         self.close(last)
         return True
 
@@ -163,9 +212,9 @@ class Book:
         late = [w for w in self.waiting.values() if not self._in_time(w.job, wall_ms)]
         for waiting in late:
             job, last = waiting.job, waiting.last
-            del self.waiting[job.schedule]
+            del self.waiting[_line(job)]
             outcome: PollError | None = waiting.error
-            if self.slot_due_ms(job.schedule, wall_ms) is None:
+            if not self._is_wanted(job):
                 # The attempt that it would have been was not made.
                 made = {"attempt": last.attempt, "poller": last.poller}
                 last, outcome = advance(job, JobEvent.CANCEL, **made), None
@@ -177,19 +226,38 @@ class Book:
     def due(self, wall_ms: int) -> list[DueRun]:
         """The runs to start now; what is open is not due.
 
-        Those of the highest priority come first, and of these the longest due.
+        What was asked for comes first, then those of the highest priority, and of these the longest
+        due.
         """
         runs = [run for s in self.schedules.values() if (run := self._due(s, wall_ms))]
-        runs.sort(key=lambda run: (-run.schedule.priority, run.job.due_ms, run.job.id))
+        runs.sort(key=_rank)
         return runs
 
     def _due(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
-        if not schedule.enabled or schedule.id in self.open:
+        if schedule.id in self.open:
             return None
-        waiting = self.waiting.get(schedule.id)
-        if waiting is not None:
-            ready = waiting.from_ms <= wall_ms
-            return DueRun(schedule, waiting.job, waiting.tried) if ready else None
+        for asked in (True, False):
+            waiting = self.waiting.get((schedule.id, asked))
+            if waiting is not None and waiting.from_ms <= wall_ms and self._is_wanted(waiting.job):
+                return DueRun(schedule, waiting.job, waiting.tried)
+        ask = self.asked.get(schedule.id)
+        if ask is not None and (schedule.id, True) not in self.waiting:
+            return DueRun(schedule, self._asked_job(ask), ask=ask)
+        if not schedule.enabled or (schedule.id, False) in self.waiting:
+            return None
+        job = self._next_job(schedule, wall_ms)
+        return None if job is None else DueRun(schedule, job)
+
+    def _asked_job(self, ask: Ask) -> JobRecord:
+        return JobRecord(
+            id=ask.record.job,
+            schedule=ask.record.schedule,
+            term=self._term,
+            due_ms=ask.seen_ms,
+            asked=ask.record.request_id,
+        )
+
+    def _next_job(self, schedule: ScheduleRecord, wall_ms: int) -> JobRecord | None:
         interval_ms = schedule.interval_ms
         phase = slots.phase_ms(schedule.id, interval_ms)
         last = self.results.get(schedule.id)
@@ -203,14 +271,13 @@ class Book:
         if due is None:
             return None
         slot = (due.due_ms - phase) // interval_ms
-        job = JobRecord(
+        return JobRecord(
             id=f"{schedule.id}.{slot}",
             schedule=schedule.id,
             term=self._term,
             due_ms=due.due_ms,
             missed=due.missed,
         )
-        return DueRun(schedule, job)
 
     def next_due_ms(self, wall_ms: int) -> int | None:
         """When the next slot of any schedule begins, or one that waits may be tried again.
@@ -229,7 +296,10 @@ class Book:
 
     def start(self, run: DueRun) -> None:
         """This run is being made."""
-        self.waiting.pop(run.schedule.id, None)
+        self.waiting.pop(_line(run.job), None)
+        if run.ask is not None:
+            self._taken.add(run.ask.record.request_id)
+            del self.asked[run.schedule.id]
         self.open[run.schedule.id] = run.job
 
     def close(self, job: JobRecord) -> None:
@@ -253,11 +323,37 @@ class Book:
                 "timed_out": before.timed_out + (job.state is JobState.TIMED_OUT),
                 "failed": before.failed + (job.state is JobState.FAILED),
                 "cancelled": before.cancelled + (job.state is JobState.CANCELLED),
+                "asked": job.asked or before.asked,
+                "asked_runs": before.asked_runs + (job.asked is not None),
+                "due_ms": self._settled_ms(job, wall_ms),
             }
         )
         if self.has(job.schedule):
             self.results[job.schedule] = result
         return result
+
+    def _settled_ms(self, job: JobRecord, wall_ms: int) -> int:
+        """Up to when a job accounts for all runs; one that was asked for does for none."""
+        schedule, last = self.schedules.get(job.schedule), self.results.get(job.schedule)
+        if job.asked is None or schedule is None:
+            return job.due_ms
+        if last is not None:
+            return last.due_ms
+        interval_ms = schedule.interval_ms
+        return slots.settled_ms(
+            wall_ms=wall_ms,
+            interval_ms=interval_ms,
+            phase=slots.phase_ms(schedule.id, interval_ms),
+            since_ms=schedule.since_ms,
+        )
+
+
+def _line(job: JobRecord) -> tuple[str, bool]:
+    return job.schedule, job.asked is not None
+
+
+def _rank(run: DueRun) -> tuple[bool, int, int, str]:
+    return run.job.asked is None, -run.schedule.priority, run.job.due_ms, run.job.id
 
 
 def _result(job: JobRecord, outcome: PollReply | PollError | None, wall_ms: int) -> ResultRecord:

@@ -43,6 +43,8 @@ class EditCode(StrEnum):
     NOT_FOUND = "not_found"
     UNREADABLE = "unreadable"
     CHANGED_MEANWHILE = "changed_meanwhile"
+    NO_LEADER = "no_leader"
+    ASKED_ALREADY = "asked_already"
 
 
 class EditRefused(Exception):  # noqa: N818 - an answer, not a fault

@@ -7,13 +7,20 @@ from collections.abc import Mapping
 
 from coord.consul import ConsulError, KVEntry, Reply, ServiceInstance, TxnOp
 from coord.leadership import Leadership
-from coord.polling.book import Book
+from coord.polling.book import Ask, Book
 from coord.polling.events import PollsSwept, RecordUnreadable
 from coord.polling.follow import WATCH_WAIT_S, follow
 from coord.polling.keeper import Keeper
 from coord.polling.pollers import Pollers, poller_targets
 from coord.polling.records import JobRecord, PollStateRecord, ScheduleRecord, UnreadableRecord
-from coord.polling.store import Loaded, PollPaths, load_jobs, load_results, load_schedules
+from coord.polling.store import (
+    Loaded,
+    PollPaths,
+    load_asked,
+    load_jobs,
+    load_results,
+    load_schedules,
+)
 from coord.records import POLLER_SERVICE
 from coord.telemetry.lasting_fault import LastingFault
 from coord.workloads import WorkContext
@@ -120,6 +127,41 @@ class Known:
 
         await follow(query, take, self._faults, "pollers_not_followed")
 
+    async def follow_asked(self) -> None:
+        """Know the requests for a run, until cancelled."""
+        prefix = self._keys.asked
+
+        async def query(index: int | None) -> Reply[tuple[KVEntry, ...]]:
+            wait_s = None if index is None else WATCH_WAIT_S
+            return await self._context.consul.kv_list(prefix, index=index, wait_s=wait_s)
+
+        await follow(query, self._take_asked, self._faults, "poll_asks_not_followed")
+
+    # --- requests for a run ---
+
+    async def _take_asked(self, entries: tuple[KVEntry, ...]) -> None:
+        prefix = self._keys.asked
+        indices = {entry.key: entry.modify_index for entry in entries}
+        loaded = load_asked(entries, prefix)
+        self._tell_unreadable(prefix, loaded.unreadable)
+        asked = {id_: (each, indices[prefix + id_]) for id_, each in loaded.records.items()}
+        self.book.enter_asked(asked, self._context.clock.wall_ms())
+        self.changed.set()
+        unreadable = loaded.unreadable.items()
+        writes = [_taken_away(key, index) for key, (_, index) in unreadable]
+        if prefix not in indices:
+            writes.append((TxnOp.kv_set(prefix, b""),))
+        await self._keeper.write_all(writes)
+
+    def take_ops(self, ask: Ask) -> tuple[TxnOp, ...]:
+        """The request is taken up: as long as it stands as it was seen, it goes."""
+        return _taken_away(self._keys.ask(ask.record.schedule), ask.index)
+
+    async def remove_late_asks(self) -> None:
+        """Take away what was asked too long ago."""
+        late = self.book.forget_late_asks(self._context.clock.wall_ms())
+        await self._keeper.write_all(self.take_ops(ask) for ask in late)
+
     # --- schedules ---
 
     def _enter(self, loaded: Loaded[ScheduleRecord]) -> None:
@@ -180,3 +222,7 @@ class Known:
                     field=record.field,
                     detail=record.detail,
                 )
+
+
+def _taken_away(key: str, index: int) -> tuple[TxnOp, ...]:
+    return (TxnOp.kv_check_index(key, index), TxnOp.kv_delete(key))

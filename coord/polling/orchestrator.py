@@ -98,6 +98,7 @@ class _Run:
                 await self._known.take_over()
                 group.create_task(self._known.follow_schedules(), name="poll schedules")
                 group.create_task(self._known.follow_pollers(), name="poll pollers")
+                group.create_task(self._known.follow_asked(), name="poll requests")
                 await self._loop(group)
         finally:
             await self._sender.aclose()
@@ -114,6 +115,7 @@ class _Run:
             for ended in given_up:
                 self._tell(ended)
             await self._keeper.write_all(self._known.end_ops(ended.job) for ended in given_up)
+            await self._known.remove_late_asks()
             looks = [self._start_due(group, wall_ms), self._book.next_due_ms(wall_ms)]
             delay_s = min((TICK_S, *((ms - wall_ms) / 1000 for ms in looks if ms is not None)))
             # Things that come in quick succession are looked at together.
@@ -170,7 +172,8 @@ class _Run:
     # --- one job ---
 
     async def _fail(self, run: DueRun, lack: PollError) -> None:
-        await self._end(advance(run.job, JobEvent.FAIL), lack, None)
+        take = () if run.ask is None else self._known.take_ops(run.ask)
+        await self._end(advance(run.job, JobEvent.FAIL), lack, None, *take)
 
     async def _poll(self, run: DueRun, target: PollerTarget) -> None:
         """Make one attempt; the job ends with it, or waits to be tried again."""
@@ -178,6 +181,10 @@ class _Run:
             job, outcome = await self._attempt(run, target)
         finally:
             self._pollers.release(target)
+        if outcome is None:
+            self._book.close(job)
+            self._known.changed.set()
+            return
         if isinstance(outcome, PollReply):
             await self._end(advance(job, JobEvent.COMPLETE), outcome, target.node)
             return
@@ -197,12 +204,12 @@ class _Run:
             await self._end(job, outcome.error, target.node)
 
     async def _end(
-        self, job: JobRecord, outcome: PollReply | PollError, poller: str | None
+        self, job: JobRecord, outcome: PollReply | PollError, poller: str | None, *more: TxnOp
     ) -> None:
         result = self._book.end(job, outcome, self._context.clock.wall_ms())
         # It came back, whether or not we still lead when it is written down.
         self._tell(Ended(job, result, poller))
-        await self._keeper.write(*self._known.end_ops(job))
+        await self._keeper.write(*more, *self._known.end_ops(job))
         self._book.close(job)
         self._known.changed.set()
 
@@ -220,10 +227,15 @@ class _Run:
 
     async def _attempt(
         self, run: DueRun, target: PollerTarget
-    ) -> tuple[JobRecord, PollReply | PollFailed]:
+    ) -> tuple[JobRecord, PollReply | PollFailed | None]:
+        """None: what asked for it was taken back, and nothing was run."""
         now_ms = self._context.clock.wall_ms()
         job = advance(run.job, JobEvent.ASSIGN, poller=clip(target.id), dispatched_ms=now_ms)
-        if not await self._keeper.write(TxnOp.kv_set(self._keys.job(job.id), job.encode())):
+        take = () if run.ask is None else self._known.take_ops(run.ask)
+        written = TxnOp.kv_set(self._keys.job(job.id), job.encode())
+        if not await self._keeper.write(*take, written):
+            if take:
+                return job, None
             return job, PollFailed(PollError.REFUSED, "the attempt could not be written down")
         self._leadership.guard()
         job = advance(job, JobEvent.SEND)

@@ -29,6 +29,12 @@ class PollPaths:
         return self.paths.polls + "results/"
 
     @property
+    def asked(self) -> str:
+        """Prefix of the requests for a run, which operators write. There is always a key of this
+        very name while somebody leads, so that a watch on those below sleeps."""
+        return self.paths.polls + "asked/"
+
+    @property
     def state(self) -> str:
         """What the leader found at takeover."""
         return self.paths.polls + "state"
@@ -40,6 +46,9 @@ class PollPaths:
 
     def schedule(self, schedule_id: str) -> str:
         return self.schedules + check_name("schedule", schedule_id)
+
+    def ask(self, schedule_id: str) -> str:
+        return self.asked + check_name("schedule", schedule_id)
 
     def job(self, job_id: str) -> str:
         return self.jobs + check_name("job", job_id)

@@ -38,6 +38,7 @@ from coord.polling.check_records import OtherCheck as OtherCheck
 from coord.polling.check_records import TcpCheck as TcpCheck
 from coord.polling.check_records import clip as clip
 from coord.records import DEFAULT_PRIORITY, MAX_PRIORITY, Name, Record, Term
+from coord.records.control import Actor, RequestId
 
 MAX_SCHEDULE_BYTES = 32 * 1024
 """A larger schedule record is not read."""
@@ -191,13 +192,14 @@ POLL_OUTCOMES = ("up", "down", JobState.CANCELLED.value, *(error.value for error
 class JobRecord(Record):
     """One run of a schedule, in Consul from before a poller is asked until its result is written.
 
-    id: ``<schedule>.<slot>``: the same run has the same id under every leader.
+    id: ``<schedule>.<slot>``, or of the request: the same run has the same id under every leader.
     attempt: from 1; the same attempt is never sent twice.
     term: under which this attempt is made.
     poller: the service id of the poller chosen.
     due_ms: when it was due, in wall-clock milliseconds; likewise
     dispatched_ms: when this attempt was written down.
     missed: how many runs of the schedule were left out just before this one.
+    asked: the request that this run was asked for by, out of turn; None: it was due.
     """
 
     KIND: ClassVar[str] = "job"
@@ -211,6 +213,7 @@ class JobRecord(Record):
     due_ms: WallMs
     dispatched_ms: WallMs = 0
     missed: Count = 0
+    asked: RequestId | None = None
 
 
 class ResultRecord(Record):
@@ -222,7 +225,10 @@ class ResultRecord(Record):
     wall-clock milliseconds.
 
     Counters: runs that ended, by whatever outcome; missed: left out; retried: attempts after the
-    first; timed_out, failed, cancelled: runs that ended so.
+    first; timed_out, failed, cancelled: runs that ended so; asked_runs: that somebody asked for.
+
+    asked: the last request for a run that was answered. The result of such a run has the `due_ms`
+    of the last run that was due: it counts for no slot.
     """
 
     KIND: ClassVar[str] = "result"
@@ -246,6 +252,28 @@ class ResultRecord(Record):
     timed_out: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    asked: RequestId | None = None
+    asked_runs: Count = 0
+
+
+class AskedRecord(Record):
+    """An operator's request for a run of a schedule now.
+
+    schedule: also the last part of its key. actor: who asks. request_id: new for each request.
+    at_ms: when, by the asker's clock: one of long ago is not obeyed.
+    """
+
+    KIND: ClassVar[str] = "asked"
+
+    schedule: ScheduleId
+    actor: Actor
+    request_id: RequestId
+    at_ms: WallMs
+
+    @property
+    def job(self) -> str:
+        """The id of the job that runs it; no slot has such a one: it has 16 digits."""
+        return f"{self.schedule}.{self.request_id}"
 
 
 class UnreadableRecord(BaseModel):

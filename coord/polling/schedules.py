@@ -69,6 +69,16 @@ def _last_slot(
     return ran if before_since is None else max(ran, before_since)
 
 
+def settled_ms(*, wall_ms: int, interval_ms: int, phase: int, since_ms: int) -> int:
+    """The start of the last slot that needs no run, where none was made: what is due stays due.
+
+    since_ms: as for `due`.
+    """
+    settled = _last_slot(wall_ms, interval_ms, phase, None, since_ms)
+    now = slot_start_ms(wall_ms, interval_ms, phase)
+    return max(0, now - interval_ms if settled is None else settled)
+
+
 def next_due_ms(wall_ms: int, interval_ms: int, phase: int) -> int:
     """The start of the next slot: always later than `wall_ms`."""
     return slot_start_ms(wall_ms, interval_ms, phase) + interval_ms

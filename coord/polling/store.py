@@ -11,6 +11,7 @@ from coord.consul import ConsulApi, KVEntry
 from coord.polling.paths import PollPaths as PollPaths
 from coord.polling.records import (
     MAX_SCHEDULE_BYTES,
+    AskedRecord,
     JobRecord,
     ResultRecord,
     ScheduleRecord,
@@ -43,6 +44,11 @@ def load_jobs(entries: Iterable[KVEntry], prefix: str) -> Loaded[JobRecord]:
 def load_results(entries: Iterable[KVEntry], prefix: str) -> Loaded[ResultRecord]:
     """Read the last result of every schedule."""
     return _load(entries, prefix, ResultRecord, "schedule")
+
+
+def load_asked(entries: Iterable[KVEntry], prefix: str) -> Loaded[AskedRecord]:
+    """Read all requests for a run."""
+    return _load(entries, prefix, AskedRecord, "schedule")
 
 
 def _load(entries: Iterable[KVEntry], prefix: str, kind: type[R], id_field: str) -> Loaded[R]:

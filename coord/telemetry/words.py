@@ -101,6 +101,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "the poll schedules cannot be followed",
         "the poll schedules are followed again",
     ),
+    "poll_asks_not_followed": (
+        "the requests for a run of a poll cannot be followed",
+        "the requests for a run of a poll are followed again",
+    ),
     "polls_not_read": ("the polls cannot be read", "the polls can be read again"),
     "polls_not_written": ("the polls cannot be written", "the polls are written again"),
     "poll_write_refused": (

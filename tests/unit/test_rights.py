@@ -64,8 +64,8 @@ def test_a_poller_writes_no_key_and_makes_no_session() -> None:
 
 
 def test_an_operator_cannot_write_what_only_a_leader_may() -> None:
-    schedules = f"{PATHS.polls}schedules/"
-    assert writable(Role.OPERATOR) == {PATHS.control, PATHS.audit, schedules}
+    polls = {f"{PATHS.polls}schedules/", f"{PATHS.polls}asked/"}
+    assert writable(Role.OPERATOR) == {PATHS.control, PATHS.audit, *polls}
 
 
 def test_one_rule_for_each_thing() -> None:

@@ -107,7 +107,7 @@ async def test_every_command_of_the_page_does_what_it_says(
     await bench.working_leader()
 
     rest = [words for words in COMMANDS if words[:2] == ["coord", "schedule"]]
-    add, listed, show, disable, enable, dry, imported, pruned, remove = rest
+    add, listed, show, disable, enable, run, dry, imported, pruned, remove = rest
     await shell.run(add)
     result = await until_up(bench, "consul-api")
     assert [check.kind for check in result.checks] == ["http", "tcp"]
@@ -117,6 +117,7 @@ async def test_every_command_of_the_page_does_what_it_says(
     assert shown["last"]["ok"] is True
     assert "disabled" in await shell.run(disable)
     assert "enabled" in await shell.run(enable)
+    assert "consul-api: run\n  up, by poller-poller-1" in await shell.run(run)
     assert "dry run" in await shell.run(dry)
     assert "mail: added" in await shell.run(imported)
     # The kind of the page's own, in a real poller, by way of a leader that does not have it.

@@ -38,13 +38,18 @@ from coord.consul import (
 from coord.identity import Identity, new_boot_id
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.node_type import EligibleWhy, NodeType
+from coord.operations import new_request_id
+from coord.polling.asking import answer, ask, withdraw
+from coord.polling.book import ASKED_WITHIN_MS
 from coord.polling.dispatch import PollFailed, PollSender
+from coord.polling.editing import EditCode, EditRefused
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
 from coord.polling.orchestrator import PollOrchestrator
 from coord.polling.poller import Poller, routes
 from coord.polling.poller_service import PollerService
 from coord.polling.pollers import poller_targets
 from coord.polling.records import (
+    AskedRecord,
     CheckError,
     JobRecord,
     JobState,
@@ -808,6 +813,93 @@ async def test_a_poller_that_is_gone_costs_an_attempt_not_the_run(
     assert sum(r.retried for r in results) >= 1
 
 
+def request_for(schedule_id: str, *, ago_ms: int = 0) -> AskedRecord:
+    at_ms = SystemClock().wall_ms() - ago_ms
+    request_id = new_request_id()
+    return AskedRecord(schedule=schedule_id, actor="ann", request_id=request_id, at_ms=at_ms)
+
+
+async def test_a_run_is_made_when_it_is_asked_for_whoever_leads(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    await put_schedule(consul, Paths(name), schedule("off", http(target), enabled=False))
+    for schedule_id, code in (("web", EditCode.NO_LEADER), ("gone", EditCode.NO_LEADER)):
+        with pytest.raises(EditRefused) as caught:
+            await ask(consul, keys, request_for(schedule_id))
+        assert caught.value.code is code
+    held = await take_lead(consul, name)
+    first, second = request_for("web"), request_for("off")
+    await ask(consul, keys, first)
+    for request, code in (
+        (request_for("web"), EditCode.ASKED_ALREADY),
+        (request_for("gone"), EditCode.NOT_FOUND),
+    ):
+        with pytest.raises(EditRefused) as caught:
+            await ask(consul, keys, request)
+        assert caught.value.code is code
+    # One is asked for before this leader polls, the other while it does.
+    async with running_poller(consul, name), polling(make_bench(consul, name), held):
+        result = await asyncio.wait_for(answer(consul, keys, first), 20)
+        due = await until_result(consul, keys, "web", lambda r: r.runs == 2)
+        await ask(consul, keys, second)
+        off = await asyncio.wait_for(answer(consul, keys, second), 20)
+        assert not await withdraw(consul, keys, second)
+    assert result is not None
+    assert off is not None
+    assert (result.job, result.ok, result.asked_runs) == (first.job, True, 1)
+    assert (due.ok, due.asked, due.asked_runs) == (True, first.request_id, 1)
+    assert due.due_ms == slot_start_ms(due.finished_ms, HOUR, phase_ms("web", HOUR))
+    assert (off.job, off.runs, off.asked_runs, target.connections) == (second.job, 1, 1, 3)
+    assert (await consul.kv_keys(keys.asked)).value == (keys.asked,)
+    assert (await consul.kv_list(keys.jobs)).value == ()
+
+
+async def test_what_was_asked_for_too_long_ago_or_taken_back_is_not_run(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target), enabled=False))
+    held = await take_lead(consul, name)
+    back, late = request_for("web"), request_for("web", ago_ms=ASKED_WITHIN_MS)
+    await ask(consul, keys, back)
+    assert await withdraw(consul, keys, back)
+    assert await asyncio.wait_for(answer(consul, keys, back), 20) is None
+    await ask(consul, keys, late)
+    await consul.kv_put(keys.ask("junk"), b"{")
+    async with running_poller(consul, name), polling(make_bench(consul, name), held):
+        assert await asyncio.wait_for(answer(consul, keys, late), 20) is None
+        only = lambda reply: reply.value == (keys.asked,)  # noqa: E731
+        await eventually(lambda: consul.kv_keys(keys.asked), until=only)
+    assert target.connections == 0
+
+
+async def test_a_request_that_is_taken_back_while_it_is_taken_up_is_not_run(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target), enabled=False))
+    async with (
+        TcpProxy(consul_agent.config.address, consul_agent.ports.http) as proxy,
+        ConsulClient(ConsulAddress(f"http://{proxy.address}")) as slow,
+        running_poller(consul, name) as service,
+    ):
+        held = await take_lead(slow, name)
+        request, other = request_for("web"), request_for("web")
+        trap = proxy.hold(keys.jobs.encode(), b"check-session")
+        async with polling(make_bench(slow, name), held):
+            await ask(consul, keys, request)
+            await trap.caught()
+            assert await withdraw(consul, keys, request)
+            trap.let_go()
+            await trap.delivered()
+            await ask(consul, keys, other)
+            result = await asyncio.wait_for(answer(consul, keys, other), 20)
+    assert result is not None
+    assert (result.job, result.runs, service.poller.polls) == (other.job, 1, 1)
+
+
 def some_result(schedule_id: str) -> ResultRecord:
     return ResultRecord(
         schedule=schedule_id,
@@ -910,7 +1002,7 @@ async def test_a_poller_that_dies_in_the_middle_of_a_job_costs_an_attempt(
     consul: ConsulClient, name: str, target: Target, says_nothing: bool
 ) -> None:
     keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
-    await put_schedule(consul, Paths(name), schedule("web", http(target), timeout="100ms"))
+    await put_schedule(consul, Paths(name), schedule("web", http(target, timeout="1s")))
     held = await take_lead(consul, name)
     silent: list[asyncio.StreamWriter] = []
     handle = silent.append if says_nothing else lambda writer: writer.transport.abort()

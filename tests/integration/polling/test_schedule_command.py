@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from consul_agents import ConsulAgent, client_of
+from consul_agents import ConsulAgent, client_of, entry_of
 from coord_command import GENEROUS_S, coord, environment
 from rights_bench import Rights, tokens_for
 from warm_start import warm
@@ -28,6 +28,7 @@ from coord.polling.editing import (
     write,
 )
 from coord.polling.records import (
+    AskedRecord,
     CheckResult,
     JobRecord,
     JobState,
@@ -145,6 +146,29 @@ async def test_what_is_not_there_is_said(desk: Desk) -> None:
     for words in (("enable", "gone"), ("disable", "gone"), ("rm", "gone", "--yes")):
         code, (told,) = await desk(*words)
         assert (code, told["code"], told["ids"]) == (ExitCode.REFUSED, "not_found", ["gone"])
+    code, (told,) = await desk("run", "gone")
+    assert (code, told["code"]) == (ExitCode.REFUSED, "no_leader")
+
+
+@pytest.mark.also_with_acls
+async def test_a_run_that_nobody_takes_up_is_taken_back(
+    desk: Desk, root: ConsulClient, keys: PollPaths
+) -> None:
+    """Somebody leads, and does not poll."""
+    await desk("add", "web", *ADD)
+    session = await root.session_create(name="test", checks=["serfHealth"], lock_delay_s=1.0)
+    assert (await root.txn([TxnOp.kv_lock(keys.paths.leader, b"held", session)])).ok
+    code, (told,) = await desk("run", "web", "--wait", "--timeout", "100ms")
+    assert (code, told["outcome"], told["last"]) == (ExitCode.NOT_GOOD, "taken_back", None)
+    code, (told,) = await desk("run", "web")
+    assert (code, told["outcome"], told["id"]) == (ExitCode.OK, "asked", "web")
+    asked = AskedRecord.decode((await entry_of(root, keys.ask("web"))).value)
+    assert (asked.schedule, asked.request_id) == ("web", told["request_id"])
+    code, (told,) = await desk("run", "web")
+    assert (code, told["code"]) == (ExitCode.REFUSED, "asked_already")
+    assert (await desk("run", "web", "--timeout", "1s"))[0] == ExitCode.USAGE
+    assert (await desk("run", "web", "--wait", "--timeout", "soon"))[0] == ExitCode.USAGE
+    await root.session_destroy(session)
 
 
 async def test_who_may_not_is_told_so_and_changes_nothing(

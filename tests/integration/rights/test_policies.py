@@ -81,6 +81,7 @@ def keys_of(paths: Paths) -> tuple[str, ...]:
         paths.cluster_health,
         f"{paths.polls}state",
         schedule_of(paths),
+        f"{paths.polls}asked/one",
     )
 
 

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
-from coord.polling.book import Book
+from coord.polling.book import ASKED_WITHIN_MS, Book, DueRun
 from coord.polling.jobs import JobEvent, advance
 from coord.polling.pollers import Pollers, PollerTarget, poller_targets
 from coord.polling.records import (
+    AskedRecord,
     CheckResult,
     JobRecord,
     JobState,
     PollError,
     PollReply,
+    ResultRecord,
     ScheduleRecord,
 )
 from coord.polling.schedules import phase_ms
@@ -221,6 +223,75 @@ def test_counters_go_on_from_leader_to_leader() -> None:
     done, reply = answered(run.job, ok=False)
     result = successor.end(done, reply, NOW + INTERVAL + 30)
     assert (result.ok, result.runs, result.failed, result.retried) == (False, 2, 1, 1)
+
+
+def asked_for(leader: Book, at_ms: int, *, request: str = "0123456789abcdef") -> None:
+    record = AskedRecord(schedule="web", actor="ann", request_id=request, at_ms=at_ms)
+    leader.enter_asked({"web": (record, 7)}, at_ms)
+
+
+def done(leader: Book, run: DueRun, at_ms: int) -> ResultRecord:
+    leader.start(run)
+    ended, reply = answered(run.job)
+    result = leader.end(ended, reply, at_ms)
+    leader.close(ended)
+    return result
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_run_that_is_asked_for_is_made_once_and_leaves_the_others_as_they_were(
+    enabled: bool,
+) -> None:
+    leader = book(schedule(enabled=enabled, since_ms=NOW - 3 * INTERVAL))
+    untouched = book(schedule(enabled=enabled, since_ms=NOW - 3 * INTERVAL))
+    asked_for(leader, NOW + 50)
+    (run,) = leader.due(NOW + 50)
+    assert (run.job.asked, run.job.missed, run.ask is not None) == ("0123456789abcdef", 0, True)
+    result = done(leader, run, NOW + 60)
+    assert (result.asked, result.runs, result.asked_runs) == ("0123456789abcdef", 1, 1)
+    asked_for(leader, NOW + 50)  # its watch still shows it
+    for at_ms in (NOW + 70, NOW + INTERVAL):
+        assert [r.job for r in leader.due(at_ms)] == [r.job for r in untouched.due(at_ms)]
+    if enabled:
+        (run,) = leader.due(NOW + INTERVAL)
+        result = done(leader, run, NOW + INTERVAL + 10)
+        assert (result.asked, result.runs, result.asked_runs) == ("0123456789abcdef", 2, 1)
+        asked_for(leader, NOW + INTERVAL + 20, request="f" * 16)
+        (run,) = leader.due(NOW + INTERVAL + 20)
+        assert done(leader, run, NOW + INTERVAL + 30).due_ms == result.due_ms
+
+
+def test_what_is_asked_for_comes_before_all_that_is_due() -> None:
+    leader = book(schedule(priority=0), schedule("other", priority=1000))
+    asked_for(leader, NOW)
+    assert [r.schedule.id for r in leader.due(NOW)] == ["web", "other"]
+
+
+def test_an_old_request_is_forgotten_and_given_back() -> None:
+    leader = book(schedule(enabled=False))
+    asked_for(leader, NOW)
+    assert leader.forget_late_asks(NOW + ASKED_WITHIN_MS - 1) == []
+    (late,) = leader.forget_late_asks(NOW + ASKED_WITHIN_MS)
+    assert (late.record.schedule, late.index) == ("web", 7)
+    assert leader.due(NOW + ASKED_WITHIN_MS) == []
+
+
+def test_a_new_leader_tries_what_was_asked_for_again_beside_what_is_due() -> None:
+    left = {"due_ms": NOW + 2000, "id": "web.0123456789abcdef", "asked": "0123456789abcdef"}
+    asked = job(NOW).model_copy(update=left)
+    leader = book()
+    assert leader.sweep([asked, job(NOW)], NOW + INTERVAL - 1) == []
+    (run,) = leader.due(NOW + INTERVAL - 1)
+    assert (run.job.id, run.job.attempt) == (asked.id, 2)
+    counted = done(leader, run, NOW + INTERVAL - 1)
+    (run,) = leader.due(NOW + INTERVAL - 1)
+    assert (run.job.id, run.job.attempt) == (job(NOW).id, 2)
+    done(leader, run, NOW + INTERVAL - 1)
+
+    successor = book(term=3)
+    successor.results = {"web": counted}
+    assert [given.id for given in successor.sweep([asked], NOW + INTERVAL)] == [asked.id]
+    assert successor.results == {"web": counted}
 
 
 def instance(**changes: Any) -> ServiceInstance:
