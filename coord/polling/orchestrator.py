@@ -139,7 +139,7 @@ class _Run:
         for run in self._book.due(wall_ms):
             if len(self._book.open) >= MAX_OPEN:
                 break
-            target = self._pollers.take(run.schedule, run.tried)
+            target = self._pollers.take(run.schedule, wall_ms, run.tried)
             if target is not None:
                 self._start(group, run, self._poll(run, target))
                 continue
@@ -188,13 +188,16 @@ class _Run:
         if isinstance(outcome, PollReply):
             await self._end(advance(job, JobEvent.COMPLETE), outcome, target.node)
             return
+        wall_ms = self._context.clock.wall_ms()
+        if outcome.error in (PollError.UNREACHABLE, PollError.DEADLINE):
+            self._pollers.avoid(target, wall_ms)
         late = outcome.error is PollError.DEADLINE
         job = advance(job, JobEvent.TIME_OUT if late else JobEvent.FAIL)
         waits = outcome.try_again and self._book.retry(
             job,
             outcome.error,
             run.tried | {target.id},
-            self._context.clock.wall_ms(),
+            wall_ms,
             poller=target.node,
             chance=self._context.random(),
         )

@@ -11,6 +11,9 @@ from coord.polling.records import Assignment, PollError, ScheduleRecord, clip
 
 DEFAULT_CAPACITY = 8
 MAX_CAPACITY = 1000
+AVOID_MS = 10_000
+"""So long a poller that did not answer comes after the others: until one that is gone is known to
+be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,17 @@ class Pollers:
         self._in_flight: dict[str, int] = {}
         self._turn: dict[str, int] = {}
         self._turns = 0
+        self._avoided_until_ms: dict[str, int] = {}
 
     def update(self, targets: Iterable[PollerTarget]) -> None:
         """These are the pollers now."""
         self._targets = {target.id: target for target in targets}
+        avoided = self._avoided_until_ms.items()
+        self._avoided_until_ms = {id_: ms for id_, ms in avoided if id_ in self._targets}
+
+    def avoid(self, target: PollerTarget, wall_ms: int) -> None:
+        """It did not answer: for a while it comes after the others."""
+        self._avoided_until_ms[target.id] = wall_ms + AVOID_MS
 
     @property
     def known(self) -> int:
@@ -127,16 +137,20 @@ class Pollers:
             return PollError.NOT_ASSIGNED
         return None if any(t.has_kinds(schedule) for t in assigned) else PollError.NO_KIND
 
-    def take(self, schedule: ScheduleRecord, tried: Collection[str] = ()) -> PollerTarget | None:
+    def take(
+        self, schedule: ScheduleRecord, wall_ms: int, tried: Collection[str] = ()
+    ) -> PollerTarget | None:
         """Choose one with room that can run it, and count a poll for it; `release` gives it back.
 
-        Of several, one that is not in `tried`, and of another domain than those that are; then
-        the least busy; then the one longest not chosen. None: there is none, or none has room.
+        Of several, one that is not in `tried`, nor to be avoided, and of another domain than those
+        that were tried; then the least busy; then the one longest not chosen. None: there is none,
+        or none has room.
         """
         domains = {t.domain for t in self._targets.values() if t.id in tried} - {""}
         free = [
             (
                 t.id in tried,
+                wall_ms < self._avoided_until_ms.get(t.id, 0),
                 t.domain in domains,
                 self._in_flight.get(t.id, 0) / t.capacity,
                 self._turn.get(t.id, 0),

@@ -63,11 +63,11 @@ class PollerWires(httpx.AsyncBaseTransport):
 
         def arrive() -> None:
             if asked["term"] < self._highest.get(poller, 0):
-                reply(httpx.Response(409, request=request))
+                reply(_response(409, {"code": "older_term"}))
                 return
             self._highest[poller] = asked["term"]
             takes_s = self._random.choice((0.01, 0.05, 0.3, 3.0))
-            self._world.at(self._world.time + takes_s, lambda: reply(self._found(request, asked)))
+            self._world.at(self._world.time + takes_s, lambda: reply(_found(asked)))
 
         def reply(response: httpx.Response) -> None:
             self._network.send(poller, self._source, lambda: settle(response))
@@ -79,15 +79,21 @@ class PollerWires(httpx.AsyncBaseTransport):
         self._network.send(self._source, poller, arrive)
         return await answer
 
-    def _found(self, request: httpx.Request, asked: dict[str, Any]) -> httpx.Response:
-        result = {"kind": "tcp", "target": "t:1", "ok": True, "latency_ms": 1.0}
-        body = {
-            "v": 1,
-            "job": asked["job"],
-            "attempt": asked["attempt"],
-            "term": asked["term"],
-            "poller": "p",
-            "took_ms": 1.0,
-            "results": [result] * len(asked["checks"]),
-        }
-        return httpx.Response(200, json=body, request=request)
+
+def _found(asked: dict[str, Any]) -> httpx.Response:
+    result = {"kind": "tcp", "target": "t:1", "ok": True, "latency_ms": 1.0}
+    body = {
+        "v": 1,
+        "job": asked["job"],
+        "attempt": asked["attempt"],
+        "term": asked["term"],
+        "poller": "p",
+        "took_ms": 1.0,
+        "results": [result] * len(asked["checks"]),
+    }
+    return _response(200, body)
+
+
+def _response(status: int, body: dict[str, Any]) -> httpx.Response:
+    """As from a connection: its body is yet to be read."""
+    return httpx.Response(status, stream=httpx.ByteStream(json.dumps(body).encode()))

@@ -14,10 +14,15 @@ from coord.consul import ConsulNotPermitted
 from coord.controls import PAUSE_MARGIN_S
 from coord.election.timing import Timing
 from coord.orders import FORGET_SPREAD_S
+from coord.polling.asking import answer, ask
+from coord.polling.records import AskedRecord, JobState
+from coord.polling.store import load_results
 from coord.records import PauseRecord
 from coord.testing.consul.client import SimulatedClient
 from coord.testing.node import EPOCH_MS
+from tests.simulation.checker import Checker
 from tests.simulation.fleet import Fleet
+from tests.simulation.history import What
 from tests.simulation.test_found import fleet_of, leader_of
 
 
@@ -149,3 +154,34 @@ def test_one_that_may_not_be_over_by_another_clock_does(fleet: Fleet) -> None:
         member.start()
     fleet.run_for(60.0)
     assert fleet.working == {}
+
+
+def test_polls_find_something(fleet: Fleet) -> None:
+    paths = fleet.poll_paths
+    entries = do(fleet, fleet.operator_client.kv_list(paths.results)).value
+    results = load_results(entries, paths.results).records
+    assert set(results) == set(fleet.schedules)
+    assert [each.ok for each in results.values() if each.state is JobState.COMPLETED]
+
+
+@pytest.mark.parametrize("killed_after_s", [0.0, 0.02, 0.05, 0.3])
+def test_a_run_that_was_asked_for_is_made_whoever_leads(
+    fleet: Fleet, killed_after_s: float
+) -> None:
+    """By the leader that was asked, or the one that follows it; the checker sees to the rest."""
+    keys = fleet.poll_paths
+    now_ms = EPOCH_MS + round(fleet.world.time * 1000)
+    asked = AskedRecord(schedule="s1", actor="ann", request_id="0123456789abcdef", at_ms=now_ms)
+    do(fleet, ask(fleet.operator_client, keys, asked))
+    fleet.run_for(killed_after_s)
+    leader_of(fleet).node.kill()
+    result = fleet.world.run(answer(fleet.operator_client, keys, asked), within_s=60.0)
+    assert result is not None
+    assert (result.asked, result.asked_runs) == (asked.request_id, 1)
+    fleet.run_for(20.0)
+    counts = [
+        e for e in fleet.history if e.what is What.JOB and e.details[:2] == ("asked", asked.job)
+    ]
+    attempts = [e.details[2] for e in counts]
+    assert attempts == list(range(1, len(attempts) + 1))
+    assert Checker().take(fleet.history) == []

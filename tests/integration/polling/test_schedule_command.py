@@ -102,7 +102,9 @@ async def test_a_schedule_is_written_changed_and_removed(
         ExitCode.OK,
         [{"election": keys.paths.election, "results_seen": True, "schedules": []}],
     )
-    words = ("web", *ADD, "--tcp", "127.0.0.1:1", "--timeout", "2s", "--contains", "Köln")
+    words = ["web", *ADD, "--tcp", "127.0.0.1:1", "--timeout", "2s", "--contains", "Köln"]
+    words += ["--poll-timeout", "1500ms", "--max-retries", "0", "--priority", "7"]
+    words += ["--assignment", "domain", "--assigned-to", "fra, ber"]
     code, (told,) = await desk("add", *words, "--name", "Der Laden", "--status", "200,204")
     assert (code, told["kind"], told["outcome"]) == (ExitCode.OK, "outcome", "done")
     assert told["changes"] == [{"id": "web", "change": "added"}]
@@ -116,6 +118,10 @@ async def test_a_schedule_is_written_changed_and_removed(
     assert (shown["name"], shown["last"], shown["running"]) == ("Der Laden", None, None)
     assert (http["status"], http["contains"], http["timeout_ms"]) == ([200, 204], "Köln", 2000)
     assert (tcp["kind"], tcp["timeout_ms"]) == ("tcp", 2000)
+    assert (shown["timeout_ms"], shown["max_retries"], shown["priority"]) == (1500, 0, 7)
+    assert (shown["assignment"], shown["assigned_to"]) == ("domain", ["fra", "ber"])
+    for look in (("list",), ("show", "web")):
+        assert "domain fra,ber" in (await desk.text(*look))[1]
 
     code, (told,) = await desk("add", "web", *ADD)
     assert (code, told["kind"], told["code"]) == (ExitCode.REFUSED, "refused", EditCode.EXISTS)

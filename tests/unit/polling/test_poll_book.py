@@ -9,7 +9,7 @@ import pytest
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
 from coord.polling.book import ASKED_WITHIN_MS, Book, DueRun
 from coord.polling.jobs import JobEvent, advance
-from coord.polling.pollers import Pollers, PollerTarget, poller_targets
+from coord.polling.pollers import AVOID_MS, Pollers, PollerTarget, poller_targets
 from coord.polling.records import (
     AskedRecord,
     CheckResult,
@@ -335,12 +335,12 @@ def test_polls_are_spread_and_no_poller_gets_more_than_it_takes() -> None:
     pollers = Pollers()
     targets = [PollerTarget(name, name, "", 2) for name in ("a", "b")]
     pollers.update(targets)
-    taken = [pollers.take(schedule()) for _ in range(5)]
+    taken = [pollers.take(schedule(), NOW) for _ in range(5)]
     assert [t.id if t else None for t in taken] == ["a", "b", "a", "b", None]
     assert pollers.room == 0
     assert pollers.lack(schedule()) is None, "one of them may run it when it has room"
     pollers.release(targets[1])
-    again = pollers.take(schedule(), tried={"b"})
+    again = pollers.take(schedule(), NOW, tried={"b"})
     assert again is not None
     assert again.id == "b", "the only one with room"
 
@@ -379,7 +379,7 @@ def test_only_pollers_that_may_and_can_run_it_get_it(
     wanted: ScheduleRecord, found: set[str] | PollError
 ) -> None:
     pollers = some_pollers()
-    taken = {target.id for _ in range(9) if (target := pollers.take(wanted)) is not None}
+    taken = {target.id for _ in range(9) if (target := pollers.take(wanted, NOW)) is not None}
     lack = pollers.lack(wanted)
     assert (lack or taken) == found
     assert Pollers().lack(wanted) is PollError.NO_POLLER
@@ -388,10 +388,27 @@ def test_only_pollers_that_may_and_can_run_it_get_it(
 def test_a_retry_goes_to_another_poller_and_rather_to_one_of_another_domain() -> None:
     pollers = some_pollers()
     for tried, other in (({"2"}, "1"), ({"1", "2"}, "3"), ({"1", "2", "3"}, "2")):
-        target = pollers.take(schedule(), tried)
+        target = pollers.take(schedule(), NOW, tried)
         assert target is not None
         pollers.release(target)
         assert target.id == other
+
+
+def test_a_poller_that_did_not_answer_comes_after_the_others_for_a_while() -> None:
+    pollers = Pollers()
+    silent, sound = (PollerTarget(name, name, "", 2) for name in ("a", "b"))
+    pollers.update([silent, sound])
+    pollers.avoid(silent, NOW)
+    chosen = [pollers.take(schedule(), NOW + AVOID_MS - 1) for _ in range(3)]
+    assert chosen == [sound, sound, silent], "it is the last, not left out"
+    for target in (sound, sound, silent):
+        pollers.release(target)
+    assert pollers.take(schedule(), NOW + AVOID_MS) == sound
+    assert pollers.take(schedule(), NOW + AVOID_MS) == silent
+    pollers.avoid(sound, NOW + AVOID_MS)
+    pollers.update([silent])
+    pollers.update([silent, sound])
+    assert pollers.take(schedule(), NOW + AVOID_MS) == sound, "it has come back"
 
 
 def test_what_a_poller_says_of_itself_is_read() -> None:
@@ -407,10 +424,10 @@ def test_a_poller_that_left_and_came_back_keeps_its_count() -> None:
     pollers = Pollers()
     target = PollerTarget("a", "a", "", 1)
     pollers.update([target])
-    assert pollers.take(schedule()) == target
+    assert pollers.take(schedule(), NOW) == target
     pollers.update([])
-    assert pollers.take(schedule()) is None
+    assert pollers.take(schedule(), NOW) is None
     pollers.update([target])
-    assert pollers.take(schedule()) is None
+    assert pollers.take(schedule(), NOW) is None
     pollers.release(target)
-    assert pollers.take(schedule()) == target
+    assert pollers.take(schedule(), NOW) == target

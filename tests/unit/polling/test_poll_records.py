@@ -16,7 +16,9 @@ from coord.polling.records import (
     CheckResult,
     HttpCheck,
     OtherCheck,
+    PollError,
     PollRequest,
+    ResultRecord,
     ScheduleRecord,
     TcpCheck,
     clip,
@@ -187,6 +189,15 @@ def test_a_result_with_an_error_of_a_newer_poller_is_read_and_kept(error: str) -
     result = CheckResult.model_validate_json(json.dumps(raw))
     assert isinstance(result.error, CheckError) is (error == "forbidden")
     assert json.loads(result.model_dump_json(exclude_none=True)) == {**raw, "detail": ""}
+
+
+@pytest.mark.parametrize("error", ["deadline", "a_later_error"])
+def test_a_result_with_an_error_of_a_newer_leader_is_read_and_kept(error: str) -> None:
+    raw = {"schedule": "web", "job": "web.1", "attempt": 1, "term": 1, "state": "failed"}
+    raw |= {"error": error, "due_ms": 1, "finished_ms": 2}
+    result = ResultRecord.decode(json.dumps(raw).encode())
+    assert isinstance(result.error, PollError) is (error == "deadline")
+    assert json.loads(result.encode())["error"] == error
 
 
 @given(st.binary(max_size=300))
