@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from coord.polling import schedules as slots
+from coord.polling.counting import counted
 from coord.polling.jobs import JobEvent, advance, backoff_ms, may_retry, sweep
 from coord.polling.records import (
     AskedRecord,
-    CheckResult,
     JobRecord,
-    JobState,
     PollError,
     PollReply,
     ResultRecord,
@@ -93,6 +92,15 @@ class Book:
         self.asked: dict[str, Ask] = {}
         self._taken: set[str] = set()
         """Requests that were taken up, as long as they are seen."""
+        self._quiet: dict[str, tuple[int, int]] = {}
+        """From when until when no run of a schedule is due. Most are quiet most of the time."""
+
+    def enter_schedules(
+        self, schedules: dict[str, ScheduleRecord], unreadable: frozenset[str] = frozenset()
+    ) -> None:
+        """These are the schedules now, and the ids of those that cannot be read."""
+        self.schedules, self.unreadable = schedules, unreadable
+        self._quiet.clear()
 
     def has(self, schedule_id: str) -> bool:
         """Whether there is such a schedule, readable or not."""
@@ -229,35 +237,41 @@ class Book:
         What was asked for comes first, then those of the highest priority, and of these the longest
         due.
         """
-        runs = [run for s in self.schedules.values() if (run := self._due(s, wall_ms))]
+        out_of_turn = {schedule_id for schedule_id, _ in self.waiting} | self.asked.keys()
+        runs = [
+            run
+            for id_, schedule in self.schedules.items()
+            if id_ not in self.open
+            and (
+                run := (id_ in out_of_turn and self._out_of_turn(schedule, wall_ms))
+                or self._in_turn(schedule, wall_ms)
+            )
+        ]
         runs.sort(key=_rank)
         return runs
 
-    def _due(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
-        if schedule.id in self.open:
-            return None
+    def _out_of_turn(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
         for asked in (True, False):
             waiting = self.waiting.get((schedule.id, asked))
             if waiting is not None and waiting.from_ms <= wall_ms and self._is_wanted(waiting.job):
                 return DueRun(schedule, waiting.job, waiting.tried)
         ask = self.asked.get(schedule.id)
         if ask is not None and (schedule.id, True) not in self.waiting:
-            return DueRun(schedule, self._asked_job(ask), ask=ask)
-        if not schedule.enabled or (schedule.id, False) in self.waiting:
+            job = JobRecord(
+                id=ask.record.job,
+                schedule=schedule.id,
+                term=self._term,
+                due_ms=ask.seen_ms,
+                asked=ask.record.request_id,
+            )
+            return DueRun(schedule, job, ask=ask)
+        return None
+
+    def _in_turn(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
+        if not schedule.enabled or self._quiet_until_ms(schedule.id, wall_ms) is not None:
             return None
-        job = self._next_job(schedule, wall_ms)
-        return None if job is None else DueRun(schedule, job)
-
-    def _asked_job(self, ask: Ask) -> JobRecord:
-        return JobRecord(
-            id=ask.record.job,
-            schedule=ask.record.schedule,
-            term=self._term,
-            due_ms=ask.seen_ms,
-            asked=ask.record.request_id,
-        )
-
-    def _next_job(self, schedule: ScheduleRecord, wall_ms: int) -> JobRecord | None:
+        if (schedule.id, False) in self.waiting:
+            return None
         interval_ms = schedule.interval_ms
         phase = slots.phase_ms(schedule.id, interval_ms)
         last = self.results.get(schedule.id)
@@ -269,15 +283,26 @@ class Book:
             since_ms=schedule.since_ms,
         )
         if due is None:
+            until_ms = slots.next_due_ms(wall_ms, interval_ms, phase)
+            self._quiet[schedule.id] = (wall_ms, until_ms)
             return None
         slot = (due.due_ms - phase) // interval_ms
-        return JobRecord(
+        job = JobRecord(
             id=f"{schedule.id}.{slot}",
             schedule=schedule.id,
             term=self._term,
             due_ms=due.due_ms,
             missed=due.missed,
         )
+        return DueRun(schedule, job)
+
+    def _quiet_until_ms(self, schedule_id: str, wall_ms: int) -> int | None:
+        """Up to when nothing of it is due; None: it has to be found out.
+
+        A clock that was set back is before all that was found out.
+        """
+        from_ms, until_ms = self._quiet.get(schedule_id, (0, 0))
+        return until_ms if from_ms <= wall_ms < until_ms else None
 
     def next_due_ms(self, wall_ms: int) -> int | None:
         """When the next slot of any schedule begins, or one that waits may be tried again.
@@ -285,7 +310,8 @@ class Book:
         None: there is none.
         """
         slots_begin = (
-            slots.next_due_ms(wall_ms, s.interval_ms, slots.phase_ms(s.id, s.interval_ms))
+            self._quiet_until_ms(s.id, wall_ms)
+            or slots.next_due_ms(wall_ms, s.interval_ms, slots.phase_ms(s.id, s.interval_ms))
             for s in self.schedules.values()
             if s.enabled
         )
@@ -313,21 +339,9 @@ class Book:
 
         outcome: None: it was cancelled.
         """
-        result = _result(job, outcome, wall_ms)
-        before = self.results.get(job.schedule, result)
-        result = result.model_copy(
-            update={
-                "runs": before.runs + 1,
-                "missed": before.missed + job.missed,
-                "retried": before.retried + job.attempt - 1,
-                "timed_out": before.timed_out + (job.state is JobState.TIMED_OUT),
-                "failed": before.failed + (job.state is JobState.FAILED),
-                "cancelled": before.cancelled + (job.state is JobState.CANCELLED),
-                "asked": job.asked or before.asked,
-                "asked_runs": before.asked_runs + (job.asked is not None),
-                "due_ms": self._settled_ms(job, wall_ms),
-            }
-        )
+        last = self.results.get(job.schedule)
+        due_ms = self._settled_ms(job, wall_ms)
+        result = counted(job, outcome, last, wall_ms=wall_ms, due_ms=due_ms)
         if self.has(job.schedule):
             self.results[job.schedule] = result
         return result
@@ -354,28 +368,3 @@ def _line(job: JobRecord) -> tuple[str, bool]:
 
 def _rank(run: DueRun) -> tuple[bool, int, int, str]:
     return run.job.asked is None, -run.schedule.priority, run.job.due_ms, run.job.id
-
-
-def _result(job: JobRecord, outcome: PollReply | PollError | None, wall_ms: int) -> ResultRecord:
-    checks: tuple[CheckResult, ...] = ()
-    error: PollError | None = None
-    if isinstance(outcome, PollReply):
-        checks = outcome.results
-    else:
-        error = outcome
-    sent_ms = job.dispatched_ms
-    return ResultRecord(
-        schedule=job.schedule,
-        job=job.id,
-        attempt=job.attempt,
-        term=job.term,
-        state=job.state,
-        ok=all(check.ok for check in checks) if checks else None,
-        error=error,
-        poller=job.poller,
-        due_ms=job.due_ms,
-        finished_ms=wall_ms,
-        lag_ms=max(0, sent_ms - job.due_ms) if sent_ms else 0,
-        took_ms=max(0, wall_ms - sent_ms) if sent_ms else 0,
-        checks=checks,
-    )

@@ -166,8 +166,8 @@ class Known:
 
     def _enter(self, loaded: Loaded[ScheduleRecord]) -> None:
         prefix = self._keys.schedules
-        self.book.schedules = loaded.records
-        self.book.unreadable = frozenset(key.removeprefix(prefix) for key in loaded.unreadable)
+        unreadable = frozenset(key.removeprefix(prefix) for key in loaded.unreadable)
+        self.book.enter_schedules(loaded.records, unreadable)
 
     async def _take_schedules(self, loaded: Loaded[ScheduleRecord]) -> None:
         self._tell_unreadable(self._keys.schedules, loaded.unreadable)

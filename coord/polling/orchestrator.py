@@ -110,12 +110,8 @@ class _Run:
         while True:
             self._leadership.guard()
             self._leadership.progress()
+            await self._give_up()
             wall_ms = self._context.clock.wall_ms()
-            given_up = self._book.give_up(wall_ms)
-            for ended in given_up:
-                self._tell(ended)
-            await self._keeper.write_all(self._known.end_ops(ended.job) for ended in given_up)
-            await self._known.remove_late_asks()
             looks = [self._start_due(group, wall_ms), self._book.next_due_ms(wall_ms)]
             delay_s = min((TICK_S, *((ms - wall_ms) / 1000 for ms in looks if ms is not None)))
             # Things that come in quick succession are looked at together.
@@ -127,6 +123,14 @@ class _Run:
                 continue
             finally:
                 changed.clear()
+
+    async def _give_up(self) -> None:
+        """End what has waited for too long, or for nothing."""
+        given_up = self._book.give_up(self._context.clock.wall_ms())
+        for ended in given_up:
+            self._tell(ended)
+        await self._keeper.write_all(self._known.end_ops(ended.job) for ended in given_up)
+        await self._known.remove_late_asks()
 
     def _start_due(self, group: asyncio.TaskGroup, wall_ms: int) -> int | None:
         """Start what is due and finds room; gives when to look again, None if at nothing special.

@@ -20,7 +20,7 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
-from coord.polling.schedules import phase_ms
+from coord.polling.schedules import MAX_SKEW_MS, phase_ms
 
 INTERVAL = 10_000
 NOW = 1_000_000_000_000 + phase_ms("web", INTERVAL)
@@ -49,7 +49,7 @@ def job(due_ms: int, *, attempt: int = 1, term: int = 1, missed: int = 0) -> Job
 
 def book(*schedules: ScheduleRecord, term: int = 2) -> Book:
     made = Book(term)
-    made.schedules = {s.id: s for s in schedules or (schedule(),)}
+    made.enter_schedules({s.id: s for s in schedules or (schedule(),)})
     return made
 
 
@@ -77,6 +77,18 @@ def test_a_run_is_due_once_and_counted() -> None:
     (later,) = leader.due(NOW + 3 * INTERVAL)
     assert later.job.missed == 2
     assert later.job.id != run.job.id
+
+
+def test_a_run_that_is_not_due_yet_may_be_by_a_new_interval_or_a_clock_set_back() -> None:
+    leader = book()
+    (run,) = leader.due(NOW)
+    done(leader, run, NOW + 30)
+    assert leader.due(NOW + 2000) == []
+    assert leader.next_due_ms(NOW + 2000) == NOW + INTERVAL
+    assert len(leader.due(NOW - 10 * MAX_SKEW_MS)) == 1
+    assert leader.due(NOW + 2000) == []
+    leader.enter_schedules({"web": schedule(interval=1000)})
+    assert len(leader.due(NOW + 2000)) == 1
 
 
 def test_a_disabled_schedule_is_not_due() -> None:
@@ -134,7 +146,7 @@ def test_a_run_of_a_schedule_that_is_removed_or_disabled_is_cancelled(
 ) -> None:
     leader = book()
     failed(leader, NOW)
-    leader.schedules = schedules
+    leader.enter_schedules(schedules)
     (ended,) = leader.give_up(NOW + 1)
     assert (ended.job.state, ended.job.attempt) == (JobState.CANCELLED, 1)
     result = ended.result

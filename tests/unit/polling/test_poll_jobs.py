@@ -24,7 +24,7 @@ from coord.polling.jobs import (
 from coord.polling.records import JobRecord, JobState
 
 FINAL = {JobState.COMPLETED, JobState.CANCELLED}
-PURE = ("jobs.py", "schedules.py", "book.py", "pollers.py", "records.py")
+PURE = ("jobs.py", "schedules.py", "book.py", "counting.py", "pollers.py", "records.py")
 IMPURE = {"asyncio", "time", "datetime", "random", "logging", "httpx", "socket", "threading"}
 
 

@@ -1,0 +1,62 @@
+"""The result of a run, and the counters of its schedule. PURE."""
+
+from __future__ import annotations
+
+from coord.polling.records import (
+    CheckResult,
+    JobRecord,
+    JobState,
+    PollError,
+    PollReply,
+    ResultRecord,
+)
+
+
+def counted(
+    job: JobRecord,
+    outcome: PollReply | PollError | None,
+    last: ResultRecord | None,
+    *,
+    wall_ms: int,
+    due_ms: int,
+) -> ResultRecord:
+    """How a job ended, and its schedule's counters with it.
+
+    outcome: what a poller found, or why none did; None: it was cancelled.
+    last: the result before. due_ms: up to when all runs that were due are accounted for.
+    """
+    checks: tuple[CheckResult, ...] = ()
+    error: PollError | None = None
+    if isinstance(outcome, PollReply):
+        checks = outcome.results
+    else:
+        error = outcome
+    sent_ms = job.dispatched_ms
+    result = ResultRecord(
+        schedule=job.schedule,
+        job=job.id,
+        attempt=job.attempt,
+        term=job.term,
+        state=job.state,
+        ok=all(check.ok for check in checks) if checks else None,
+        error=error,
+        poller=job.poller,
+        due_ms=due_ms,
+        finished_ms=wall_ms,
+        lag_ms=max(0, sent_ms - job.due_ms) if sent_ms else 0,
+        took_ms=max(0, wall_ms - sent_ms) if sent_ms else 0,
+        checks=checks,
+    )
+    before = last or result
+    return result.model_copy(
+        update={
+            "runs": before.runs + 1,
+            "missed": before.missed + job.missed,
+            "retried": before.retried + job.attempt - 1,
+            "timed_out": before.timed_out + (job.state is JobState.TIMED_OUT),
+            "failed": before.failed + (job.state is JobState.FAILED),
+            "cancelled": before.cancelled + (job.state is JobState.CANCELLED),
+            "asked": job.asked or before.asked,
+            "asked_runs": before.asked_runs + (job.asked is not None),
+        }
+    )
