@@ -212,6 +212,7 @@ class Application:
             lease_remaining_s=self._work.lease_remaining_s() if leads and self._work else None,
             consul=election.contact or "ok",
             work=self._work.status() if self._work else (),
+            loop_ok=self._service.lag_s(now) <= self.settings.timing.lease,
         )
 
     @property

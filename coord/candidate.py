@@ -24,8 +24,9 @@ from coord.consul.types import CheckStatus
 from coord.coordinator import Coordinator
 from coord.election import commands as cmd
 from coord.election import events as ev
-from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, WhyNot
+from coord.election.reasons import Cause, LostReason, StepDownReason, TakeoverOutcome, WhyNot
 from coord.election_loop import WATCH_WAIT_S, ElectionLoop, Fault, why_of
+from coord.last_sign import LastSigns
 from coord.leader_key import Taken
 from coord.leadership import LeadershipLost
 from coord.members import Role, member
@@ -72,6 +73,7 @@ class CoordinatorCandidate(ElectionLoop):
         self._doomed: dict[str, asyncio.Task[None]] = {}
         self._updating: asyncio.Task[None] | None = None
         self._stopping = 0
+        self._last_signs = LastSigns()
         self._orders = Orders(
             self._consul,
             self._paths,
@@ -83,7 +85,7 @@ class CoordinatorCandidate(ElectionLoop):
             on_unreadable=self._orders_unreadable,
             wait_s=WATCH_WAIT_S,
         )
-        work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
+        work.on_failed = lambda run, reason, child: self.post(ev.WorkFailed(run, reason, child))
         work.on_unannounced = lambda error: self._met(error, Fault.DISCOVERY)
         work.contact = lambda: self.election.contact
         work.on_announced = lambda: self._faults.over(Fault.DISCOVERY)
@@ -159,9 +161,11 @@ class CoordinatorCandidate(ElectionLoop):
                     self.post(self._others(reply.value))
 
     def _others(self, candidates: Sequence[ServiceInstance]) -> ev.OthersSeen:
+        read = [member(Role.CANDIDATE, each) for each in candidates]
+        self._last_signs.see(read, self._clock.now())
         priorities = {
-            name: member(Role.CANDIDATE, each).priority
-            for each in candidates
+            name: told.priority
+            for each, told in zip(candidates, read, strict=True)
             if each.id != self._service.id and each.status is CheckStatus.PASSING
             # Anybody may register a service: what is no node's name is no candidate.
             if is_name(name := each.meta.get("node", each.node))
@@ -371,7 +375,10 @@ class CoordinatorCandidate(ElectionLoop):
             self.post(ev.WorkFailed(asked.run, LostReason.WORK_FAILED))
             return
         if asked.vacancy is not None:
-            self._notices.work_started(asked.term, asked.vacancy)
+            vanished = asked.vacancy.cause is Cause.SESSION_INVALIDATED
+            signs, former = self._last_signs, asked.vacancy.previous
+            last = signs.before(former, asked.vacancy.seen_at) if vanished else None
+            self._notices.work_started(asked.term, asked.vacancy, last)
             await self._orders.tidy()
 
     async def _stop_work(self, run: int, deadline: float) -> None:

@@ -45,8 +45,10 @@ UNKNOWN_STATE = "unknown"
 """The state of a member that does not say any, or nothing that can be read."""
 
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
-# What Consul puts before the last note once a TTL has run out.
-_EXPIRED = "TTL expired (last output before timeout follows):"
+_EXPIRED = "TTL expired"
+"""What Consul says of a check whose TTL has run out."""
+_EXPIRED_NOTE = f"{_EXPIRED} (last output before timeout follows):"
+"""The same, where the last pass came with a note."""
 
 
 class Role(StrEnum):
@@ -110,6 +112,7 @@ class Member:
         last long enough to be told, it leaves out.
     pause: the id of the request by which it knows the election to be paused, "" if it is not; None
         where it does not say.
+    expired: whether its own check fails because nobody passed it in time.
     """
 
     role: Role
@@ -132,6 +135,7 @@ class Member:
     since_ms: int | None = None
     until_ms: int | None = None
     pause: str | None = None
+    expired: bool = False
 
     @property
     def reason(self) -> WhyNot | None:
@@ -261,6 +265,9 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         since_ms=_number(meta.get("since_ms"), MAX_WALL_MS),
         until_ms=_number(meta.get("until_ms"), MAX_WALL_MS),
         pause=cut(meta["pause"]) if "pause" in meta else None,
+        expired=own is not None
+        and own.status is CheckStatus.CRITICAL
+        and own.output.startswith(_EXPIRED),
     )
 
 
@@ -287,8 +294,8 @@ def leader_instance(instance: ServiceInstance) -> LeaderInstance:
 def parse_note(note: str) -> tuple[str, str]:
     """State and why-not out of "<state> <why_not>"; `UNKNOWN_STATE` and "" where not told."""
     text = note[: 4 * MAX_TEXT].strip()
-    while text.startswith(_EXPIRED):
-        text = text.removeprefix(_EXPIRED).strip()
+    while text.startswith(_EXPIRED_NOTE):
+        text = text.removeprefix(_EXPIRED_NOTE).strip()
     words = text.split()
     if not words or len(words) > 2 or not all(_WORD.fullmatch(word) for word in words):
         return UNKNOWN_STATE, ""
