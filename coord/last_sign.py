@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from coord.members import Member
+from coord.consul import ServiceInstance
+from coord.members import Role, member
 
 APART_S = 30.0
 """At most so long before the vacancy is seen may the check be seen to fail: an entry that failed
@@ -30,17 +31,15 @@ class LastSigns:
     def __init__(self) -> None:
         self._failing: dict[str, _Expired | None] | None = None
 
-    def see(self, candidates: Iterable[Member], now: float) -> None:
-        """These are the candidates now. What failed before the first look, failed nobody knows
-        when."""
-        before, failing = self._failing, {}
-        for each in candidates:
-            if not each.gone:
-                continue
-            ttl_ms = each.timing_ms.get("check_ttl")
-            told = each.expired and ttl_ms is not None and before is not None
-            new = _Expired(each.node, now, (ttl_ms or 0) / 1000) if told else None
-            failing[each.service_id] = (before or {}).get(each.service_id, new)
+    def see(self, gone: Iterable[ServiceInstance], now: float) -> None:
+        """These are the candidates whose check fails now. What failed before the first look, failed
+        nobody knows when."""
+        known, failing = self._failing, {}
+        for each in gone:
+            if known is not None and each.id in known:
+                failing[each.id] = known[each.id]
+            else:
+                failing[each.id] = None if known is None else _expired(each, now)
         self._failing = failing
 
     def before(self, node: str, vacant_at: float) -> float | None:
@@ -52,3 +51,10 @@ class LastSigns:
             if each is not None and each.node == node and each.seen_at > vacant_at - APART_S
         ]
         return min(signs, default=None)
+
+
+def _expired(gone: ServiceInstance, now: float) -> _Expired | None:
+    """What is known of it if its check ran out; None if it fails for another reason."""
+    told = member(Role.CANDIDATE, gone)
+    ttl_ms = told.timing_ms.get("check_ttl")
+    return _Expired(told.node, now, ttl_ms / 1000) if told.expired and ttl_ms is not None else None

@@ -45,6 +45,7 @@ UNKNOWN_STATE = "unknown"
 """The state of a member that does not say any, or nothing that can be read."""
 
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
+_DIGITS = re.compile(r"[0-9]{1,19}")
 _EXPIRED = "TTL expired"
 """What Consul says of a check whose TTL has run out."""
 _EXPIRED_NOTE = f"{_EXPIRED} (last output before timeout follows):"
@@ -259,7 +260,7 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         fenced_within_ms=_number(meta.get("fenced_within_ms"), MAX_DELAY_MS),
         consul_node=cut(instance.node),
         service_id=cut(instance.id),
-        priority=_number(meta.get("priority"), MAX_PRIORITY),
+        priority=priority_of(instance),
         workloads=tuple(cut(w, MAX_WORKLOAD) for w in meta.get("workloads", "").split(",") if w),
         timing_ms=_timing(meta),
         since_ms=_number(meta.get("since_ms"), MAX_WALL_MS),
@@ -269,6 +270,11 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         and own.status is CheckStatus.CRITICAL
         and own.output.startswith(_EXPIRED),
     )
+
+
+def priority_of(instance: ServiceInstance) -> int | None:
+    """How much a candidate is wanted as a successor; None where it does not say."""
+    return _number(instance.meta.get("priority"), MAX_PRIORITY)
 
 
 def _timing(meta: Mapping[str, str]) -> Mapping[str, int]:
@@ -324,6 +330,7 @@ def _address(instance: ServiceInstance) -> str:
 
 
 def _number(text: str | None, limit: int) -> int | None:
-    if text is None or re.fullmatch(r"[0-9]{1,19}", text) is None or int(text) > limit:
+    if text is None or _DIGITS.fullmatch(text) is None:
         return None
-    return int(text)
+    number = int(text)
+    return number if number <= limit else None

@@ -6,7 +6,6 @@ import pytest
 
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
 from coord.last_sign import APART_S, LastSigns
-from coord.members import Member, Role, member
 
 TTL_S = 2.0
 NOW = 1000.0
@@ -20,7 +19,7 @@ def candidate(
     boot: str = "a",
     ttl_ms: str | None = "2000",
     lost: bool = False,
-) -> Member:
+) -> ServiceInstance:
     """One that passes, unless its output says otherwise or (`lost`) its host is gone."""
     id_ = f"coordinator-candidate-{node}-{boot}"
     own = CheckStatus.CRITICAL if output != "the event loop runs" else CheckStatus.PASSING
@@ -31,17 +30,16 @@ def candidate(
     )
     meta = {"node": node} | ({} if ttl_ms is None else {"check_ttl_ms": ttl_ms})
     name = "coordinator-candidate"
-    instance = ServiceInstance(
+    return ServiceInstance(
         "agent-1", "127.0.0.1", id_, name, "127.0.0.1", 7000, meta=meta, checks=checks
     )
-    return member(Role.CANDIDATE, instance)
 
 
 def test_it_was_one_ttl_before_its_check_was_seen_to_fail() -> None:
     signs = LastSigns()
-    signs.see([candidate(), candidate("core-2")], NOW)
-    signs.see([candidate(output=EXPIRED), candidate("core-2")], NOW + 10)
-    signs.see([candidate(output=EXPIRED), candidate("core-2")], NOW + 12)
+    signs.see([], NOW)
+    signs.see([candidate(output=EXPIRED)], NOW + 10)
+    signs.see([candidate(output=EXPIRED)], NOW + 12)
     # The vacancy is seen at once, a moment before the check is, or when a watch has hung.
     assert signs.before("core-1", NOW + 10) == pytest.approx(TTL_S)
     assert signs.before("core-1", NOW + 9.9) == pytest.approx(TTL_S)
@@ -52,30 +50,29 @@ def test_it_was_one_ttl_before_its_check_was_seen_to_fail() -> None:
 
 def test_of_another_loss_it_says_nothing() -> None:
     signs = LastSigns()
-    signs.see([candidate(), candidate(boot="b")], NOW)
-    signs.see([candidate(output=EXPIRED), candidate(boot="b")], NOW + 1)
+    signs.see([], NOW)
+    signs.see([candidate(output=EXPIRED)], NOW + 1)
     # The next start of that node lost its session in another way.
     assert signs.before("core-1", NOW + 1 + APART_S) is None
     signs.see([candidate(output=EXPIRED), candidate(boot="b", output=EXPIRED)], NOW + 100)
     assert signs.before("core-1", NOW + 100) == pytest.approx(TTL_S)
-    signs.see([candidate(boot="b")], NOW + 101)
+    signs.see([], NOW + 101)
     assert signs.before("core-1", NOW + 101) is None
 
 
 @pytest.mark.parametrize(
     "then",
     [
-        candidate(),
         candidate(lost=True),
         candidate(output="the process ends"),
         candidate(output=EXPIRED, ttl_ms=None),
         candidate(output=EXPIRED, ttl_ms="never"),
     ],
-    ids=["it passes", "its host is lost", "it was failed", "no TTL", "no number"],
+    ids=["its host is lost", "it was failed", "no TTL", "no number"],
 )
-def test_a_check_that_did_not_run_out_says_nothing(then: Member) -> None:
+def test_a_check_that_did_not_run_out_says_nothing(then: ServiceInstance) -> None:
     signs = LastSigns()
-    signs.see([candidate()], NOW)
+    signs.see([], NOW)
     signs.see([then], NOW + 1)
     assert signs.before("core-1", NOW + 1) is None
 
