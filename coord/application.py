@@ -42,9 +42,10 @@ from coord.polling.records import POLL_OUTCOMES
 from coord.records import Paths
 from coord.registration import CandidateService
 from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
+from coord.service_manager import ServiceManager
 from coord.status import ClusterStatus, read_status
 from coord.supervisor import ChildSpec, CoordinatorSupervisor
-from coord.telemetry import Apart, Event, Handler, LostLeadership, Telemetry
+from coord.telemetry import Apart, Event, Handler, LostLeadership, StateChanged, Telemetry
 from coord.telemetry.journal import Journal, keep_pruned
 from coord.telemetry.lasting_fault import LastingFault
 from coord.telemetry.logs import SENTENCE, log_event, log_fault
@@ -82,6 +83,7 @@ class Host:
     load_work: finds the coordination work by its names.
     secrets: what must never be shown.
     apart: what calls a user's handlers of events without making anybody wait.
+    manager: whoever has started this process, and wants to know how it is.
     """
 
     consul: ConsulApi
@@ -95,6 +97,7 @@ class Host:
     load_work: Callable[[Sequence[str], WorkContext], Sequence[ChildSpec]] = load_workloads
     secrets: Secrets = field(default_factory=Secrets)
     apart: Callable[[Handler], Apart] = OwnThread
+    manager: ServiceManager = field(default_factory=lambda: ServiceManager({}))
 
 
 class Application:
@@ -182,6 +185,7 @@ class Application:
     def _wire_telemetry(self) -> None:
         self.telemetry.attach_inline(log_event)
         self.telemetry.attach_inline(self.metrics.handle)
+        self.telemetry.attach_inline(self._tell_manager)
         if self._work is not None:
             self.telemetry.attach_inline(self._journal.handle)
             self.metrics.lease_remaining(self._work.lease_remaining_s)
@@ -196,6 +200,11 @@ class Application:
         context = HandlerContext(self.settings, self.identity)
         for handler in load_handlers(self.settings.event_handlers, context):
             self.telemetry.attach(handler)
+
+    def _tell_manager(self, event: Event) -> None:
+        if isinstance(event, StateChanged):
+            why = f": {event.why_not}" if event.why_not else ""
+            self._host.manager.status(f"{event.state}{why}")
 
     def _count_missed_polls(self, event: Event) -> None:
         if isinstance(event, RunsMissed):
@@ -219,6 +228,7 @@ class Application:
             lease_remaining_s=self._work.lease_remaining_s() if leads and self._work else None,
             consul=election.contact or "ok",
             work=self._work.status() if self._work else (),
+            loop_ok=self._service.lag_s(now) <= self.settings.timing.lease,
         )
 
     @property
@@ -234,6 +244,7 @@ class Application:
 
     def stop(self) -> None:
         """End gracefully: stop the work, hand over, deregister."""
+        self._host.manager.stopping()
         self._stopping.set()
         self.loop.shut_down()
 
@@ -248,6 +259,7 @@ class Application:
         app = create_api(self, clock=self._clock, routes=routes)
         try:
             async with self._host.serve(app) as server, self._beside() as beside:
+                self._host.manager.ready()
                 parts = (server, *beside)
                 for part in parts:
                     part.add_done_callback(lambda task: self.stop())
@@ -320,6 +332,9 @@ class Application:
             tasks.append(asyncio.create_task(pruning, name="journal pruning"))
         if self._poller is not None:
             tasks.append(asyncio.create_task(self._poller.run(), name="poller"))
+        manager = self._host.manager
+        if manager.alive_every_s is not None:
+            tasks.append(asyncio.create_task(manager.keep_alive(), name="service manager"))
         try:
             yield tasks
             if self._work is not None:

@@ -24,11 +24,12 @@ from coord.consul.types import CheckStatus
 from coord.coordinator import Coordinator
 from coord.election import commands as cmd
 from coord.election import events as ev
-from coord.election.reasons import LostReason, StepDownReason, TakeoverOutcome, WhyNot
+from coord.election.reasons import Cause, LostReason, StepDownReason, TakeoverOutcome, WhyNot
 from coord.election_loop import WATCH_WAIT_S, ElectionLoop, Fault, why_of
+from coord.last_sign import LastSigns
 from coord.leader_key import Taken
 from coord.leadership import LeadershipLost
-from coord.members import Role, member
+from coord.members import priority_of
 from coord.orders import Orders
 from coord.records import DEFAULT_PRIORITY, MAX_DELAY_MS, is_name
 from coord.registration import CandidateService
@@ -72,6 +73,7 @@ class CoordinatorCandidate(ElectionLoop):
         self._doomed: dict[str, asyncio.Task[None]] = {}
         self._updating: asyncio.Task[None] | None = None
         self._stopping = 0
+        self._last_signs = LastSigns()
         self._orders = Orders(
             self._consul,
             self._paths,
@@ -83,7 +85,7 @@ class CoordinatorCandidate(ElectionLoop):
             on_unreadable=self._orders_unreadable,
             wait_s=WATCH_WAIT_S,
         )
-        work.on_failed = lambda run, reason: self.post(ev.WorkFailed(run, reason))
+        work.on_failed = lambda run, reason, child: self.post(ev.WorkFailed(run, reason, child))
         work.on_unannounced = lambda error: self._met(error, Fault.DISCOVERY)
         work.contact = lambda: self.election.contact
         work.on_announced = lambda: self._faults.over(Fault.DISCOVERY)
@@ -159,26 +161,31 @@ class CoordinatorCandidate(ElectionLoop):
                     self.post(self._others(reply.value))
 
     def _others(self, candidates: Sequence[ServiceInstance]) -> ev.OthersSeen:
+        # Each change of any candidate of a large fleet comes here: read no more than is needed.
+        by_status: dict[CheckStatus, list[ServiceInstance]] = {each: [] for each in CheckStatus}
+        for each in candidates:
+            by_status[each.status].append(each)
+        passing = by_status[CheckStatus.PASSING]
+        self._last_signs.see(by_status[CheckStatus.CRITICAL], self._clock.now())
         priorities = {
-            name: member(Role.CANDIDATE, each).priority
-            for each in candidates
-            if each.id != self._service.id and each.status is CheckStatus.PASSING
+            name: priority_of(each)
+            for each in passing
+            if each.id != self._service.id
             # Anybody may register a service: what is no node's name is no candidate.
             if is_name(name := each.meta.get("node", each.node))
         }
-        self._tell_namesakes(candidates)
+        self._tell_namesakes(passing)
         fenced = [_fenced_within(each.meta.get("fenced_within_ms", "")) for each in candidates]
         longest = max((value for value in fenced if value is not None), default=None)
         names = sorted(priorities.keys() - {self.election.node})
         names.sort(key=lambda name: -(_or_default(priorities[name])))
         return ev.OthersSeen(tuple(names), longest)
 
-    def _tell_namesakes(self, candidates: Sequence[ServiceInstance]) -> None:
+    def _tell_namesakes(self, passing: Sequence[ServiceInstance]) -> None:
         """Say so if another living node bears our name; one at our address is who we were."""
-        for each in candidates:
+        for each in passing:
             where = each.meta.get("api", each.node)
-            other = where != self._service.address and each.status is CheckStatus.PASSING
-            if other and each.meta.get("node") == self.election.node:
+            if where != self._service.address and each.meta.get("node") == self.election.node:
                 detail = f"{self.election.node} is at {where} too: give each node its own name"
                 self._faults.happened(Fault.NAMESAKE, detail)
                 return
@@ -371,7 +378,10 @@ class CoordinatorCandidate(ElectionLoop):
             self.post(ev.WorkFailed(asked.run, LostReason.WORK_FAILED))
             return
         if asked.vacancy is not None:
-            self._notices.work_started(asked.term, asked.vacancy)
+            vanished = asked.vacancy.cause is Cause.SESSION_INVALIDATED
+            signs, former = self._last_signs, asked.vacancy.previous
+            last = signs.before(former, asked.vacancy.seen_at) if vanished else None
+            self._notices.work_started(asked.term, asked.vacancy, last)
             await self._orders.tidy()
 
     async def _stop_work(self, run: int, deadline: float) -> None:

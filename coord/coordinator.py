@@ -44,7 +44,8 @@ class Coordinator:
     """Starts and stops the coordination work of one node.
 
     Attributes:
-        on_failed: told (run, reason) when the work must be given up.
+        on_failed: told (run, reason, child) when the work must be given up; child: because of
+            which part of it, "" if because of none.
         on_unannounced, on_announced: told of each failure to tell discovery, and of success.
         on_fenced: told (session, reason) when Consul refused a fenced write of the work.
         contact: asked why the last read of the keys failed; None: it did not.
@@ -78,7 +79,7 @@ class Coordinator:
             on_failed=self._child_failed,
             on_child_restarted=self._child_restarted,
         )
-        self.on_failed: Callable[[int, LostReason], None] = lambda run, reason: None
+        self.on_failed: Callable[[int, LostReason, str], None] = lambda run, reason, child: None
         self.on_unannounced: Callable[[ConsulError], None] = lambda error: None
         self.on_announced: Callable[[], None] = lambda: None
         self.on_fenced: Callable[[str, LostReason], None] = lambda session, reason: None
@@ -211,7 +212,7 @@ class Coordinator:
         if error is not None:
             context = {"message": "the leader's service broke", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
-            self.on_failed(self._run, LostReason.WORK_FAILED)
+            self.on_failed(self._run, LostReason.WORK_FAILED, "")
 
     async def hasten(self, deadline: float) -> None:
         """Give the stop that is under way less time."""
@@ -288,7 +289,7 @@ class Coordinator:
     # -- the supervisor's news -------------------------------------------------------------
 
     def _child_failed(self, reason: FailureReason, child: str) -> None:
-        self.on_failed(self._run, _FAILED[reason])
+        self.on_failed(self._run, _FAILED[reason], child)
 
     def _child_restarted(self, child: str, error: str, restarts: int) -> None:
         self._telemetry.emit(

@@ -45,8 +45,11 @@ UNKNOWN_STATE = "unknown"
 """The state of a member that does not say any, or nothing that can be read."""
 
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
-# What Consul puts before the last note once a TTL has run out.
-_EXPIRED = "TTL expired (last output before timeout follows):"
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_EXPIRED = "TTL expired"
+"""What Consul says of a check whose TTL has run out."""
+_EXPIRED_NOTE = f"{_EXPIRED} (last output before timeout follows):"
+"""The same, where the last pass came with a note."""
 
 
 class Role(StrEnum):
@@ -110,6 +113,7 @@ class Member:
         last long enough to be told, it leaves out.
     pause: the id of the request by which it knows the election to be paused, "" if it is not; None
         where it does not say.
+    expired: whether its own check fails because nobody passed it in time.
     """
 
     role: Role
@@ -132,6 +136,7 @@ class Member:
     since_ms: int | None = None
     until_ms: int | None = None
     pause: str | None = None
+    expired: bool = False
 
     @property
     def reason(self) -> WhyNot | None:
@@ -255,13 +260,21 @@ def member(role: Role, instance: ServiceInstance) -> Member:
         fenced_within_ms=_number(meta.get("fenced_within_ms"), MAX_DELAY_MS),
         consul_node=cut(instance.node),
         service_id=cut(instance.id),
-        priority=_number(meta.get("priority"), MAX_PRIORITY),
+        priority=priority_of(instance),
         workloads=tuple(cut(w, MAX_WORKLOAD) for w in meta.get("workloads", "").split(",") if w),
         timing_ms=_timing(meta),
         since_ms=_number(meta.get("since_ms"), MAX_WALL_MS),
         until_ms=_number(meta.get("until_ms"), MAX_WALL_MS),
         pause=cut(meta["pause"]) if "pause" in meta else None,
+        expired=own is not None
+        and own.status is CheckStatus.CRITICAL
+        and own.output.startswith(_EXPIRED),
     )
+
+
+def priority_of(instance: ServiceInstance) -> int | None:
+    """How much a candidate is wanted as a successor; None where it does not say."""
+    return _number(instance.meta.get("priority"), MAX_PRIORITY)
 
 
 def _timing(meta: Mapping[str, str]) -> Mapping[str, int]:
@@ -287,8 +300,8 @@ def leader_instance(instance: ServiceInstance) -> LeaderInstance:
 def parse_note(note: str) -> tuple[str, str]:
     """State and why-not out of "<state> <why_not>"; `UNKNOWN_STATE` and "" where not told."""
     text = note[: 4 * MAX_TEXT].strip()
-    while text.startswith(_EXPIRED):
-        text = text.removeprefix(_EXPIRED).strip()
+    while text.startswith(_EXPIRED_NOTE):
+        text = text.removeprefix(_EXPIRED_NOTE).strip()
     words = text.split()
     if not words or len(words) > 2 or not all(_WORD.fullmatch(word) for word in words):
         return UNKNOWN_STATE, ""
@@ -317,6 +330,7 @@ def _address(instance: ServiceInstance) -> str:
 
 
 def _number(text: str | None, limit: int) -> int | None:
-    if text is None or re.fullmatch(r"[0-9]{1,19}", text) is None or int(text) > limit:
+    if text is None or _DIGITS.fullmatch(text) is None:
         return None
-    return int(text)
+    number = int(text)
+    return number if number <= limit else None

@@ -41,9 +41,16 @@ class Notices:
         """An attempt to take the lock sets out now."""
         self._attempt_at = self._clock.now()
 
-    def work_started(self, term: int, vacancy: cmd.VacancyTaken) -> None:
-        """This node's work runs: tell the change of the leader, with its phases."""
+    def work_started(
+        self, term: int, vacancy: cmd.VacancyTaken, last_sign_before: float | None
+    ) -> None:
+        """This node's work runs: tell the change of the leader, with its phases.
+
+        last_sign_before: how long before the vacancy was seen the former leader gave its last sign
+            of life, in seconds, where that is known.
+        """
         now = self._clock.now()
+        detect_ms = None if last_sign_before is None else _ms(last_sign_before)
         phases = (
             _ms(vacancy.acquire_sent_at - vacancy.seen_at),
             _ms(vacancy.acquired_at - vacancy.acquire_sent_at),
@@ -55,7 +62,8 @@ class Notices:
             previous_leader=vacancy.previous or None,
             new_leader=self._node,
             cause=vacancy.cause,
-            gap_ms=sum(phases),
+            gap_ms=(detect_ms or 0) + sum(phases),
+            detect_ms=detect_ms,
             quarantine_ms=phases[0],
             acquire_ms=phases[1],
             start_ms=phases[2],
@@ -111,15 +119,16 @@ class Notices:
                 emit(TakeoverAttempted, term=term, outcome=outcome, took_ms=took_ms)
             case cmd.Won(term):
                 emit(BecameLeader, term=term)
-            case cmd.Lost(term, reason):
-                emit(LostLeadership, term=term, reason=reason)
-            case cmd.SteppingDown(term, reason, actor, request):
+            case cmd.Lost(term, reason, child):
+                emit(LostLeadership, term=term, reason=reason, child=child or None)
+            case cmd.SteppingDown(term, reason, actor, request, said):
                 emit(
                     StepDownRequested,
                     term=term,
                     reason=reason,
                     actor=actor or None,
                     request_id=request or None,
+                    detail=said,
                 )
             case cmd.LeadershipSuspended(term, reason):
                 emit(Suspended, term=term, reason=reason)

@@ -57,6 +57,7 @@ def orders_of(controls: Controls, wall_ms: int) -> ev.OrdersSeen:
             to=request.to,
             actor=request.actor,
             id=request.request_id,
+            said=request.reason,
         )
         if request
         else None,

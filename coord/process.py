@@ -20,6 +20,7 @@ from coord.clock import Clock, SystemClock
 from coord.config import Settings
 from coord.config.values import HostPort
 from coord.consul import ConsulApi, ConsulClient
+from coord.service_manager import ServiceManager
 from coord.telemetry.logs import configure_logging
 from coord.telemetry.secrecy import Secrets
 from coord.watchdog import Watchdog
@@ -54,6 +55,7 @@ def host_of(sock: socket.socket, consul: ConsulApi, clock: Clock) -> Host:
         serve=lambda app: serving(app, sock),
         end_process=_end_process,
         random=random.SystemRandom(),
+        manager=ServiceManager(),
     )
 
 

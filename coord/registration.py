@@ -169,6 +169,8 @@ class CandidateService(TtlService):
         anything, nothing must change on the agent: it locks its state, and so the passing of every
         check of every process, for as long as a write to the catalog hangs; then sessions die of
         checks that were never late."""
+        self._due: float | None = None
+        self._lag_s = 0.0
         # Whether the agent knows the check is asked, and mended, by one at a time: otherwise an
         # answer from before a registration would be taken for its loss.
         self._asking = asyncio.Lock()
@@ -261,6 +263,11 @@ class CandidateService(TtlService):
         waited_for = led or self._told[0] == JOINING or drained or paused
         return self._said != self._told and (lasted or waited_for)
 
+    def lag_s(self, now: float) -> float:
+        """How late, in seconds, the event loop came round to the last pass, or is for the next."""
+        overdue = 0.0 if self._due is None else now - self._due
+        return max(self._lag_s, overdue)
+
     async def keep_alive(
         self,
         *,
@@ -278,7 +285,8 @@ class CandidateService(TtlService):
         """
         due = clock.now()
         while True:
-            on_lag(max(0.0, clock.now() - due))
+            self._due, self._lag_s = None, max(0.0, clock.now() - due)
+            on_lag(self._lag_s)
             try:
                 async with self._asking:
                     if not await self._ensure():
@@ -289,7 +297,7 @@ class CandidateService(TtlService):
                 on_error(error)
             else:
                 on_passed()
-            due = clock.now() + self._timing.heartbeat_interval
+            self._due = due = clock.now() + self._timing.heartbeat_interval
             await asyncio.sleep(self._timing.heartbeat_interval)
 
 

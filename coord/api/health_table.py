@@ -24,7 +24,7 @@ class ElectionView:
     lease_remaining_s: None unless it leads.
     consul: ``ok``, or what keeps it from reading Consul.
     work: the children of the supervisor.
-    loop_ok: the event loop answers in time.
+    loop_ok: the event loop has not just been away for longer than a lease.
     """
 
     state: str

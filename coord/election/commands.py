@@ -224,18 +224,23 @@ class Won(Notice):
 
 @dataclass(frozen=True, slots=True)
 class Lost(Notice):
+    """`child`: which part of the work failed, if that is why."""
+
     term: int
     reason: LostReason
+    child: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SteppingDown(Notice):
-    """`actor` and `request`: who asked, and the id of what they asked; "" if nobody did."""
+    """`actor`, `request` and `said`: who asked, the id of what they asked and why they did; "" if
+    nobody did."""
 
     term: int
     reason: StepDownReason
     actor: str = ""
     request: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

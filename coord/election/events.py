@@ -70,7 +70,7 @@ class Request:
     """An operator wants the leader of that term, and no other, gone.
 
     reason: REQUESTED; TRANSFER: `to` is to follow; FORCED: nothing is asked of the leader, the
-    operator destroys its session. `actor` and `id` are for people.
+    operator destroys its session. `actor`, `id` and `said`, why they want it, are for people.
     """
 
     term: int
@@ -78,6 +78,7 @@ class Request:
     to: str = ""
     actor: str = ""
     id: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +175,11 @@ class WorkStopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkFailed(Event):
-    """The supervisor gave up on that run of the work."""
+    """The supervisor gave up on that run of the work; `child`: because of which part of it."""
 
     run: int
     reason: LostReason
+    child: str = ""
 
 
 @dataclass(frozen=True, slots=True)

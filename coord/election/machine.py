@@ -329,7 +329,7 @@ class Election(Candidacy):
 
     def _on_work_failed(self, event: ev.WorkFailed, now: float) -> None:
         if self.tenure is not None and event.run == self.tenure.run:
-            self._out += self.tenure.step_down(event.reason, Cause.FAILED, now)
+            self._out += self.tenure.step_down(event.reason, Cause.FAILED, now, event.child)
 
     def _on_released(self, event: ev.Released, now: float) -> None:
         if self.tenure is not None and event.session == self.tenure.session:

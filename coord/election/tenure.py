@@ -85,6 +85,7 @@ class Tenure:
         """No confirmation counts any more."""
         self._told_lost = False
         self._lost_by_giving_back: LostReason | None = None
+        self._failed_child = ""
         self.release_why: Cause | None = None
         self._release_asked = False
         self._asked_by = ""
@@ -249,10 +250,16 @@ class Tenure:
         self._stop_told = at_leisure if lease_goes_on else self._stop_by
         return [cmd.StopWork(self.run, self._stop_told)]
 
-    def step_down(self, reason: LostReason, why: Cause, now: float) -> list[cmd.Command]:
+    def step_down(
+        self, reason: LostReason, why: Cause, now: float, child: str = ""
+    ) -> list[cmd.Command]:
         """Give the leadership back cleanly. The work may take its time to stop; the lease is
-        confirmed meanwhile, so that it can still write. It is lost when it is released."""
+        confirmed meanwhile, so that it can still write. It is lost when it is released.
+
+        child: which part of the work failed, if that is why.
+        """
         self.release_why = why
+        self._failed_child = child
         self._lost_by_giving_back = reason
         self.state = State.STEPPING_DOWN
         return [*self._stop(now, lease_goes_on=True), *self._go_on()]
@@ -267,7 +274,7 @@ class Tenure:
         why = _VACANCY_SAYS.get(reason, Cause.FAILED)
         told = cmd.SteppingDown(self.term, reason)
         if request is not None:
-            told = cmd.SteppingDown(self.term, reason, request.actor, request.id)
+            told = cmd.SteppingDown(self.term, reason, request.actor, request.id, request.said)
             self._asked_by = request.actor
         return [told, *self.step_down(lost, why, now)]
 
@@ -293,9 +300,9 @@ class Tenure:
             *self._go_on(),
         ]
 
-    def _tell_lost(self, reason: LostReason) -> list[cmd.Command]:
+    def _tell_lost(self, reason: LostReason, child: str = "") -> list[cmd.Command]:
         told, self._told_lost = self._told_lost, True
-        return [] if told else [cmd.Lost(self.term, reason)]
+        return [] if told else [cmd.Lost(self.term, reason, child)]
 
     def _go_on(self) -> list[cmd.Command]:
         """The next step of giving back. Nothing is released before the work has ended."""
@@ -329,4 +336,4 @@ class Tenure:
         """The release was answered or given up on."""
         self.over = self.over or self._release_asked
         reason = self._lost_by_giving_back if self._release_asked else None
-        return [] if reason is None else self._tell_lost(reason)
+        return [] if reason is None else self._tell_lost(reason, self._failed_child)

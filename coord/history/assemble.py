@@ -158,7 +158,8 @@ def _vacancy_seen_ms(follows: Told | None) -> int | None:
     if follows is None or follows.changed is None or follows.changed.at_ms is None:
         return None
     gap_ms = whole(follows.changed, "gap_ms")
-    return None if gap_ms is None else follows.changed.at_ms - gap_ms
+    detect_ms = whole(follows.changed, "detect_ms") or 0
+    return None if gap_ms is None else follows.changed.at_ms - gap_ms + detect_ms
 
 
 def _gap(told: Told, before: Told | None, audit: list[AuditRecord]) -> Gap | None:

@@ -176,11 +176,11 @@ class Telemetry:
         masked: dict[str, Any] = dict(self._masked(complete))
         return replace(complete, **masked) if masked else complete
 
-    def _masked(self, event: Event) -> Iterator[tuple[str, str]]:
+    def _masked(self, event: Event) -> Iterator[tuple[str, Any]]:
         """The fields that say something else without the secrets, by name."""
         for each in fields(event):
             value = getattr(event, each.name)
-            if type(value) is str and (masked := self._secrets.masked(value)) != value:
+            if (masked := self._secrets.masked_in(value)) != value:
                 yield each.name, masked
 
     def _hand_out(self) -> None:

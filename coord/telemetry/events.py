@@ -93,6 +93,7 @@ class LostLeadership(Event):
     """This node led under `term` and leads no longer. A clean end is logged at info.
 
     reason: why, as it knows itself.
+    child: which part of the work failed, where that is why.
     """
 
     NAME: ClassVar[str] = "lost_leadership"
@@ -101,6 +102,7 @@ class LostLeadership(Event):
     JOURNALED: ClassVar[bool] = True
 
     reason: LostReason
+    child: str | None = None
 
     @property
     def log_level(self) -> str:
@@ -116,9 +118,12 @@ class LeaderChanged(Event):
     previous_leader: who led before; None if that is not known.
     new_leader: who leads now.
     cause: how the vacancy in between came about.
-    gap_ms: from the vacancy (or the last known work) to the start of the new leader's work, in
-        milliseconds; the sum of the phases that are known.
-    detect_ms: the part until the vacancy was seen, in milliseconds.
+    gap_ms: from the former leader's last sign of life where that is known, else from when the
+        vacancy was seen, to the start of the new leader's work, in milliseconds; the sum of the
+        phases that are known.
+    detect_ms: from the last sign of life, the last pass of its check, until the vacancy was seen,
+        in milliseconds; None unless the leader vanished and its check ran out. Where its host was
+        lost, or Consul had no leader, it is not known.
     quarantine_ms: while the vacancy had to be left alone, turns included, in milliseconds.
     acquire_ms: to take the lock, in milliseconds.
     start_ms: to start the work, in milliseconds.
@@ -210,7 +215,7 @@ class StepDownRequested(Event):
     reason: why.
     actor: who asks, where a person does.
     request_id: of the operation by which they ask; the audit has it too.
-    detail: what they say, or which work failed.
+    detail: why, in the words of who asks.
     """
 
     NAME: ClassVar[str] = "step_down_requested"

@@ -157,7 +157,9 @@ class Metrics:
     def _make_histograms(self) -> None:
         self._gap = Histogram(
             PREFIX + "leadership_gap_seconds",
-            "How long nobody worked before this node did, by phase; total is the whole gap.",
+            "How long nobody worked before this node did, by phase: detect from the former "
+            "leader's last sign of life, where it vanished and its check ran out; total is the sum "
+            "of what is known.",
             ("phase",),
             buckets=_GAP_BUCKETS_S,
             registry=self._registry,
@@ -198,7 +200,6 @@ class Metrics:
                 self._saw_term(event.term)
             case LostLeadership():
                 self._is_leader.set(0)
-                self._working.set(0)
                 self._leader_info.clear()
                 self._end_suspension(event.at_ms)
             case LeaderChanged():
@@ -206,10 +207,8 @@ class Metrics:
                 if event.told_by_new_leader:
                     self._count_change(event)
             case Suspended():
-                self._working.set(0)
                 self._suspended_at_ms = event.at_ms
             case Resumed():
-                self._working.set(1)
                 self._suspended_at_ms = None
                 self._suspended_seconds.inc(max(0, event.suspended_ms) / 1000)
             case StateChanged():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 MASK = "***"
 """What stands in a secret's place."""
@@ -45,6 +46,17 @@ class Secrets:
                 if text.endswith(secret[:length]):
                     return text[:-length] + MASK
         return text
+
+    def masked_in(self, value: Any) -> Any:
+        """The same for all text in a value: a text itself, or in tuples, lists and dicts, also in
+        such within. Anything else comes back as it is."""
+        if type(value) is str:
+            return self.masked(value)
+        if type(value) in (tuple, list):
+            return type(value)(map(self.masked_in, value))
+        if type(value) is dict:
+            return {self.masked_in(key): self.masked_in(each) for key, each in value.items()}
+        return value
 
     def _compiled(self) -> re.Pattern[str] | None:
         # The longest first: one may be a part of another.

@@ -148,7 +148,8 @@ def of_event(event: Event) -> str:
         case BecameLeader():
             return f"became leader{_term(event)}"
         case LostLeadership():
-            return f"lost leadership: {event.reason}{_term(event)}"
+            child = f" ({event.child})" if event.child else ""
+            return f"lost leadership: {event.reason}{child}{_term(event)}"
         case StepDownRequested():
             return _step_down(event)
         case Suspended():

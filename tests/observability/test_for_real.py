@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
-from consul_agents import ROOT_TOKEN, AgentConfig, ConsulAgent, client_of
+from consul_agents import ROOT_TOKEN, AgentConfig, ConsulAgent, client_of, eventually
 from prometheus_bench import OBSERVABILITY, RUNBOOKS, Watch, watching
 from rights_bench import Rights, tokens_for
 
@@ -119,6 +120,36 @@ async def test_that_nobody_leads_is_told_and_that_it_is_over(bench: Bench) -> No
     await leader.start()
     over = await webhook.wait_for("CoordinatorNoLeader", "resolved")
     assert over.receiver == "on-call"
+
+
+async def test_while_nobody_works_why_a_single_node_does_not_is_not_told(bench: Bench) -> None:
+    """Alertmanager alone: the alerts are put into it."""
+    details = ("CoordinatorSuspended", "CoordinatorCannotCampaign")
+    put = [{"alertname": "CoordinatorNoLeader", "election": "a", "severity": "critical"}]
+    put += [
+        {"alertname": name, "election": election, "severity": "warning", "node": "core-1"}
+        for name in details
+        for election in ("a", "b")
+    ]
+    url = bench.watch.alerts_url + "/api/v2/alerts"
+    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
+        reply = await client.post(url, json=[{"labels": each} for each in put])
+        assert reply.status_code == 200, reply.text
+        await bench.watch.webhook.wait_for("CoordinatorNoLeader", election="a")
+        for name in details:
+            await bench.watch.webhook.wait_for(name, election="b")
+
+        async def held_back() -> set[tuple[str, str]]:
+            labels = [
+                each["labels"]
+                for each in (await client.get(url)).json()
+                if each["status"]["inhibitedBy"]
+            ]
+            return {(each["alertname"], each["election"]) for each in labels}
+
+        await eventually(held_back, until=lambda told: told == {(name, "a") for name in details})
+    for name in details:
+        assert [each.labels["election"] for each in bench.watch.webhook.named(name)] == ["b"]
 
 
 async def test_a_viewers_token_is_enough_to_find_the_nodes(

@@ -96,9 +96,10 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What watches the fleet. url: Prometheus's."""
+    """What watches the fleet. url: Prometheus's; alerts_url: Alertmanager's."""
 
     url: str
+    alerts_url: str
     webhook: Webhook
 
     async def get(self, path: str, **params: str) -> dict[str, Any]:
@@ -156,7 +157,7 @@ async def watching(
         stack.callback(server.close)
         for address, command in commands.items():
             await stack.enter_async_context(_running(command, directory, f"http://{address}"))
-        yield Watch(f"http://{prometheus}", webhook)
+        yield Watch(f"http://{prometheus}", f"http://{alertmanager}", webhook)
 
 
 def _configure(directory: Path, consul: str, alertmanager: str, webhook: str) -> None:

@@ -15,6 +15,8 @@ from consul_agents import eventually
 from demo.fleet import Node, NodeError
 from demo.misbehaviour import GIL_FILE, WRITE_KEY
 
+LIVE = "/api/health/live"
+
 
 async def test_a_hiccup_shorter_than_the_invalidation_is_no_takeover(bench: Bench) -> None:
     """Frozen for a second: of the lease, and of the check's TTL, at least 1.5 s are left."""
@@ -62,6 +64,24 @@ async def test_frozen_past_its_lease_and_woken_the_old_leader_writes_nothing_and
     seen = (await bench.report()).term(term)
     assert seen is not None
     assert seen.last_at < woken_at, "not even its work was heard again"
+
+
+async def test_a_standby_whose_loop_was_away_past_a_lease_says_that_it_does_not_live(
+    make_bench: MakeBench,
+) -> None:
+    bench = await make_bench(env=FAST)
+    await bench.fleet.start("core-1", "core-2")
+    leader, _ = await bench.working_leader()
+    (other,) = (node for node in bench.fleet.nodes.values() if node is not leader)
+    await other.state("standby")
+    lease_s = int(FAST["COORDINATOR_LEASE"]) / 1000
+    await eventually(lambda: other.get(LIVE), until=lambda reply: reply.status_code == 200)
+    other.freeze()
+    asked = asyncio.create_task(other.get(LIVE, timeout_s=30))
+    await asyncio.sleep(2 * lease_s)  # the length of the hang
+    other.wake()
+    assert (await asked).status_code == 503
+    await eventually(lambda: other.get(LIVE), until=lambda reply: reply.status_code == 200)
 
 
 def _key_of(bench: Bench, name: str) -> str:

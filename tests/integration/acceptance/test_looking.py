@@ -84,6 +84,9 @@ async def test_the_history_tells_of_a_request_a_kill_and_a_clean_end(
         assert gap["total_ms"] == sum(gap[name] for name in OWN) + (gap["detect_ms"] or 0)
     # Whoever was killed was waited out; whoever stepped down need not be.
     assert clean["gap"]["quarantine_ms"] >= 1500 > killed["gap"]["quarantine_ms"]
+    # Its check ran out, so its last sign of life was one TTL before.
+    assert clean["gap"]["detect_ms"] >= int(FAST["COORDINATOR_CHECK_TTL"])
+    assert killed["gap"]["detect_ms"] is None
     for tenure in tenures:
         assert tenure["from_ms"] <= tenure["until_ms"]
         assert tenure["lasted_ms"] == tenure["until_ms"] - tenure["from_ms"]

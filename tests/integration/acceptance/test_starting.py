@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from pathlib import Path
 
 import pytest
 from acceptance import MakeBench, hand_over_once, running_here
@@ -56,3 +58,30 @@ async def test_a_workload_that_cannot_be_used_is_told_as_a_setting_that_is_wrong
     assert "no-such-work" in said
     assert "internal error" not in said
     assert "Traceback" not in said
+
+
+async def test_systemd_is_told_that_it_is_ready_that_it_lives_what_it_does_and_that_it_ends(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        listener.setblocking(False)
+        bench = await make_bench()
+        node = bench.fleet.add("core-1", env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "400000"})
+        told: list[bytes] = []
+
+        async def until(message: bytes) -> None:
+            async with asyncio.timeout(30):
+                while message not in told:
+                    told.append(await asyncio.get_running_loop().sock_recv(listener, 4096))
+
+        await node.start()
+        await until(b"READY=1")
+        await until(b"WATCHDOG=1")
+        await until(b"STATUS=leading")
+        told.clear()
+        await until(b"WATCHDOG=1")
+        node.terminate()
+        await until(b"STOPPING=1")
+        await node.wait_exit()
