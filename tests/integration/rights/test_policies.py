@@ -67,6 +67,10 @@ def schedule_of(paths: Paths) -> str:
     return f"{paths.polls}schedules/one"
 
 
+def asked_of(paths: Paths) -> str:
+    return f"{paths.polls}asked/one"
+
+
 def keys_of(paths: Paths) -> tuple[str, ...]:
     """One key of each kind."""
     return (
@@ -81,7 +85,7 @@ def keys_of(paths: Paths) -> tuple[str, ...]:
         paths.cluster_health,
         f"{paths.polls}state",
         schedule_of(paths),
-        f"{paths.polls}asked/one",
+        asked_of(paths),
     )
 
 
@@ -178,7 +182,7 @@ async def test_every_rule_is_enough_for_what_it_is_for_and_nothing_else_gives_it
 async def test_keys_that_each_role_may_write(bench: Bench) -> None:
     paths = bench.paths
     theirs = {paths.request, paths.drain("core-1"), schedule_of(paths), f"{paths.audit}one"}
-    operators = {paths.keep, paths.pause, *theirs}
+    operators = {paths.keep, paths.pause, asked_of(paths), *theirs}
     may: dict[Role, set[str]] = {
         Role.CANDIDATE: set(keys_of(paths)) - theirs,
         Role.OPERATOR: operators,
