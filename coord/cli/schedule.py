@@ -176,7 +176,10 @@ def enable(ctx: click.Context, /, ids: tuple[str, ...], as_json: bool, **params:
 @_JSON
 @click.pass_context
 def disable(ctx: click.Context, /, ids: tuple[str, ...], as_json: bool, **params: Any) -> None:
-    """Keep schedules from running; a run that is open ends as it would."""
+    """Keep schedules from running.
+
+    A run that a poller works on ends as it would; one that waits to be tried again is cancelled.
+    """
     ctx.exit(_switch(load_settings(params), ids, as_json, enabled=False))
 
 

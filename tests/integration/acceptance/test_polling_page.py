@@ -17,7 +17,15 @@ from coord_command import environment
 from coord.cli import main
 from coord.cli.errors import ExitCode
 from coord.polling.check_records import CheckError
-from coord.polling.records import CheckKind, HttpCheck, ResultRecord
+from coord.polling.drafts import FIELDS, read_file
+from coord.polling.records import (
+    Assignment,
+    CheckKind,
+    HttpCheck,
+    JobState,
+    PollError,
+    ResultRecord,
+)
 from coord.polling.store import PollPaths
 from demo import REPO
 
@@ -142,3 +150,12 @@ def test_the_page_names_every_error_and_every_field() -> None:
     assert set(CheckError) <= tables
     assert set(HttpCheck.model_fields) <= tables
     assert set(CheckKind) <= tables
+    assert {*PollError, JobState.CANCELLED} <= tables
+    assert set(FIELDS) | set(Assignment) <= tables
+
+
+def test_a_schedule_that_the_page_shows_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "vault.toml"
+    path.write_text(block("toml", "[schedules.vault]"))
+    (vault,) = read_file(path, now_ms=1)
+    assert (vault.assignment, vault.assigned_to) == (Assignment.PARTITION, ("dmz",))
