@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 
 from coord.polling import schedules as slots
 from coord.polling.counting import counted
@@ -70,6 +71,20 @@ class Ended:
     poller: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """What is due of a schedule, found out once for its slot: most of the time it is the same.
+
+    from_ms: when it was found out: a clock that was set back is before that. until_ms: the end.
+    number: of the slot, in the id of its job. due: None: nothing.
+    """
+
+    from_ms: int
+    until_ms: int
+    number: int
+    due: slots.Due | None
+
+
 class Book:
     """The leader's memory under one term.
 
@@ -92,15 +107,14 @@ class Book:
         self.asked: dict[str, Ask] = {}
         self._taken: set[str] = set()
         """Requests that were taken up, as long as they are seen."""
-        self._quiet: dict[str, tuple[int, int]] = {}
-        """From when until when no run of a schedule is due. Most are quiet most of the time."""
+        self._slots: dict[str, _Slot] = {}
 
     def enter_schedules(
         self, schedules: dict[str, ScheduleRecord], unreadable: frozenset[str] = frozenset()
     ) -> None:
         """These are the schedules now, and the ids of those that cannot be read."""
         self.schedules, self.unreadable = schedules, unreadable
-        self._quiet.clear()
+        self._slots.clear()
 
     def has(self, schedule_id: str) -> bool:
         """Whether there is such a schedule, readable or not."""
@@ -231,24 +245,26 @@ class Book:
 
     # --- what is due ---
 
-    def due(self, wall_ms: int) -> list[DueRun]:
+    def due(self, wall_ms: int) -> Iterator[DueRun]:
         """The runs to start now; what is open is not due.
 
         What was asked for comes first, then those of the highest priority, and of these the longest
-        due.
+        due. Made as they are taken: where there is room for few, there are few.
         """
         out_of_turn = {schedule_id for schedule_id, _ in self.waiting} | self.asked.keys()
-        runs = [
-            run
-            for id_, schedule in self.schedules.items()
-            if id_ not in self.open
-            and (
-                run := (id_ in out_of_turn and self._out_of_turn(schedule, wall_ms))
-                or self._in_turn(schedule, wall_ms)
-            )
-        ]
-        runs.sort(key=_rank)
-        return runs
+        found: list[tuple[tuple[bool, int, int, str], DueRun | _Slot]] = []
+        for id_, schedule in self.schedules.items():
+            if id_ in self.open:
+                continue
+            run = self._out_of_turn(schedule, wall_ms) if id_ in out_of_turn else None
+            if run is not None:
+                rank = (run.job.asked is None, -schedule.priority, run.job.due_ms, id_)
+                found.append((rank, run))
+            elif (slot := self._in_turn(schedule, wall_ms)) and slot.due is not None:
+                found.append(((True, -schedule.priority, slot.due.due_ms, id_), slot))
+        found.sort(key=itemgetter(0))
+        for (_, _, _, id_), each in found:
+            yield each if isinstance(each, DueRun) else self._run(self.schedules[id_], each)
 
     def _out_of_turn(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
         for asked in (True, False):
@@ -267,11 +283,15 @@ class Book:
             return DueRun(schedule, job, ask=ask)
         return None
 
-    def _in_turn(self, schedule: ScheduleRecord, wall_ms: int) -> DueRun | None:
-        if not schedule.enabled or self._quiet_until_ms(schedule.id, wall_ms) is not None:
+    def _in_turn(self, schedule: ScheduleRecord, wall_ms: int) -> _Slot | None:
+        if not schedule.enabled or (schedule.id, False) in self.waiting:
             return None
-        if (schedule.id, False) in self.waiting:
-            return None
+        return self._slot(schedule, wall_ms)
+
+    def _slot(self, schedule: ScheduleRecord, wall_ms: int) -> _Slot:
+        slot = self._slots.get(schedule.id)
+        if slot is not None and slot.from_ms <= wall_ms < slot.until_ms:
+            return slot
         interval_ms = schedule.interval_ms
         phase = slots.phase_ms(schedule.id, interval_ms)
         last = self.results.get(schedule.id)
@@ -282,27 +302,21 @@ class Book:
             last_due_ms=None if last is None else last.due_ms,
             since_ms=schedule.since_ms,
         )
-        if due is None:
-            until_ms = slots.next_due_ms(wall_ms, interval_ms, phase)
-            self._quiet[schedule.id] = (wall_ms, until_ms)
-            return None
-        slot = (due.due_ms - phase) // interval_ms
+        until_ms = slots.next_due_ms(wall_ms, interval_ms, phase)
+        slot = _Slot(wall_ms, until_ms, (until_ms - phase) // interval_ms - 1, due)
+        self._slots[schedule.id] = slot
+        return slot
+
+    def _run(self, schedule: ScheduleRecord, slot: _Slot) -> DueRun:
+        assert slot.due is not None
         job = JobRecord(
-            id=f"{schedule.id}.{slot}",
+            id=f"{schedule.id}.{slot.number}",
             schedule=schedule.id,
             term=self._term,
-            due_ms=due.due_ms,
-            missed=due.missed,
+            due_ms=slot.due.due_ms,
+            missed=slot.due.missed,
         )
         return DueRun(schedule, job)
-
-    def _quiet_until_ms(self, schedule_id: str, wall_ms: int) -> int | None:
-        """Up to when nothing of it is due; None: it has to be found out.
-
-        A clock that was set back is before all that was found out.
-        """
-        from_ms, until_ms = self._quiet.get(schedule_id, (0, 0))
-        return until_ms if from_ms <= wall_ms < until_ms else None
 
     def next_due_ms(self, wall_ms: int) -> int | None:
         """When the next slot of any schedule begins, or one that waits may be tried again.
@@ -310,10 +324,9 @@ class Book:
         None: there is none.
         """
         slots_begin = (
-            self._quiet_until_ms(s.id, wall_ms)
-            or slots.next_due_ms(wall_ms, s.interval_ms, slots.phase_ms(s.id, s.interval_ms))
-            for s in self.schedules.values()
-            if s.enabled
+            self._slot(schedule, wall_ms).until_ms
+            for schedule in self.schedules.values()
+            if schedule.enabled
         )
         waits = (w.from_ms for w in self.waiting.values() if w.from_ms > wall_ms)
         return min(chain(slots_begin, waits), default=None)
@@ -344,6 +357,7 @@ class Book:
         result = counted(job, outcome, last, wall_ms=wall_ms, due_ms=due_ms)
         if self.has(job.schedule):
             self.results[job.schedule] = result
+            self._slots.pop(job.schedule, None)
         return result
 
     def _settled_ms(self, job: JobRecord, wall_ms: int) -> int:
@@ -364,7 +378,3 @@ class Book:
 
 def _line(job: JobRecord) -> tuple[str, bool]:
     return job.schedule, job.asked is not None
-
-
-def _rank(run: DueRun) -> tuple[bool, int, int, str]:
-    return run.job.asked is None, -run.schedule.priority, run.job.due_ms, run.job.id

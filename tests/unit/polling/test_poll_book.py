@@ -68,12 +68,12 @@ def test_a_run_is_due_once_and_counted() -> None:
     leader = book()
     (run,) = leader.due(NOW)
     leader.start(run)
-    assert leader.due(NOW + INTERVAL) == []
+    assert list(leader.due(NOW + INTERVAL)) == []
     done, reply = answered(run.job)
     result = leader.end(done, reply, NOW + 30)
     leader.close(done)
     assert (result.ok, result.runs, result.lag_ms, result.took_ms) == (True, 1, 5, 25)
-    assert leader.due(NOW + INTERVAL - 1) == []
+    assert list(leader.due(NOW + INTERVAL - 1)) == []
     (later,) = leader.due(NOW + 3 * INTERVAL)
     assert later.job.missed == 2
     assert later.job.id != run.job.id
@@ -83,21 +83,21 @@ def test_a_run_that_is_not_due_yet_may_be_by_a_new_interval_or_a_clock_set_back(
     leader = book()
     (run,) = leader.due(NOW)
     done(leader, run, NOW + 30)
-    assert leader.due(NOW + 2000) == []
+    assert list(leader.due(NOW + 2000)) == []
     assert leader.next_due_ms(NOW + 2000) == NOW + INTERVAL
-    assert len(leader.due(NOW - 10 * MAX_SKEW_MS)) == 1
-    assert leader.due(NOW + 2000) == []
+    assert len(list(leader.due(NOW - 10 * MAX_SKEW_MS))) == 1
+    assert list(leader.due(NOW + 2000)) == []
     leader.enter_schedules({"web": schedule(interval=1000)})
-    assert len(leader.due(NOW + 2000)) == 1
+    assert len(list(leader.due(NOW + 2000))) == 1
 
 
 def test_a_disabled_schedule_is_not_due() -> None:
-    assert book(schedule(enabled=False)).due(NOW) == []
+    assert list(book(schedule(enabled=False)).due(NOW)) == []
 
 
 def test_the_highest_priority_comes_first_and_then_the_longest_due() -> None:
     leader = book(*(schedule(f"s{n}", priority=n % 3) for n in range(30)))
-    runs = leader.due(NOW)
+    runs = list(leader.due(NOW))
     ranks = [(-r.schedule.priority, r.job.due_ms) for r in runs]
     assert ranks == sorted(ranks)
     assert len(runs) == 30
@@ -116,7 +116,7 @@ def failed(leader: Book, at_ms: int, *, error: PollError = PollError.UNREACHABLE
 def test_a_run_that_failed_waits_and_is_tried_again_by_another_poller() -> None:
     leader = book()
     last = failed(leader, NOW)
-    assert leader.due(NOW + 499) == []
+    assert list(leader.due(NOW + 499)) == []
     assert leader.next_due_ms(NOW) == NOW + 500
     (run,) = leader.due(NOW + 500)
     assert (run.job.state, run.job.attempt, run.job.id) == (JobState.PENDING, 2, last.id)
@@ -152,7 +152,7 @@ def test_a_run_of_a_schedule_that_is_removed_or_disabled_is_cancelled(
     result = ended.result
     assert (result.ok, result.error, result.cancelled, result.failed) == (None, None, 1, 0)
     assert leader.results == ({"web": result} if schedules else {})
-    assert leader.due(NOW + 1000) == []
+    assert list(leader.due(NOW + 1000)) == []
 
 
 def test_a_new_leader_tries_the_present_run_again_and_gives_up_the_older() -> None:
@@ -191,7 +191,7 @@ def test_two_jobs_of_one_schedule_are_tried_again_once() -> None:
     second = job(NOW).model_copy(update={"id": "web.edited"})
     (given_up,) = leader.sweep([job(NOW), second], NOW)
     assert given_up.id == "web.edited"
-    assert len(leader.due(NOW)) == 1
+    assert len(list(leader.due(NOW))) == 1
 
 
 def test_a_run_that_is_counted_already_is_not_counted_again() -> None:
@@ -205,7 +205,7 @@ def test_a_run_that_is_counted_already_is_not_counted_again() -> None:
         (dropped,) = successor.sweep([late], NOW + 50)
         assert dropped.id == late.id
         assert successor.results["web"] == newer
-        assert successor.due(NOW + 50) == []
+        assert list(successor.due(NOW + 50)) == []
 
 
 def test_a_run_that_a_newer_one_counts_as_missed_is_not_counted_again() -> None:
@@ -285,7 +285,7 @@ def test_an_old_request_is_forgotten_and_given_back() -> None:
     assert leader.forget_late_asks(NOW + ASKED_WITHIN_MS - 1) == []
     (late,) = leader.forget_late_asks(NOW + ASKED_WITHIN_MS)
     assert (late.record.schedule, late.index) == ("web", 7)
-    assert leader.due(NOW + ASKED_WITHIN_MS) == []
+    assert list(leader.due(NOW + ASKED_WITHIN_MS)) == []
 
 
 def test_a_new_leader_tries_what_was_asked_for_again_beside_what_is_due() -> None:
