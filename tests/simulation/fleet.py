@@ -31,7 +31,7 @@ from tests.simulation.plan import Plan
 from tests.simulation.work import LEAST_GRACE_S, ShownWork, Temper
 
 WORKLOADS = ("coord.cluster_health:ClusterHealth", "coord.polling.orchestrator:PollOrchestrator")
-SCHEDULES = {"s0": 5.0, "s1": 12.0}
+SCHEDULES = {"s0": 3.0, "s1": 12.0}
 """Schedules by name: seconds between runs."""
 POLLERS = 2
 PULSE_S = 0.4
