@@ -13,9 +13,9 @@ PYTEST := --durations=10
 
 .PHONY: help have-consul have-prometheus demo console test test-election test-unit test-console \
 	test-conformance \
-	test-integration test-runbooks test-alerts test-all test-console-long test-exhaustive test-simulation test-long \
+	test-integration test-runbooks test-alerts test-all test-packaging test-console-long test-exhaustive test-simulation test-long \
 	test-conformance-long test-observability test-browser test-chaos lint simulate exhaustive storm chaos bench \
-	docs runbooks snapshots screenshots requirements consul consul-agent setup clean
+	docs html test-docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -68,7 +68,13 @@ have-prometheus: $(READY)
 test-alerts: have-prometheus
 	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
 
-test-all: test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-browser test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+test-all: test-docs test-packaging test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-browser test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+
+test-docs: $(READY)
+	@.ci/step "documentation" $(MAKE) --no-print-directory html
+
+test-packaging: $(READY)
+	@.ci/step "wheel and sdist, installed" .ci/suite tests/packaging -n $(WORKERS) --dist loadfile $(PYTEST)
 
 test-console-long: $(READY)
 	@.ci/step "console, every screen and dialog" .ci/suite tests/console -m long -n $(WORKERS) $(PYTEST)
@@ -115,6 +121,9 @@ bench: have-consul ## measure; ARGS go to the benchmark
 
 docs: $(READY) ## write the generated parts of the documentation; ARGS=--check only looks
 	@.venv/bin/python docs/generate.py $(ARGS)
+
+html: $(READY) ## the documentation as pages, in .cache/html
+	@.venv/bin/sphinx-build --builder html --conf-dir docs --fail-on-warning --keep-going --quiet --jobs auto . .cache/html
 
 runbooks: have-consul ## run the runbooks' commands and write down what they show; read it then
 	@COORD_WRITE_RUNBOOKS=1 .ci/suite tests/runbooks $(PYTEST)

@@ -17,9 +17,11 @@ from pathlib import Path
 from coord.cli.options import CONSUL_FIELDS, default_text
 from coord.config import TIMING_FIELDS, Settings, env_name
 from coord.rights import Role, policy
+from docs.cli_reference import cli_text
 from docs.election_table import state_diagram, transition_table
 from docs.openapi import openapi_text
 from docs.telemetry_tables import events_text, metrics_text
+from docs.timing_profiles import profiles_table
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planted import known
 
@@ -118,12 +120,14 @@ def _policy(role: Role) -> Part:
 
 
 PARTS: tuple[Part, ...] = (
-    Part("README.md", "settings", settings_table),
+    Part("docs/configuration.md", "settings", settings_table),
+    Part("docs/configuration.md", "profiles", profiles_table),
     Part("docs/election.md", "election-diagram", state_diagram),
     Part("docs/election.md", "election-table", transition_table),
     Part("docs/events.md", "events", events_text),
     Part("docs/monitoring.md", "metrics", metrics_text),
     Part("docs/reliability.md", "mutants", mutants_table),
+    Part("docs/cli.md", "", cli_text),
     Part("coord/api/openapi.json", "", openapi_text),
     *(_policy(role) for role in Role),
 )

@@ -52,6 +52,9 @@ _COMMANDS: dict[str, _Entry] = {
         "Look", "coord.cli.config:config", "Show the effective settings and the timing budget."
     ),
     "runbook": _Entry("Look", "coord.cli.runbook:command", "Show what to do when it needs you."),
+    "completion": _Entry(
+        "Look", "coord.cli.completion:command", "Make your shell complete the words of commands."
+    ),
     "step-down": _Entry(
         "Act", "coord.cli.act:step_down", "Have the leader stop its work and hand over."
     ),

@@ -120,12 +120,19 @@ def _budget_order(name: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
+_LONG = 48
+"""A list that is longer stands below each other."""
+
+
 def _settings_lines(settings: Settings) -> Iterator[str]:
     rows = [(name, _text(settings, name), str(source)) for name, source in settings.sources.items()]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    name_width = max(len(name) for name, _, _ in rows)
+    value_width = max(len(value) for _, value, _ in rows if len(value) <= _LONG)
     yield "Settings"
     for name, value, source in rows:
-        yield f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}"
+        lines = [value] if len(value) <= _LONG else value.replace(",", ",\n").splitlines()
+        yield f"  {name:<{name_width}}  {lines[0]:<{value_width}}  {source}"
+        yield from (f"  {'':<{name_width}}  {line}" for line in lines[1:])
 
 
 def _text(settings: Settings, name: str) -> str:

@@ -34,8 +34,7 @@ class Event:
     node_type: its type.
     election: the election it takes part in.
     term: the term it concerns; None where there is none, or it is not known.
-    at_ms: when, in milliseconds of wall-clock time since 1970. For people: nothing is decided
-        by it.
+    at_ms: when, in milliseconds of wall-clock time since 1970, for people alone.
     """
 
     NAME: ClassVar[str] = ""
@@ -118,12 +117,9 @@ class LeaderChanged(Event):
     previous_leader: who led before; None if that is not known.
     new_leader: who leads now.
     cause: how the vacancy in between came about.
-    gap_ms: from the former leader's last sign of life where that is known, else from when the
-        vacancy was seen, to the start of the new leader's work, in milliseconds; the sum of the
-        phases that are known.
-    detect_ms: from the last sign of life, the last pass of its check, until the vacancy was seen,
-        in milliseconds; None unless the leader vanished and its check ran out. Where its host was
-        lost, or Consul had no leader, it is not known.
+    gap_ms: the sum of the phases that are known, in milliseconds; it ends as the work starts.
+    detect_ms: from the former leader's last sign of life until the vacancy was seen, in
+        milliseconds; known only where its check ran out, not where it was lost with its host.
     quarantine_ms: while the vacancy had to be left alone, turns included, in milliseconds.
     acquire_ms: to take the lock, in milliseconds.
     start_ms: to start the work, in milliseconds.
@@ -214,8 +210,8 @@ class StepDownRequested(Event):
 
     reason: why.
     actor: who asks, where a person does.
+    detail: why, in their words.
     request_id: of the operation by which they ask; the audit has it too.
-    detail: why, in the words of who asks.
     """
 
     NAME: ClassVar[str] = "step_down_requested"
@@ -397,9 +393,6 @@ def to_dict(event: Event) -> dict[str, Any]:
     result: dict[str, Any] = {"event": event.EVENT}
     for field in fields(event):
         value = getattr(event, field.name)
-        if isinstance(value, Enum):
-            value = value.value
-        elif isinstance(value, tuple):
-            value = list(value)
-        result[field.name] = value
+        plain = value.value if isinstance(value, Enum) else value
+        result[field.name] = list(plain) if isinstance(plain, tuple) else plain
     return result

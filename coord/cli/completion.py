@@ -1,0 +1,31 @@
+"""`coord completion`."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from coord.cli.errors import EPILOG
+
+SHELLS = ("bash", "zsh", "fish")
+_PROGRAMS = ("coord", "coord-console")
+
+
+@click.command(name="completion", epilog=EPILOG)
+@click.argument("shell", type=click.Choice(SHELLS), metavar="|".join(SHELLS))
+def command(shell: str) -> None:
+    """Print what makes your shell complete the words of coord and coord-console.
+
+    \b
+    bash:  coord completion bash > ~/.local/share/bash-completion/completions/coord
+    zsh:   coord completion zsh  > ~/.zfunc/_coord      (with ~/.zfunc in fpath)
+    fish:  coord completion fish > ~/.config/fish/completions/coord.fish
+
+    In this shell alone, at once: eval "$(coord completion bash)"
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = click.get_current_context().find_root().command
+    for program in _PROGRAMS:
+        variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+        click.echo(kind(root, {}, program, variable).source())
