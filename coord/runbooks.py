@@ -27,7 +27,7 @@ PACKED = "_runbooks"
 """Where they are inside the package, once it is built."""
 
 _FENCE = re.compile(r"(?P<ticks>`{3,}|~{3,})\s*(?P<language>\S*)\s*")
-_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+_COMMENT = re.compile(r"^<!--.*?-->\n?|[ \t]*<!--.*?-->", re.DOTALL | re.MULTILINE)
 
 
 class Operation(StrEnum):
@@ -144,7 +144,7 @@ class Runbook:
             RunbookError: there is none.
         """
         for section in self.sections:
-            if section.anchor == anchor:
+            if section.anchor == anchor.lower():
                 return section
         known = tuple(section.anchor for section in self.sections)
         raise RunbookError(f"runbook {self.name} has no section {anchor!r}", known)
@@ -187,13 +187,20 @@ def read_runbook(name: str) -> Runbook:
 def find(reference: str) -> tuple[Runbook, Section | None]:
     """The runbook, and the section of it if one is named: `debug-election#no_session`.
 
-    The file's name does as well (`debug-election.md#no_session`), with or without a directory.
+    The file's name does as well (`debug-election.md#no_session`), with or without a directory, and
+    so does a section's name alone, such as an alert's, if no runbook is called so.
 
     Raises:
         RunbookError: there is no such runbook or section.
     """
     name, _, anchor = reference.partition("#")
-    book = read_runbook(name.rpartition("/")[2].removesuffix(".md"))
+    name = name.rpartition("/")[2].removesuffix(".md")
+    if not anchor and name not in runbook_names():
+        for book in map(read_runbook, runbook_names()):
+            for section in book.sections:
+                if section.anchor == name.lower():
+                    return book, section
+    book = read_runbook(name)
     return book, book.section(anchor) if anchor else None
 
 

@@ -6,7 +6,7 @@ PURE: text out, nothing read or written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from enum import Enum
 from types import UnionType
@@ -14,13 +14,14 @@ from typing import Any, get_args, get_type_hints
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from coord.election.reasons import Cause
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
 from coord.polling.records import POLL_OUTCOMES
 from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
 from coord.telemetry.metrics import Metrics
-from docs.docstrings import told
+from docs.docstrings import members_told, told
 
 EVENTS: tuple[type[Event], ...] = (*CATALOGUE, PollsSwept, RunsMissed, RecordUnreadable)
 """Every event that coord itself tells."""
@@ -87,10 +88,18 @@ def _words() -> str:
         for each in (get_args(hint) if isinstance(hint, UnionType) else (hint,))
         if isinstance(each, type) and issubclass(each, Enum)
     }
-    return "\n\n".join(
-        f"## {name}\n\n" + ", ".join(f"`{member.value}`" for member in kinds[name]) + "."
-        for name in sorted(kinds)
-    )
+    return "\n\n".join("\n".join(_words_of(kinds[name])) for name in sorted(kinds))
+
+
+def _words_of(kind: type[Enum]) -> Iterator[str]:
+    yield f"## {kind.__name__}"
+    yield ""
+    yield "| word | meaning |"
+    yield "|---|---|"
+    for word, meaning in members_told(kind).items():
+        if not meaning:
+            raise ValueError(f"{kind.__qualname__}: tell below {word!r} what it means")
+        yield f"| `{word}` | {meaning.replace('|', chr(92) + '|')} |"
 
 
 # --- metrics -------------------------------------------------------------------------------------
@@ -113,6 +122,12 @@ def leaders_metrics() -> str:
     return metrics.render()[0].decode()
 
 
+def _label(label: str, samples: Iterable[Sample]) -> str:
+    """A label with its values, where all of them are there from the start."""
+    values = dict.fromkeys(sample.labels[label] for sample in samples if label in sample.labels)
+    return f"`{label}`: {', '.join(values)}" if len(values) > 1 else f"`{label}`"
+
+
 def metrics_text() -> str:
     """What a scrape costs, and a table: each metric, its type, labels and series, what it says."""
     text = leaders_metrics()
@@ -127,7 +142,7 @@ def metrics_text() -> str:
     for family in families:
         name = family.name + ("_total" if family.type == "counter" else "")
         found = {label for sample in family.samples for label in sample.labels} - {"le"}
-        labels = ", ".join(f"`{label}`" for label in sorted(found))
+        labels = "; ".join(_label(label, family.samples) for label in sorted(found))
         meaning = family.documentation.replace("|", "\\|")
         lines.append(f"| `{name}` | {family.type} | {labels} | {len(family.samples)} | {meaning} |")
     return "\n".join(lines)

@@ -76,7 +76,8 @@ class Summary(TypedDict):
     leader_node: who leads; null while nobody does, or it cannot be read.
     election_state: what the leader key is like.
     term: what the term key says; null where it says nothing that can be read.
-    verdict: what the leader last found of the cluster, as it stands in Consul; null if nothing.
+    verdict: what the leader last found of the cluster, as it stands in Consul; null if nothing, or
+        if who found it leads no longer.
     age_ms: how long ago Consul was asked, in milliseconds.
     candidates: those that may lead.
     observers: those that may not.

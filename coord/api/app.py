@@ -226,7 +226,8 @@ class _Endpoints:
                 HTTPStatus.BAD_REQUEST,
                 "bad_request",
                 field="limit",
-                fix=f"give a whole number from 1 to {RECENT_EVENTS}",
+                fix=f"give a whole number from 1 on, of at most {LIMIT_DIGITS} digits; "
+                f"the node keeps {RECENT_EVENTS} events",
             )
         if streamed:
             return self._stream(request, limit)
@@ -286,7 +287,7 @@ def _short(status: ClusterStatus) -> Summary:
         "leader_node": status.leader_node,
         "election_state": status.leader.condition,
         "term": status.term.value,
-        "verdict": record.verdict if record else None,
+        "verdict": record.verdict if record and status.health_is_current else None,
         "age_ms": status.age_ms,
         "candidates": _counted(status.candidates),
         "observers": _counted(status.observers),

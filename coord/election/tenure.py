@@ -27,8 +27,9 @@ _VACANCY_SAYS = {
     StepDownReason.DRAINED: Cause.STEPPED_DOWN,
     StepDownReason.SHUTDOWN: Cause.HANDED_OVER,
     StepDownReason.TRANSFER: Cause.TRANSFERRED,
+    StepDownReason.FORCED: Cause.STEPPED_DOWN,
 }
-"""What the vacancy will give as its cause; any other reason is a failure of our own."""
+"""What the vacancy will give as its cause."""
 
 
 class Work(Enum):
@@ -271,7 +272,7 @@ class Tenure:
         lost = LostReason.STEPPED_DOWN
         if reason is StepDownReason.SHUTDOWN:
             lost = LostReason.SHUTDOWN
-        why = _VACANCY_SAYS.get(reason, Cause.FAILED)
+        why = _VACANCY_SAYS[reason]
         told = cmd.SteppingDown(self.term, reason)
         if request is not None:
             told = cmd.SteppingDown(self.term, reason, request.actor, request.id, request.said)

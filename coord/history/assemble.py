@@ -39,6 +39,17 @@ _CLEAN = (
 )
 """Ends at which a leader gives the lock back, and tells of that a moment later."""
 
+_STOPPED_BEFORE = (
+    Cause.HANDED_OVER,
+    Cause.STEPPED_DOWN,
+    Cause.TRANSFERRED,
+    Cause.FAILED,
+    Cause.FIRST_START,
+    Cause.DELETED,
+    Cause.RELEASED_BY_HAND,
+)
+"""Where the vacancy is seen as soon as the work stops, or before; or nobody worked before."""
+
 HAND_OVER_MS = 1_000
 """So much later than its successor's beginning a clean end may be told without being odd."""
 
@@ -172,7 +183,10 @@ def _gap(told: Told, before: Told | None, audit: list[AuditRecord]) -> Gap | Non
             acquire_ms=whole(changed, "acquire_ms"),
             start_ms=whole(changed, "start_ms"),
         )
-        return None if gap == Gap(total_ms=None) else gap
+        if gap == Gap(total_ms=None):
+            return None
+        unseen = gap.detect_ms is None and text(changed, "cause") not in _STOPPED_BEFORE
+        return replace(gap, at_least=unseen)
     if before is None or before.era != told.era:
         return None
     said = [

@@ -106,6 +106,9 @@ class Gap:
     """How long nobody worked before a leader did, in milliseconds, and of what that is made.
 
     A phase that is not told is None; of a gap that only an audit entry tells, all are.
+
+    at_least: it was longer: nobody was there to see since when the former leader had vanished, or
+        that took a time which nothing tells.
     """
 
     total_ms: int | None
@@ -113,6 +116,7 @@ class Gap:
     quarantine_ms: int | None = None
     acquire_ms: int | None = None
     start_ms: int | None = None
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,11 +186,12 @@ def _when(tenure: Tenure, now_ms: int, may_lead: bool) -> Text:
         end = "not known; it may lead still" if may_lead else "not known"
     else:
         end = exactly(tenure.until_ms)
+        end += " at the latest" if tenure.until is Until.SEEN else ""
     text.append(f" to {end}")
     lasted = tenure.lasted_ms(now_ms)
     if lasted is not None:
-        about = "about " if tenure.until is Until.SEEN else ""
-        text.append(f", {about}{duration(lasted / 1000) if lasted >= 1000 else span(lasted)}")
+        most = "at most " if tenure.until is Until.SEEN else ""
+        text.append(f", {most}{duration(lasted / 1000) if lasted >= 1000 else span(lasted)}")
     return text
 
 
@@ -225,7 +226,8 @@ def _asked(one: Asked, *, forced: bool) -> Text:
 
 def _gap(gap: Gap) -> Text:
     text = Text("gap before it ")
-    text.append("not known" if gap.total_ms is None else span(gap.total_ms), "bold")
+    at_least = "at least " if gap.at_least else ""
+    text.append("not known" if gap.total_ms is None else at_least + span(gap.total_ms), "bold")
     phases = [
         f"{name} {span(value)}"
         for name in _PHASES

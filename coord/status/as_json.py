@@ -31,6 +31,7 @@ class Derived(TypedDict):
         unless it is paused.
     drained: the nodes that are drained; null where that is not to be seen.
     lacks: the rights that the token lacks to see all, as Consul's policies name them.
+    health_is_current: whether who found what `health` says leads still.
     """
 
     leader_node: str | None
@@ -40,6 +41,7 @@ class Derived(TypedDict):
     pause_left_ms: int | None
     drained: list[str] | None
     lacks: list[str]
+    health_is_current: bool
 
 
 def to_dict(status: ClusterStatus | NodeStatus) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def _of_cluster(status: ClusterStatus) -> Derived:
         "pause_left_ms": pause_left_ms(pause, status.now_ms) if pause else None,
         "drained": sorted(asked.drained) if known else None,
         "lacks": list(lacks(status)),
+        "health_is_current": status.health_is_current,
     }
 
 

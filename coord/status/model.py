@@ -191,6 +191,12 @@ class ClusterStatus:
         return self.leader.node or None if self.leader.locked else None
 
     @property
+    def health_is_current(self) -> bool:
+        """Whether what was last found of the cluster was found by who leads now."""
+        record = self.health.record
+        return record is not None and record.leader in ("", self.leader_node)
+
+    @property
     def members(self) -> tuple[Member, ...]:
         """Candidates, observers and pollers."""
         return (*self.candidates.items, *self.observers.items, *self.pollers.items)

@@ -312,4 +312,8 @@ def health_words(status: ClusterStatus) -> Text:
     if record.reasons:
         text.append(f" ({plain(', '.join(record.reasons), 200)})")
     text.append(f", nodes {record.nodes.up} up {record.nodes.down} down")
-    return text.append(f", {when(record.at)}")
+    text.append(f", {when(record.at)}")
+    if not status.health_is_current:
+        found_by = plain(record.leader) or "a leader"
+        text = Text.assemble("not known now; ", text, f", by {found_by}, which leads no longer")
+    return text

@@ -112,7 +112,8 @@ class LostLeadership(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderChanged(Event):
-    """The leader is another than before. Every node tells; the new leader alone knows the phases.
+    """The leader is another than before; or a node that has just started learns of one, and knows
+    no `previous_leader`. Every node tells; the new leader alone knows the phases.
 
     previous_leader: who led before; None if that is not known.
     new_leader: who leads now.

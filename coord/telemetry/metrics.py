@@ -45,7 +45,9 @@ GAP_PHASES = ("detect", "quarantine", "acquire", "start", "total")
 CLOSE_CALL = 0.25
 """A lease that is confirmed when less than this part of it is left was nearly lost."""
 
-_GAP_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 7.5, 10, 15, 30, 60, 300)
+_GAP_BUCKETS_S = (
+    *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7.5, 10, 15, 30, 60, 300),
+)
 _LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
@@ -159,7 +161,7 @@ class Metrics:
             PREFIX + "leadership_gap_seconds",
             "How long nobody worked before this node did, by phase: detect from the former "
             "leader's last sign of life, where it vanished and its check ran out; total is the sum "
-            "of what is known.",
+            "of what is known: less than it was where no candidate lived to see the leader vanish.",
             ("phase",),
             buckets=_GAP_BUCKETS_S,
             registry=self._registry,

@@ -79,7 +79,17 @@ class OwnThread:
             self.failures += 1
             if type(error) not in self._told:
                 self._told.add(type(error))
-                _log.exception("an event handler failed; told once for each kind of failure")
+                _log.exception(
+                    "the event handler %s failed at %s; told once for each kind of failure",
+                    _name_of(self._handler),
+                    event.EVENT,
+                )
+
+
+def _name_of(handler: object) -> str:
+    """Where the handler was defined, for people."""
+    of = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{of.__module__}:{of.__qualname__}"
 
 
 async def _awaited(given: Awaitable[object]) -> None:

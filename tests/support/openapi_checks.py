@@ -9,8 +9,13 @@ import httpx
 import jsonschema_rs
 
 from coord.api.app import DOCUMENT
+from docs.openapi_schemas import OTHER_EVENT
 
 OPENAPI: dict[str, Any] = json.loads(DOCUMENT.read_bytes())
+for _name, _schema in OPENAPI["components"]["schemas"].items():
+    if "properties" in _schema and _name != OTHER_EVENT:
+        # Readers are told to expect more; what is answered now has no more.
+        _schema["additionalProperties"] = False
 
 
 def validator(*pointer: str) -> jsonschema_rs.Draft202012Validator:

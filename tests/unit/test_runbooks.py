@@ -156,6 +156,16 @@ def test_a_section_is_found_by_name(given: str) -> None:
     assert section.title == "no_session"
 
 
+@pytest.mark.parametrize(
+    "given", ["CoordinatorNoLeader", "coordinatornoleader", "alerts#CoordinatorNoLeader"]
+)
+def test_an_alerts_name_is_enough(given: str) -> None:
+    found, section = find(given)
+    assert found.name == "alerts"
+    assert section is not None
+    assert section.title == "CoordinatorNoLeader"
+
+
 @pytest.mark.parametrize("given", ["nothing", "debug-election#nothing", "", "../secret"])
 def test_what_is_not_there_is_said_with_what_is(given: str) -> None:
     with pytest.raises(RunbookError) as caught:

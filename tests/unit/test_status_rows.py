@@ -17,6 +17,7 @@ from coord.clock import SystemClock
 from coord.consul import CheckStatus, ConsulUnavailable, HealthCheck, ServiceInstance
 from coord.election.reasons import Cause
 from coord.members import GONE, Role, leader_instances, members
+from coord.records.health import ClusterHealthRecord
 from coord.status import (
     ClusterStatus,
     Condition,
@@ -34,7 +35,7 @@ from coord.status import (
 from coord.status.reasons import CAUSES
 from coord.status.rows import fold, in_the_light_of, leading_member, namesakes
 from coord.status.tables import Column, fitting
-from coord.status.text import render_node, render_status, why_vacant
+from coord.status.text import health_words, render_node, render_status, why_vacant
 from coord.status.words import ago, duration
 
 HELD = LeaderStatus(
@@ -381,3 +382,23 @@ def test_piped_only_changes_are_printed() -> None:
 
 def test_a_leaderless_consuls_snapshot_is_marked_old_too() -> None:
     assert any("(old)" in line for line in lines(render_status(replace(fleet(), stale=True))))
+
+
+@pytest.mark.parametrize(
+    ("found_by", "leader", "current"),
+    [
+        ("core-1", HELD, True),
+        ("core-9", HELD, False),
+        ("core-1", replace(HELD, locked=False, condition=Condition.VACANT), False),
+    ],
+)
+def test_what_a_leader_that_is_gone_found_is_not_so_now(
+    found_by: str, leader: LeaderStatus, current: bool
+) -> None:
+    record = ClusterHealthRecord(verdict="healthy", leader=found_by)
+    status = replace(cluster(leader=leader), health=HealthStatus(Seen.KNOWN, record))
+    assert status.health_is_current is current
+    assert to_dict(status)["health_is_current"] is current
+    said = health_words(status).plain
+    assert said.startswith("healthy" if current else "not known now")
+    assert (found_by in said) is not current

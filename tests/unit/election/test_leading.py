@@ -255,7 +255,6 @@ def test_a_process_that_stood_still_too_long_ends_at_once() -> None:
         (StepDownReason.DRAINED, Cause.STEPPED_DOWN),
         (StepDownReason.TRANSFER, Cause.TRANSFERRED),
         (StepDownReason.SHUTDOWN, Cause.HANDED_OVER),
-        (StepDownReason.NO_PROGRESS, Cause.FAILED),
     ],
 )
 def test_stop_then_release_then_destroy(reason: StepDownReason, why: Cause) -> None:

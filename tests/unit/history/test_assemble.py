@@ -304,6 +304,28 @@ def test_of_a_killed_leader_others_saw_the_end() -> None:
     assert (first.cause, first.reason) == (Cause.SESSION_INVALIDATED, None)
 
 
+@pytest.mark.parametrize(
+    ("detect_ms", "cause", "at_least"),
+    [
+        (None, Cause.SESSION_INVALIDATED, True),
+        (None, Cause.UNKNOWN, True),
+        (2000, Cause.SESSION_INVALIDATED, False),
+        (None, Cause.HANDED_OVER, False),
+        (None, Cause.FIRST_START, False),
+    ],
+)
+def test_a_gap_is_a_least_where_nobody_saw_the_leader_vanish(
+    detect_ms: int | None, cause: Cause, at_least: bool
+) -> None:
+    told = killed(cause=cause)
+    if detect_ms is not None:
+        detected = f'"detect_ms": {detect_ms}, "gap_ms"'.encode()
+        told[-1] = KVEntry(told[-1].key, told[-1].value.replace(b'"gap_ms"', detected))
+    second, _ = tenures(entries(*told), ())
+    assert second.gap is not None
+    assert (second.gap.detect_ms, second.gap.at_least) == (detect_ms, at_least)
+
+
 def test_a_frozen_leader_that_wakes_late_is_not_said_to_have_led_beside_the_next() -> None:
     second, first = tenures(entries(*killed(late_ms=60_000)), ())
     assert (first.until, first.until_ms) == (Until.SEEN, at(HOUR_MS + 5))
