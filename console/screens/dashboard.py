@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
@@ -14,6 +15,7 @@ from console.screens.listing import ListRoom
 from console.screens.room import TALL, WIDE, Command, Keys
 from console.snapshot import Snapshot
 from console.view import failover, headline, nodes, timeline
+from console.view.by_key import by_key, lines_by_key
 from console.view.line import Line, Span, Tone, line
 from console.view.nodes import NodeRow
 from console.view.rooms import Where
@@ -47,7 +49,7 @@ class Dashboard(ListRoom[NodeRow]):
 
     def rows_of(self, snapshot: Snapshot) -> tuple[NodeRow, ...]:
         """See `ListRoom`."""
-        return nodes.node_rows(snapshot)
+        return tuple(map(_by_key, nodes.node_rows(snapshot)))
 
     def name_of(self, row: NodeRow) -> str:
         """See `ListRoom`."""
@@ -59,11 +61,15 @@ class Dashboard(ListRoom[NodeRow]):
         return "" if self.current is None else self.current.node
 
     def detail_of(self, row: NodeRow) -> RenderableType:
-        """As `coord status NODE` shows it."""
+        """As `coord status NODE` shows it, with keys in place of commands."""
         status = self._snapshot.status_at(self._now())
         assert status is not None  # else there would be no row
         old = headline.is_old(self._snapshot, self._now())
-        return render_node(node_status(status, row.target), old=old)
+        node = node_status(status, row.target)
+        if node.why is not None:
+            waits_for, advice = by_key(node.why.waits_for), by_key(node.why.advice)
+            node = replace(node, why=replace(node.why, waits_for=waits_for, advice=advice))
+        return render_node(node, old=old)
 
     # --- drawing ---
 
@@ -101,7 +107,7 @@ class Dashboard(ListRoom[NodeRow]):
         last_one.entitle(failover.title(snapshot, now))
         last_one.set_class(failover.goes_on(snapshot), "-vacant")
         room = last_one.content_size.width
-        last_one.show(failover.panel(snapshot, now, room, whole=whole or wide))
+        last_one.show(lines_by_key(failover.panel(snapshot, now, room, whole=whole or wide)))
 
     # --- keys ---
 
@@ -115,3 +121,8 @@ class Dashboard(ListRoom[NodeRow]):
         """See `Room`."""
         yield from super().commands()
         yield "Window", "How far back the leadership line goes", self.action_window
+
+
+def _by_key(row: NodeRow) -> NodeRow:
+    said = by_key(row.waits_for)
+    return row if said == row.waits_for else replace(row, waits_for=said)
