@@ -14,7 +14,7 @@ from textual.widget import Widget
 from console.screens.listing import ListRoom
 from console.screens.room import TALL, WIDE, Command, Keys
 from console.snapshot import Snapshot
-from console.view import failover, headline, nodes, timeline
+from console.view import failover, headline, nodes, polls, timeline
 from console.view.by_key import by_key, lines_by_key
 from console.view.line import Line, Span, Tone, line
 from console.view.nodes import NodeRow
@@ -26,6 +26,10 @@ from coord.status.text import render_node
 
 FEW_WARNINGS, MANY_WARNINGS = 3, 8
 """How many warnings are shown on a short screen, and on one that is not."""
+
+POLLS, ROOMY = 4, 38
+"""How many lines tell of polls that do not fare well, and from how many lines of a screen on: then
+there is room for the nodes below them, whatever else is told."""
 
 
 class Dashboard(ListRoom[NodeRow]):
@@ -46,6 +50,7 @@ class Dashboard(ListRoom[NodeRow]):
         yield Lines(id="headline")
         yield Lines(id="warnings")
         yield Container(Lines(id="timeline"), Lines(id="failover"), id="panels")
+        yield Lines(id="polls", classes="panel")
 
     def rows_of(self, snapshot: Snapshot) -> tuple[NodeRow, ...]:
         """See `ListRoom`."""
@@ -79,13 +84,15 @@ class Dashboard(ListRoom[NodeRow]):
         banner, said = headline.banner(snapshot, now), warnings(snapshot, now)
         self.set_class(bool(said), "-warned")
         top = self.query_one("#headline", Lines)
-        top.show(headline.headline(snapshot, now))
+        fares = polls.in_a_line(snapshot, now)
+        top.show((*headline.headline(snapshot, now), *((fares,) if fares else ())))
         known = snapshot.status is not None and not banner
         led = known and snapshot.status is not None and snapshot.status.leader.locked
         top.set_class(led, "-led")
         top.set_class(known and not led, "-vacant")
         self.query_one("#warnings", Lines).show(self._warnings(said))
         self._draw_panels(now)
+        self._draw_polls(now)
         super().draw_time()
 
     def _warnings(self, said: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -108,6 +115,13 @@ class Dashboard(ListRoom[NodeRow]):
         last_one.set_class(failover.goes_on(snapshot), "-vacant")
         room = last_one.content_size.width
         last_one.show(lines_by_key(failover.panel(snapshot, now, room, whole=whole or wide)))
+
+    def _draw_polls(self, now: float) -> None:
+        snapshot, panel = self._snapshot, self.query_one("#polls", Lines)
+        troubles = polls.troubles(snapshot, now, POLLS) if self.size.height >= ROOMY else ()
+        panel.display = bool(troubles)
+        panel.entitle(polls.title(snapshot))
+        panel.show(troubles)
 
     # --- keys ---
 
