@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from console.controls.acting import ActingApp
 from console.controls.desk import Desk
-from console.messages import ElectionsFetched, Examine, Jump, Operate, SnapshotFetched
+from console.messages import ElectionsFetched, Examine, Jump, Operate, Return, SnapshotFetched
 from console.screens.audit import AuditRoom
 from console.screens.dashboard import Dashboard
 from console.screens.events import EventsRoom
@@ -240,7 +240,12 @@ class ConsoleApp(ActingApp):
 
     async def action_room(self, name: str) -> None:
         """Go to that screen."""
-        await self.go_to(Where(name))
+        await self.visit(Where(name))
+
+    async def visit(self, where: Where) -> None:
+        """Go to that screen, for good."""
+        self.room.forget_ways()
+        await self.go_to(where)
 
     async def go_to(self, where: Where) -> None:
         """Go to that screen."""
@@ -254,12 +259,18 @@ class ConsoleApp(ActingApp):
 
     async def on_tab_chosen(self, message: Tab.Chosen) -> None:
         """Somebody clicked on the name of a screen."""
-        await self.go_to(message.where)
+        await self.visit(message.where)
 
     async def on_jump(self, message: Jump) -> None:
         """Another screen has more to say."""
+        here = self.room
         await self.go_to(message.where)
-        self.rooms[message.where].go_to(message.key)
+        there = self.rooms[message.where]
+        there.go_to(message.key, lambda: there.post_message(Return(here.WHERE)))
+
+    async def on_return(self, message: Return) -> None:
+        """It was said."""
+        await self.go_to(message.where)
 
     def action_help(self) -> None:
         """What the keys do."""
@@ -288,7 +299,7 @@ class ConsoleApp(ActingApp):
 
     def _going(self, where: Where) -> Callable[[], None]:
         def go() -> None:
-            self.call_later(self.go_to, where)
+            self.call_later(self.visit, where)
 
         return go
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -305,10 +306,37 @@ def _heeding(told: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[No
             loop.remove_signal_handler(number)
 
 
-def _drawn(leave: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _drawn(leave: Callable[[], object]) -> Iterator[None]:
     """Leave when told to, or the terminal is closed, also under nohup: nothing can be drawn without
     one."""
-    return _heeding({signal.SIGTERM: leave, signal.SIGHUP: partial(_terminal_closed, leave)})
+    closed = partial(_terminal_closed, leave)
+    with _heeding({signal.SIGTERM: leave, signal.SIGHUP: closed}), _watching_terminal(closed):
+        yield
+
+
+@contextlib.contextmanager
+def _watching_terminal(closed: Callable[[], object]) -> Iterator[None]:
+    """Call `closed` once it is gone. The kernel signals that only to those who have it as the
+    terminal that controls them, which it need not be (as under setsid)."""
+    if sys.platform != "linux":
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    with select.epoll() as terminals:
+        for stream in (0, 1, 2):
+            if os.isatty(stream):
+                terminals.register(stream, 0)  # that it hangs up is told in any case
+
+        def gone() -> None:
+            loop.remove_reader(terminals)
+            closed()
+
+        loop.add_reader(terminals, gone)
+        try:
+            yield
+        finally:
+            loop.remove_reader(terminals)
 
 
 def _terminal_closed(leave: Callable[[], object]) -> None:

@@ -35,6 +35,14 @@ class Jump(Message):
         self.key = key
 
 
+class Return(Message):
+    """Go back to the screen from which a `Jump` led here."""
+
+    def __init__(self, where: Where) -> None:
+        super().__init__()
+        self.where = where
+
+
 class Examine(Message):
     """Have the doctor look, or call him off."""
 

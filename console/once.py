@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from console.snapshot import Snapshot
-from console.view import failover, headline, nodes, timeline
+from console.view import failover, headline, nodes, polls, timeline
 from console.view.line import Line, Span, Tone, joined, line
 from console.view.paint import PRINTED, painted
 from console.view.warnings import warnings
 from coord.status import to_dict
 from coord.status.as_json import plain_value
+
+POLLS = 10
+"""How many lines tell of polls that do not fare well."""
 
 _INDENT = "  "
 
@@ -25,13 +28,17 @@ def dashboard(snapshot: Snapshot, now: float, width: int) -> Iterator[Line]:
     if banner := headline.banner(snapshot, now):
         yield banner
     yield ()
-    yield from (each for each in headline.headline(snapshot, now) if each)
+    lines = (*headline.headline(snapshot, now), polls.in_a_line(snapshot, now))
+    yield from (each for each in lines if each)
     yield from warnings(snapshot, now)
     yield from _section(timeline.title(snapshot, now))
     yield from timeline.timeline(snapshot, now, width)
     yield timeline.legend()
     yield from _section(failover.title(snapshot, now))
     yield from (each for each in failover.panel(snapshot, now, width, whole=True) if each)
+    if troubles := polls.troubles(snapshot, now, POLLS):
+        yield from _section(polls.title(snapshot))
+        yield from troubles
     yield from _nodes(snapshot, now, width)
 
 
@@ -84,7 +91,7 @@ def print_dashboard(console: Console, snapshot: Snapshot, now: float) -> None:
 
 
 def as_json(snapshot: Snapshot, now: float) -> dict[str, Any]:
-    """The snapshot as JSON has it: status, history, journal (the oldest first) and contact."""
+    """The snapshot as JSON has it: status, history, journal (the oldest first), polls, contact."""
     status, past = snapshot.status_at(now), snapshot.past
     return {
         "election": snapshot.election,
@@ -93,4 +100,5 @@ def as_json(snapshot: Snapshot, now: float) -> dict[str, Any]:
         "status": None if status is None else to_dict(status),
         "history": None if past is None else plain_value(past.history),
         "journal": None if past is None else plain_value(past.entries),
+        "polls": None if snapshot.polls is None else plain_value(snapshot.polls),
     }

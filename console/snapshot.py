@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from coord.consul import ConsulError
 from coord.doctor import Progress, Report
@@ -11,6 +12,9 @@ from coord.runbooks import Runbook
 from coord.status import ClusterStatus
 from coord.status.elections import ElectionListing
 from coord.status.sessions import SessionListing
+
+if TYPE_CHECKING:  # it takes long to load, and the first picture does without
+    from coord.polling.summary import PollSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Snapshot:
     sessions: the sessions as they were last read, which is while somebody looks at them.
     sessions_at: when that was, in seconds by the monotonic clock.
     sessions_error: why they are not read now; None: they are.
+    polls: how what is polled fares, as it was last read; None: it never was.
+    polls_error: why that is not read now; None: it is.
     examination: what the doctor does, or found last; None: nobody asked for it.
     runbooks: all there are.
     """
@@ -97,6 +103,8 @@ class Snapshot:
     sessions: SessionListing | None = None
     sessions_at: float = 0.0
     sessions_error: ConsulError | None = None
+    polls: PollSummary | None = None
+    polls_error: ConsulError | None = None
     examination: Examination | None = None
     runbooks: tuple[Runbook, ...] = ()
 

@@ -3,9 +3,9 @@
 Consul wakes it: nine blocking queries hang on the keys, the members, what is asked, the journal and
 the audit. Beyond that the status is read every `REFRESH_S`, so that a healthy console that shows
 nothing new asks about three times a second; while things change it reads the status at most every
-`PAUSE_S`. Sessions, which Consul does not let us wait for, are read while somebody looks at them;
-the doctor looks, and elections are looked for, when somebody asks. Nothing here knows of a
-terminal.
+`PAUSE_S`. How polls fare is read every `POLLS_S`. Sessions, which Consul does not let us wait for,
+are read while somebody looks at them; the doctor looks, and elections are looked for, when somebody
+asks. Nothing here knows of a terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from console.snapshot import Contact, Elections, Examination, Failing, Snapshot
 from coord.clock import Clock
-from coord.consul import ConsulApi, ConsulError
+from coord.consul import Consistency, ConsulApi, ConsulError
 from coord.consul.changes import Changes, key_query, prefix_query
 from coord.doctor import Here, Progress, examine
 from coord.history import read_past
@@ -37,8 +37,11 @@ PAUSE_S = 0.2
 PAST_REFRESH_S = 60.0
 """How often history and journal are read when nothing wakes us, in seconds."""
 
+POLLS_S = 15.0
+"""How often it is read how what is polled fares, in seconds: of thousands that is megabytes."""
+
 RETRY_S = 2.0
-"""How soon history and journal are read again after that failed, in seconds."""
+"""How soon history and journal, and polls, are read again after that failed, in seconds."""
 
 Post = Callable[[Snapshot], None]
 
@@ -60,16 +63,19 @@ class Source:
         address: str = "",
         here: Here | None = None,
         refresh_s: float = REFRESH_S,
+        polls_s: float = POLLS_S,
         also: Post = lambda _: None,
     ) -> None:
         self._consul = consul
         self._paths = paths
         self._clock = clock
         self._refresh_s = refresh_s
+        self._polls_s = polls_s
         self._here = here
         self._began = clock.now()
         self._also = also
         self._post: Post = lambda _: None
+        self._looked = asyncio.Event()
         self._sessions_due = asyncio.Event()
         self._sessions_wanted = False
         self.snapshot = Snapshot(election=paths.election, address=address)
@@ -83,6 +89,7 @@ class Source:
             tasks.create_task(self._follow_past())
             tasks.create_task(self._measure())
             tasks.create_task(self._follow_sessions())
+            tasks.create_task(self._follow_polls())
             tasks.create_task(self._read_runbooks())
 
     def want_sessions(self, wanted: bool) -> None:
@@ -140,6 +147,7 @@ class Source:
             read_past(self._consul, self._paths, clock=self._clock),
         )
         self._set(replace(self.snapshot, status=status, read_at=at, contact=contact, past=past))
+        await self._read_polls()
         return self.snapshot
 
     async def _follow_status(self) -> None:
@@ -149,6 +157,7 @@ class Source:
         async with aclosing(readings):
             async for read in readings:
                 self._set(self._with(read))
+                self._looked.set()
                 if self._sessions_wanted:
                     self._sessions_due.set()
                 # What comes meanwhile is read in one: a fleet that restarts changes all the time.
@@ -202,6 +211,30 @@ class Source:
                 shown = replace(self.snapshot, sessions=found, sessions_at=at)
                 self._set(replace(shown, sessions_error=None))
             await asyncio.sleep(PAUSE_S)
+
+    async def _follow_polls(self) -> NoReturn:
+        """From the first picture on, which is not to wait for what this takes to load."""
+        await self._looked.wait()
+        while True:
+            await self._read_polls()
+            await asyncio.sleep(self._polls_s if self.snapshot.polls_error is None else RETRY_S)
+
+    async def _read_polls(self) -> None:
+        from coord.polling.summary import read_polls
+
+        status = self.snapshot.status
+        stale = status is not None and status.stale
+        try:
+            polls = await read_polls(
+                self._consul,
+                self._paths,
+                clock=self._clock,
+                consistency=Consistency.STALE if stale else Consistency.DEFAULT,
+            )
+        except ConsulError as error:
+            self._set(replace(self.snapshot, polls_error=error))
+        else:
+            self._set(replace(self.snapshot, polls=polls, polls_error=None))
 
     async def _read_runbooks(self) -> None:
         found = await asyncio.to_thread(read_runbooks)

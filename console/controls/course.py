@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from console.controls.parts import Part, Row
+from console.view.by_key import by_key
 from console.view.failover import phase_lines
 from console.view.headline import failure_words
 from console.view.line import LONG, Line, Span, Tone, line
@@ -174,7 +175,7 @@ def outcome_parts(course: Course, width: int) -> Iterator[Part]:
 
 
 def _told(symbol: str, text: str, tone: Tone = Tone.PLAIN) -> Part:
-    return Row(line(Span(symbol, tone)), line(Span(plain(text, LONG), tone)))
+    return Row(line(Span(symbol, tone)), line(Span(plain(by_key(text), LONG), tone)))
 
 
 def refused_parts(refused: Refused) -> Iterator[Part]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from console.view.by_key import by_key
 from console.view.line import LONG, Line, Span, Tone, line
 from coord.operations import Preview
 from coord.operations.text import caution_lines, preview_rows, what
@@ -37,4 +38,4 @@ def preview_parts(plan: Preview) -> Iterator[Part]:
     for caution, said in zip(plan.cautions, caution_lines(plan), strict=True):
         tone = Tone.BAD if caution.serious else Tone.WARN
         symbol, _, text = said.strip().partition(" ")
-        yield Row(line(Span(symbol, tone)), line(Span(plain(text.strip(), LONG), tone)))
+        yield Row(line(Span(symbol, tone)), line(Span(plain(by_key(text.strip()), LONG), tone)))

@@ -29,7 +29,13 @@ Whatever Consul holds is cut down to that when it is read."""
 _WALL = frozenset({"at_ms", "from_ms", "until_ms", "since_ms", "oldest_ms"})
 _MAGIC = b"\x1f\x8b"
 _TIMES = frozenset({"read_at", "contact", "sessions_at"})
-"""What changes in a fleet at rest: it is no change to step to."""
+"""What changes in a fleet at rest: it is no change to step to. Likewise"""
+
+_TIMES_IN = {
+    "status": frozenset({"at_ms", "age_ms"}),
+    "polls": frozenset({"at_ms", "last_ms", "open_runs"}),
+}
+"""what changes within these."""
 
 
 class RecordingError(Exception):
@@ -147,10 +153,10 @@ class _Reading:
         said = found[1] if found is not None else None
         if not isinstance(said, dict) or "coord_recording" not in said:
             _wrong(self._path, 1, "it is not how a recording begins")
-        if said["coord_recording"] != FORMAT:
+        if said["coord_recording"] not in range(1, FORMAT + 1):
             told = repr(said["coord_recording"])[:20]
             raise RecordingError(
-                f"{self._path}, line 1: the format is {told}, and only {FORMAT} is known here; "
+                f"{self._path}, line 1: the format is {told}, and only 1 to {FORMAT} are known; "
                 "play it with the version of coord that recorded it"
             )
         try:
@@ -197,8 +203,8 @@ def _only_time(patch: Any) -> bool:
         return False
     changed = patch["~"]
     for name, inner in changed.items():
-        if name == "status":
-            if set(inner) != {"~"} or set(inner["~"]) - {"at_ms", "age_ms"}:
+        if name in _TIMES_IN:
+            if set(inner) != {"~"} or set(inner["~"]) - _TIMES_IN[name]:
                 return False
         elif name == "past":
             if set(inner) != {"~"} or set(inner["~"]) != {"history"}:

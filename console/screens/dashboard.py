@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
@@ -13,7 +14,8 @@ from textual.widget import Widget
 from console.screens.listing import ListRoom
 from console.screens.room import TALL, WIDE, Command, Keys
 from console.snapshot import Snapshot
-from console.view import failover, headline, nodes, timeline
+from console.view import failover, headline, nodes, polls, timeline
+from console.view.by_key import by_key, lines_by_key
 from console.view.line import Line, Span, Tone, line
 from console.view.nodes import NodeRow
 from console.view.rooms import Where
@@ -24,6 +26,10 @@ from coord.status.text import render_node
 
 FEW_WARNINGS, MANY_WARNINGS = 3, 8
 """How many warnings are shown on a short screen, and on one that is not."""
+
+POLLS, ROOMY = 4, 38
+"""How many lines tell of polls that do not fare well, and from how many lines of a screen on: then
+there is room for the nodes below them, whatever else is told."""
 
 
 class Dashboard(ListRoom[NodeRow]):
@@ -44,10 +50,11 @@ class Dashboard(ListRoom[NodeRow]):
         yield Lines(id="headline")
         yield Lines(id="warnings")
         yield Container(Lines(id="timeline"), Lines(id="failover"), id="panels")
+        yield Lines(id="polls", classes="panel")
 
     def rows_of(self, snapshot: Snapshot) -> tuple[NodeRow, ...]:
         """See `ListRoom`."""
-        return nodes.node_rows(snapshot)
+        return tuple(map(_by_key, nodes.node_rows(snapshot)))
 
     def name_of(self, row: NodeRow) -> str:
         """See `ListRoom`."""
@@ -59,11 +66,15 @@ class Dashboard(ListRoom[NodeRow]):
         return "" if self.current is None else self.current.node
 
     def detail_of(self, row: NodeRow) -> RenderableType:
-        """As `coord status NODE` shows it."""
+        """As `coord status NODE` shows it, with keys in place of commands."""
         status = self._snapshot.status_at(self._now())
         assert status is not None  # else there would be no row
         old = headline.is_old(self._snapshot, self._now())
-        return render_node(node_status(status, row.target), old=old)
+        node = node_status(status, row.target)
+        if node.why is not None:
+            waits_for, advice = by_key(node.why.waits_for), by_key(node.why.advice)
+            node = replace(node, why=replace(node.why, waits_for=waits_for, advice=advice))
+        return render_node(node, old=old)
 
     # --- drawing ---
 
@@ -73,13 +84,15 @@ class Dashboard(ListRoom[NodeRow]):
         banner, said = headline.banner(snapshot, now), warnings(snapshot, now)
         self.set_class(bool(said), "-warned")
         top = self.query_one("#headline", Lines)
-        top.show(headline.headline(snapshot, now))
+        fares = polls.in_a_line(snapshot, now)
+        top.show((*headline.headline(snapshot, now), *((fares,) if fares else ())))
         known = snapshot.status is not None and not banner
         led = known and snapshot.status is not None and snapshot.status.leader.locked
         top.set_class(led, "-led")
         top.set_class(known and not led, "-vacant")
         self.query_one("#warnings", Lines).show(self._warnings(said))
         self._draw_panels(now)
+        self._draw_polls(now)
         super().draw_time()
 
     def _warnings(self, said: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -101,7 +114,14 @@ class Dashboard(ListRoom[NodeRow]):
         last_one.entitle(failover.title(snapshot, now))
         last_one.set_class(failover.goes_on(snapshot), "-vacant")
         room = last_one.content_size.width
-        last_one.show(failover.panel(snapshot, now, room, whole=whole or wide))
+        last_one.show(lines_by_key(failover.panel(snapshot, now, room, whole=whole or wide)))
+
+    def _draw_polls(self, now: float) -> None:
+        snapshot, panel = self._snapshot, self.query_one("#polls", Lines)
+        troubles = polls.troubles(snapshot, now, POLLS) if self.size.height >= ROOMY else ()
+        panel.display = bool(troubles)
+        panel.entitle(polls.title(snapshot))
+        panel.show(troubles)
 
     # --- keys ---
 
@@ -115,3 +135,8 @@ class Dashboard(ListRoom[NodeRow]):
         """See `Room`."""
         yield from super().commands()
         yield "Window", "How far back the leadership line goes", self.action_window
+
+
+def _by_key(row: NodeRow) -> NodeRow:
+    said = by_key(row.waits_for)
+    return row if said == row.waits_for else replace(row, waits_for=said)

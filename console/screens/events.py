@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
@@ -32,6 +33,7 @@ class EventsRoom(ListRoom[EventRow]):
     KEYS: ClassVar[Keys] = (
         ("space", "hold the picture still; again, and it goes on with what was told meanwhile"),
         ("c", "to what explains it: the end of the term before, a request, its audit entry"),
+        ("esc", "after that, back to where you were"),
         ("/", "also by part: kind:leader_changed, node:core-1, term:7"),
         ("end", "to the latest, and stay there while others come"),
     )
@@ -82,14 +84,19 @@ class EventsRoom(ListRoom[EventRow]):
     def new_election(self) -> None:
         """What is held belongs to another one."""
         self._held, self._made = None, {}
+        self.remove_class("-held")
         super().new_election()
 
     # --- keys ---
 
     def action_pause(self) -> None:
         """Hold the picture still, or let it go on."""
-        self._held = self._told if self._held is None else None
-        self.set_class(self._held is not None, "-held")
+        self._hold(self._told if self._held is None else None)
+
+    def _hold(self, held: tuple[JournalEntry, ...] | None) -> None:
+        """Show these entries alone; None: all that is told."""
+        self._held = held
+        self.set_class(held is not None, "-held")
         self.draw()
 
     def action_cause(self) -> None:
@@ -99,14 +106,20 @@ class EventsRoom(ListRoom[EventRow]):
             return
         cause = cause_of(row.entry, self._told)
         if cause is not None:
+            back = partial(self._return, row.key, self._filter.value, self._held)
             if all(each.key != cause.key for each in self._rows):
-                self._held = None
-                self.draw()
-            self.go_to(cause.key)
+                self._hold(None)
+            self.go_to(cause.key, back)
         elif request := request_of(row.entry):
             self.post_message(Jump(Where.AUDIT, request))
         else:
             self.notify("Nothing in the journal explains this", timeout=3)
+
+    def _return(self, key: str, words: str, held: tuple[JournalEntry, ...] | None) -> None:
+        """Show what was shown before the cursor was sent on from that row."""
+        self._hold(held)
+        self.filter_by(words)
+        self.go_to(key)
 
     def commands(self) -> Iterator[Command]:
         """See `Room`."""

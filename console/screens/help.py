@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from console.screens.listing import LIST_KEYS
 from console.screens.room import Keys
-from console.view import nodes, timeline
+from console.view import nodes, polls, timeline
 from console.view.paint import painted
 from console.view.rooms import SHOWS, Where
 from console.widgets.paint import palette_of
@@ -85,6 +85,7 @@ class HelpScreen(ModalScreen[None]):
         yield Text()
         reasons = [(why.value, said.meaning) for why, said in WHY_NOT.items()]
         yield _table("Why a node does not lead", reasons)
+        yield _table("Polls", polls.WORDS)
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> RenderableType:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.console import RenderableType
@@ -22,6 +23,16 @@ from console.widgets.table import RowTable
 from coord.status.words import plain
 
 R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The way back to where the cursor was sent from, and what was open when it came."""
+
+    back: Callable[[], object]
+    detailed: bool
+    filtering: bool
+    words: str
 
 
 class ListRoom(Room, Generic[R]):
@@ -51,6 +62,8 @@ class ListRoom(Room, Generic[R]):
         self._sorting = Sorting()
         self._drawn = False
         self._wanted: str | None = None
+        self._back: Callable[[], object] | None = None
+        self._ways: list[_Way] = []
 
     # --- what each of them is about ---
 
@@ -138,6 +151,7 @@ class ListRoom(Room, Generic[R]):
     def new_election(self) -> None:
         """What was filtered and opened belongs to another one."""
         self.remove_class("-detailed")
+        self.forget_ways()
         if self._there:
             self.end_filter()
 
@@ -215,9 +229,9 @@ class ListRoom(Room, Generic[R]):
         if not self._filter.value:
             self.remove_class("-filtering")
 
-    def go_to(self, key: str) -> None:
-        """Put the cursor on that row, whatever is filtered out."""
-        self._wanted = key
+    def go_to(self, key: str, back: Callable[[], object] | None = None) -> None:
+        """Put the cursor on that row, whatever is filtered out; esc goes back then."""
+        self._wanted, self._back = key, back
         if self._drawn:
             self._go()
 
@@ -226,14 +240,36 @@ class ListRoom(Room, Generic[R]):
             return
         wanted, self._wanted = self._wanted, None
         key = self.key_of(wanted)
-        if not any(row.key == key for row in self._rows):
+        if any(row.key == key for row in self._rows):
+            if not self.table.go_to(key):
+                self.end_filter()
+                self.table.go_to(key)
+            self.set_focus(self.table)
+            self.after_going_to()
+        else:
             self.notify(f"There is no {plain(wanted)} here", markup=False, timeout=3)
-            return
-        if not self.table.go_to(key):
-            self.end_filter()
-            self.table.go_to(key)
-        self.set_focus(self.table)
-        self.after_going_to()
+        if self._back is not None:
+            filtering, words = self.has_class("-filtering"), self._filter.value
+            way = _Way(self._back, self.has_class("-detailed"), filtering, words)
+            self._ways.append(way)
+
+    def forget_ways(self) -> None:
+        """See `Room`."""
+        self._ways.clear()
+
+    def _went_back(self) -> bool:
+        """Go where the cursor was sent from, unless there is something to close that was opened
+        since; whether it did."""
+        if not self._ways:
+            return False
+        way = self._ways[-1]
+        detailed, filtering = self.has_class("-detailed"), self.has_class("-filtering")
+        words = self._filter.value
+        opened = detailed > way.detailed or filtering > way.filtering
+        if opened or (words and words != way.words):
+            return False
+        self._ways.pop().back()
+        return True
 
     def key_of(self, wanted: str) -> str:
         """The key of the row that another screen means."""
@@ -244,8 +280,12 @@ class ListRoom(Room, Generic[R]):
 
     def end_filter(self) -> None:
         """Show all rows again."""
-        self._filter.value = ""
-        self.remove_class("-filtering")
+        self.filter_by("")
+
+    def filter_by(self, words: str) -> None:
+        """Show the rows that have all these words."""
+        self._filter.value = words
+        self.set_class(bool(words), "-filtering")
         self._draw_rows()
 
     # --- keys ---
@@ -301,7 +341,13 @@ class ListRoom(Room, Generic[R]):
         return plain(self.name_of(row), 200)
 
     def action_back(self) -> None:
-        """Close what was opened last: the details, then the filter."""
+        """Close what was opened last: the details, then the filter; or go back to where the cursor
+        was sent from."""
+        if not self._went_back():
+            self.close_last()
+
+    def close_last(self) -> None:
+        """Close the details, or else end the filter."""
         if self.has_class("-detailed"):
             self.action_details()
             return

@@ -123,8 +123,11 @@ class Room(Screen[None]):
         """The node that an action on a node means; "": none."""
         return ""
 
-    def go_to(self, key: str) -> None:
-        """Show one thing that another screen names."""
+    def go_to(self, key: str, back: Callable[[], object] | None = None) -> None:
+        """Show one thing that another screen names; `back` goes to where it was named."""
+
+    def forget_ways(self) -> None:
+        """Nobody was sent here: there is no way back."""
 
     def commands(self) -> Iterator[Command]:
         """What ctrl+p offers here besides what it offers everywhere."""

@@ -98,13 +98,13 @@ class RunbooksRoom(ListRoom[RunbookRow]):
         if self.table.current is not None:
             self._read()
 
-    def action_back(self) -> None:
+    def close_last(self) -> None:
         """To the list, then end the filter."""
         if self._reading or self.has_class("-detailed"):
             self.remove_class("-detailed")
             self.set_focus(self.table)
             return
-        super().action_back()
+        super().close_last()
 
     def on_runbook_pane_followed(self, event: RunbookPane.Followed) -> None:
         """Another section, or another runbook."""

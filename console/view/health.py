@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from console.snapshot import Examination, Snapshot
+from console.view.by_key import by_key
 from console.view.detail import Part, said, told
 from console.view.headline import failure_words
 from console.view.line import LONG, Line, Span, Tone, foreign, joined, line
@@ -231,7 +232,7 @@ def detail(row: FindingRow) -> Iterator[Part]:
     )
     yield said("Found", finding.said)
     yield told("Means", finding.means)
-    yield told("Do", finding.do, Tone.STRONG)
+    yield told("Do", by_key(finding.do), Tone.STRONG)
     section = reference(finding.runbook)
     yield ("Runbook", line(section, Span(" (enter opens it)", Tone.DIM)))
 

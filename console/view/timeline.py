@@ -12,8 +12,8 @@ from coord.history import Tenure, Until
 from coord.status.reasons import CAUSES
 from coord.status.words import ago, duration, plain, span
 
-WINDOWS_S = (900, 3_600, 21_600, 86_400, 604_800)
-"""The windows to choose from, in seconds: 15 minutes to a week."""
+WINDOWS_S = (60, 300, 900, 3_600, 21_600, 86_400, 604_800)
+"""The windows to choose from, in seconds: a minute to a week."""
 
 SHOWN_CHANGES = 4
 """The window that is chosen when none is asked for shows at least so many changes, if it can."""

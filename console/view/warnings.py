@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from console.snapshot import Snapshot
 from console.view.headline import failure_words
 from console.view.line import LONG, Line, Span, Tone, foreign, line
-from coord.consul import CheckStatus
+from coord.consul import CheckStatus, ConsulError
 from coord.history.text import limits
 from coord.status import ClusterStatus, Seen
 from coord.status.asked import asked
@@ -26,6 +26,7 @@ def warnings(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
         return ()
     found = [*_of_keys(status), *_of_leader(status), *_asked(status), *_names(status)]
     found += [*_unseen(status), *_of_past(snapshot)]
+    found += _not_read("the polls are not read", snapshot.polls_error, snapshot)
     return tuple(sorted(found, key=lambda said: _ORDER.index(said[0].tone)))
 
 
@@ -84,14 +85,18 @@ def _unseen(status: ClusterStatus) -> Iterator[Line]:
 
 
 def _of_past(snapshot: Snapshot) -> Iterator[Line]:
-    error, past = snapshot.past_error, snapshot.past
-    # While nothing at all can be read, the banner says so.
-    if error is not None and snapshot.failing is None:
-        said = f"! the journal is not read: {failure_words(error)}: {plain(str(error), LONG)}"
-        yield line(Span(said, Tone.WARN))
+    past = snapshot.past
+    yield from _not_read("the journal is not read", snapshot.past_error, snapshot)
     if past is not None:
         # That it keeps the latest entries only is no fault, and the time line shows how far.
         quiet = past.history.pruned
         said_of_it = tuple(limits(past.history))
         for text in said_of_it[: len(said_of_it) - quiet]:
             yield line(Span(f"? {text}", Tone.DIM))
+
+
+def _not_read(what: str, error: ConsulError | None, snapshot: Snapshot) -> Iterator[Line]:
+    # While nothing at all can be read, the banner says so.
+    if error is not None and snapshot.failing is None:
+        said = f"! {what}: {failure_words(error)}: {plain(str(error), LONG)}"
+        yield line(Span(said, Tone.WARN))

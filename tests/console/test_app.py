@@ -376,11 +376,12 @@ async def test_w_chooses_how_far_back_the_line_goes() -> None:
 
         first = title()
         seen = []
-        for _ in range(5):
+        for _ in range(7):
             await seat.press("w")
             seen.append(title().partition(":")[0])
         assert seen == [
-            f"Leadership, last {each}" for each in ("15 min", "1 h", "6 h", "1 d", "7 d")
+            f"Leadership, last {each}"
+            for each in ("1 min", "5 min", "15 min", "1 h", "6 h", "1 d", "7 d")
         ]
         await seat.press("w")
         assert title() == first

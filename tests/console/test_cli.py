@@ -10,7 +10,7 @@ import signal
 import pytest
 from click.testing import CliRunner
 from console_scenes import NOW, SCENES, disconnected, leading
-from console_terminal import opened, terminal
+from console_terminal import detached, opened, terminal
 from consul_agents import ConsulAgent
 from coord_command import GENEROUS_S, ended, environment
 from hand_made import lead, register, release
@@ -123,16 +123,26 @@ async def test_it_opens_in_a_terminal_and_quits(
                 assert await process.wait() == 0
 
 
-@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN])
+@pytest.mark.parametrize(
+    ("before", "controlled"),
+    [(signal.SIG_DFL, True), (signal.SIG_IGN, True), (signal.SIG_DFL, False)],
+    ids=["told", "told-in-vain", "not-told"],
+)
 async def test_it_ends_when_its_window_is_closed(
-    consul: ConsulClient, consul_agent: ConsulAgent, name: str, before: signal.Handlers
+    consul: ConsulClient,
+    consul_agent: ConsulAgent,
+    name: str,
+    before: signal.Handlers,
+    controlled: bool,
 ) -> None:
-    """Also where whoever started it ignores that: there is nothing left to draw on."""
+    """Also where whoever started it ignores that, and where no signal tells it: there is nothing
+    left to draw on."""
     await lead(consul, Paths(name), "core-1", 1)
     with terminal() as (screen, theirs):
         was = signal.signal(signal.SIGHUP, before)
         try:
-            process = await opened(theirs, consul_agent.http_addr, "--election", name)
+            start = opened if controlled else detached
+            process = await start(theirs, consul_agent.http_addr, "--election", name)
         finally:
             signal.signal(signal.SIGHUP, was)
         async with ended(process):

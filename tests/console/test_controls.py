@@ -352,7 +352,7 @@ async def test_a_request_that_is_not_answered_is_told_with_what_helps(
     await hands.reads("asked: core-1")
     assert await hands.consul.kv_delete(hands.paths.request)
     await hands.reads("✖ superseded: somebody took it away")
-    assert "`coord history --audit` says who" in hands.text
+    assert "the audit (5) says who" in hands.text
 
 
 # --- what is refused ---

@@ -119,6 +119,41 @@ async def test_c_goes_on_to_the_audit() -> None:
         assert row.request_id == REQUEST
 
 
+async def test_esc_goes_back_from_what_explains_it_step_by_step() -> None:
+    async with seated(with_journal()) as seat:
+        await at(seat, Where.EVENTS)
+        await seat.press("slash")
+        await seat.type("changed")
+        await seat.press("enter", "space", "c", "c")
+        assert now_at(seat) == "step_down_requested core-1"
+        await seat.press("enter", "escape")
+        assert now_at(seat) == "step_down_requested core-1", "what was opened since is closed first"
+        await seat.press("escape")
+        assert now_at(seat) == "lost_leadership core-1"
+        await seat.press("escape")
+        assert now_at(seat) == "leader_changed core-2"
+        assert "1 of 8 with 'changed', HELD" in seat.title()
+        await seat.press("escape")
+        assert seat.table.row_count == 8
+
+
+async def test_esc_goes_back_from_the_audit_unless_somebody_went_there_himself() -> None:
+    async with seated(with_audit()) as seat:
+        await at(seat, Where.EVENTS)
+        await seat.press("home", "down", "c")
+        await seat.pilot.pause()
+        await seat.press("enter", "escape", "escape")
+        await seat.pilot.pause()
+        assert now_at(seat) == "step_down_requested core-1"
+        await seat.press("c")
+        await seat.pilot.pause()
+        await at(seat, Where.EVENTS)
+        await at(seat, Where.AUDIT)
+        await seat.press("escape")
+        await seat.pilot.pause()
+        assert seat.room.WHERE is Where.AUDIT
+
+
 async def test_c_says_where_nothing_explains_it() -> None:
     async with seated(with_journal()) as seat:
         await at(seat, Where.EVENTS)

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from console_bench import StoppedClock
-from console_scenes import NOW, leading, thousand
+from console_scenes import NOW, leading, polls, thousand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import NIGHT, a_night, every_kind, recorded
+from snapshots import NOW_MS
 
 from console.recording.form import Encoder
 from console.recording.patch import difference, patched
@@ -98,6 +99,19 @@ def test_everything_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
         assert_same(recording.snapshot(i), shots[i])
 
 
+def test_a_recording_from_before_polls_were_recorded_is_played(tmp_path: Path) -> None:
+    head, *rest = lines(a_night(tmp_path / "x"))
+    for line in rest:
+        for told in ("polls", "polls_error"):
+            line["new"].get("=", {}).pop(told, None)
+            line["new"].get("~", {}).pop(told, None)
+    old = written(tmp_path / "old", [head | {"coord_recording": 1}, *rest])
+    recording = read_recording(old)
+    shots = [recording.snapshot(i) for i in range(len(NIGHT))]
+    assert [shot.polls for shot in shots] == [None] * len(NIGHT)
+    assert shots[1].status == NIGHT[1]().status
+
+
 def test_what_does_not_change_is_not_written(tmp_path: Path) -> None:
     shot = leading()
     recording = read_recording(recorded(tmp_path / "x", [shot, shot, leading()]))
@@ -114,13 +128,14 @@ def test_leaders_and_changes_are_found(tmp_path: Path) -> None:
 
 
 def test_a_fleet_at_rest_costs_little_and_is_no_change(tmp_path: Path) -> None:
-    shot = thousand()
+    shot = replace(thousand(), polls=polls())
     assert shot.status is not None
     again = replace(
         shot,
         status=replace(shot.status, at_ms=shot.status.at_ms + 5000),
         read_at=NOW + 5,
         contact=Contact(1.234567, shot.contact.servers),
+        polls=replace(polls(), at_ms=polls().at_ms + 15_000, last_ms=NOW_MS, open_runs=3),
     )
     path = recorded(tmp_path / "x", [shot, again])
     first, second = path.read_bytes().splitlines()[1:]

@@ -8,18 +8,23 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from consul_agents import ConsulAgent
+from consul_agents import ConsulAgent, client_of
 from hand_made import lead, register, release
+from rights_bench import tokens_for
 from tcp_proxy import Mode, TcpProxy
 
 from console.snapshot import Snapshot
-from console.source import Source
+from console.source import POLLS_S, Source
 from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul import ConsulApi, ConsulClient, ConsulUnavailable
 from coord.doctor import Code, Here, Stage
 from coord.election.timing import Timing
+from coord.members import Seen
+from coord.polling.records import ScheduleRecord
+from coord.polling.store import put_schedule
 from coord.records import AuditRecord, Paths
+from coord.rights import Role
 from coord.runbooks import runbook_names
 from coord.telemetry import BecameLeader
 from coord.telemetry.journal import Journal
@@ -47,9 +52,11 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(consul: ConsulApi, paths: Paths) -> AsyncIterator[Listener]:
+async def listening(
+    consul: ConsulApi, paths: Paths, *, polls_s: float = POLLS_S
+) -> AsyncIterator[Listener]:
     listener = Listener()
-    source = Source(consul, paths, clock=SystemClock(), address="here")
+    source = Source(consul, paths, clock=SystemClock(), address="here", polls_s=polls_s)
     running = asyncio.create_task(source.run(listener.post))
     try:
         yield listener
@@ -178,6 +185,44 @@ async def test_a_busy_fleet_costs_few_readings(consul: ConsulClient, paths: Path
         read = len({s.read_at for s in listener.posted}) - seen
 
     assert read <= 2 + took / 0.2
+
+
+async def test_how_polls_fare_is_read_and_stays_while_it_cannot_be(
+    consul: ConsulClient, consul_agent: ConsulAgent, paths: Paths
+) -> None:
+    checks = [{"kind": "tcp", "target": "db:5432"}]
+    schedule = ScheduleRecord.model_validate({"id": "db", "interval": "1h", "checks": checks})
+    async with TcpProxy("127.0.0.1", consul_agent.ports.http) as proxy:
+        address = Settings(environ={}, consul_addr=proxy.address, node="x").consul_address
+        async with (
+            ConsulClient(address) as through,
+            listening(through, paths, polls_s=0.1) as listener,
+        ):
+            none = await listener.until(lambda s: s.polls)
+            await put_schedule(consul, paths, schedule)
+            new = await listener.until(lambda s: s.polls and s.polls.schedules)
+            await proxy.set(Mode.REFUSE)
+            lost = await listener.until(lambda s: s.polls_error)
+            await proxy.set(Mode.PASS)
+            await listener.until(lambda s: not s.polls_error)
+
+    assert none.polls is not None
+    assert (none.polls.seen, none.polls.schedules) == (Seen.KNOWN, 0)
+    assert new.polls is not None
+    assert (new.polls.enabled, new.polls.new, new.polls.troubled) == (1, 1, 0)
+    assert isinstance(lost.polls_error, ConsulUnavailable)
+    assert lost.polls is not None
+    assert lost.polls.schedules == 1
+
+
+async def test_polls_that_may_not_be_seen_are_not_taken_for_none(
+    locked_agent: ConsulAgent, paths: Paths
+) -> None:
+    token = tokens_for(locked_agent, paths.election)[Role.POLLER]
+    async with client_of(locked_agent, token=token) as poller:
+        snapshot = await Source(poller, paths, clock=SystemClock()).read_once()
+    assert snapshot.polls is not None
+    assert snapshot.polls.seen is Seen.NOT_PERMITTED
 
 
 # --- what is read when somebody asks ---

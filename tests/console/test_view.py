@@ -325,8 +325,9 @@ def test_the_window_grows_until_it_tells_enough() -> None:
     tenures = past(LEADER).history.tenures
     assert timeline.window_s(tenures, NOW_MS) == 21_600
     assert timeline.window_s(tenures[:1], NOW_MS) == 900
-    assert timeline.window_s((), NOW_MS) == 900
-    assert timeline.window_s(tenures, NOW_MS, 60) == 60
+    assert timeline.window_s(tenures[:1], NOW_MS - 700_000) == 60
+    assert timeline.window_s((), NOW_MS) == 60
+    assert timeline.window_s(tenures, NOW_MS, 300) == 300
     assert timeline.title(leading(), NOW) == "Leadership, last 6 h: 5 changes"
 
 

@@ -18,6 +18,7 @@ from coord.consul import CheckStatus, ConsulUnavailable, KVEntry, ServiceInstanc
 from coord.election.reasons import Cause, LostReason
 from coord.history import History, Past, tenures
 from coord.members import LeaderInstance, Listing, Role, Seen, members
+from coord.polling.summary import TROUBLES, Fare, PollSummary, ScheduleFare
 from coord.records.health import ClusterHealthRecord, Counts
 from coord.status import ClusterStatus, Condition, HealthStatus, LeaderStatus
 from coord.telemetry import BecameLeader, LeaderChanged, LostLeadership
@@ -153,8 +154,79 @@ def health(verdict: str = "healthy", *reasons: str) -> HealthStatus:
     return HealthStatus(Seen.KNOWN, made)
 
 
+def polls() -> PollSummary:
+    """Of sixteen schedules one is down, two had no answer, and one is late."""
+    return PollSummary(
+        at_ms=NOW_MS - 4_000,
+        seen=Seen.KNOWN,
+        schedules=16,
+        enabled=15,
+        up=11,
+        down=1,
+        unanswered={"no_poller": 1, "deadline": 1},
+        late=1,
+        disabled=1,
+        open_runs=1,
+        missed=31,
+        last_ms=NOW_MS - 4_200,
+        troubled=4,
+        worst=(
+            ScheduleFare(
+                schedule="web-shop",
+                fare=Fare.DOWN,
+                code="status",
+                kind="http",
+                target="https://shop.example.org/basket",
+                detail="503 Service Unavailable",
+                failing=1,
+                checks=3,
+                interval_ms=10_000,
+            ),
+            ScheduleFare(
+                schedule="mail", fare=Fare.UNANSWERED, code="no_poller", interval_ms=60_000
+            ),
+            ScheduleFare(schedule="ntp", fare=Fare.UNANSWERED, code="deadline", interval_ms=60_000),
+            ScheduleFare(
+                schedule="backup", fare=Fare.LATE, interval_ms=30_000, last_ms=NOW_MS - 260_000
+            ),
+        ),
+    )
+
+
+def hostile_polls() -> PollSummary:
+    """What cannot be read may be called anything."""
+    worst = tuple(
+        ScheduleFare(
+            schedule=HOSTILE,
+            fare=fare,
+            code=HOSTILE,
+            kind=HOSTILE,
+            target=HOSTILE,
+            detail=HOSTILE,
+            failing=1,
+            checks=1,
+        )
+        for fare in TROUBLES
+    )
+    return PollSummary(
+        at_ms=NOW_MS,
+        seen=Seen.KNOWN,
+        schedules=5,
+        enabled=4,
+        down=1,
+        unanswered={HOSTILE: 1},
+        late=1,
+        never_run=1,
+        unreadable=1,
+        missed=2**62,
+        last_ms=0,
+        troubled=5,
+        worst=worst,
+    )
+
+
 def leading() -> Snapshot:
-    """All is well, but for one node that is gone."""
+    """All is well, but for one node that is gone, and some polls."""
     status = snapshot(*fleet(), leader=LEADER)
     pollers = members(Role.POLLER, Listing(Seen.KNOWN, (poller("edge-1"), poller("edge-2"))), "x")
     service = LeaderInstance(
@@ -173,7 +245,7 @@ def leading() -> Snapshot:
         health=health(),
         leader_service=Listing(Seen.KNOWN, (service,)),
     )
-    return of(status)
+    return replace(of(status), polls=polls())
 
 
 def leaderless() -> Snapshot:
@@ -251,7 +323,7 @@ def hostile() -> Snapshot:
     status = snapshot(bad, *fleet()[1:], leader=leader, controls=asked)
     consul = replace(status.consul, leader=HOSTILE)
     made = of(replace(status, consul=consul, election=HOSTILE))
-    return replace(made, address=HOSTILE, election=HOSTILE)
+    return replace(made, address=HOSTILE, election=HOSTILE, polls=hostile_polls())
 
 
 def thousand() -> Snapshot:

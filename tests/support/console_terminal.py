@@ -11,7 +11,7 @@ import re
 import struct
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from coord_command import GENEROUS_S, environment
@@ -74,6 +74,21 @@ def terminal() -> Iterator[tuple[Terminal, int]]:
 async def opened(theirs: int, address: str, *args: str, **extra: str) -> asyncio.subprocess.Process:
     """Start it there, in a session of its own; `extra` are variables of its environment."""
     take_it = functools.partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0)
+    return await _started(theirs, address, args, extra, take_it)
+
+
+async def detached(theirs: int, address: str, *args: str) -> asyncio.subprocess.Process:
+    """The same, but no terminal controls it, as under setsid."""
+    return await _started(theirs, address, args, {}, None)
+
+
+async def _started(
+    theirs: int,
+    address: str,
+    args: Sequence[str],
+    extra: Mapping[str, str],
+    first: Callable[[], object] | None,
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "console", *args),
         env=environment(address, **extra),
@@ -81,5 +96,5 @@ async def opened(theirs: int, address: str, *args: str, **extra: str) -> asyncio
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=take_it,
+        preexec_fn=first,
     )

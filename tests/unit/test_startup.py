@@ -116,3 +116,10 @@ def test_loading_leaves_the_collector_off_where_it_was_off() -> None:
     with pytest.raises(ImportError), loading():
         raise ImportError
     assert gc.isenabled()
+
+
+def test_the_console_loads_what_reads_polls_only_after_its_first_picture() -> None:
+    program = "import console.app, console.cli, sys; print('coord.polling.records' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -1,0 +1,251 @@
+"""How what is polled fares, in numbers: for whoever looks at an election, not at one schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from coord.clock import Clock
+from coord.consul import Consistency, ConsulApi
+from coord.members import MAX_WALL_MS, Seen
+from coord.polling.paths import PollPaths
+from coord.polling.records import (
+    CheckError,
+    ResultRecord,
+    ScheduleRecord,
+    UnreadableRecord,
+    clip,
+)
+from coord.polling.store import Loaded, load_results, load_schedules
+from coord.records import Paths
+from coord.status.below import Below, read_below
+
+LATE_INTERVALS = 3
+"""A result is late when it is older than so many intervals and the timeout of the checks."""
+
+LATE_LEAST_MS = 10_000
+"""None is late sooner, in milliseconds: another leader takes some seconds, and clocks differ."""
+
+WORST = 5
+"""How many of the schedules that do not fare well are named."""
+
+_MAX_COUNT = 2**62
+_ANY = "any"
+
+
+class Fare(StrEnum):
+    """How a schedule fares.
+
+    UP, DOWN: what its checks found last. UNANSWERED: its last run had no answer. LATE: its last
+    result is too old to go by. NEVER_RUN: it has none, and should have had one long ago. NEW: it
+    has none yet. UNREADABLE: it cannot be read, and is not run; or its result cannot. UNKNOWN: its
+    result may not be seen. DISABLED: it is not to run.
+    """
+
+    DOWN = "down"
+    UNANSWERED = "unanswered"
+    LATE = "late"
+    NEVER_RUN = "never_run"
+    UNREADABLE = "unreadable"
+    NEW = "new"
+    UNKNOWN = "unknown"
+    UP = "up"
+    DISABLED = "disabled"
+
+
+TROUBLES = (Fare.DOWN, Fare.UNANSWERED, Fare.LATE, Fare.NEVER_RUN, Fare.UNREADABLE)
+"""To fare so is not to fare well; the worst first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFare:
+    """How one schedule fares, and why.
+
+    schedule: its id, or what stands in the place of one.
+    code: the error of the first check that says down, why there was no answer, or the field that
+        cannot be read; "": there is no more to say.
+    kind, target: of that check.
+    detail: more of it, for people.
+    failing: how many of its `checks` say down.
+    interval_ms: how often it is to run, in milliseconds; 0: not known.
+    last_ms: when a late one's last result came, in wall-clock milliseconds.
+    """
+
+    schedule: str
+    fare: Fare
+    code: str = ""
+    kind: str = ""
+    target: str = ""
+    detail: str = ""
+    failing: int = 0
+    checks: int = 0
+    interval_ms: int = 0
+    last_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollSummary:
+    """How what is polled fares at one moment.
+
+    at_ms: when it was read, in wall-clock milliseconds.
+    seen: whether the schedules are to be seen; if not, nothing else is known.
+    results: whether their results are; if not, no more is known than which schedules there are.
+    schedules: how many there are. enabled: how many of them are to run.
+    up, down, late, never_run, new, unreadable, disabled: how many fare so; see `Fare`.
+    unanswered: likewise, by why there was no answer, the most frequent first.
+    open_runs: how many runs are open.
+    missed: how many runs were left out, of each schedule since it was first run.
+    last_ms: when the latest result came, in wall-clock milliseconds; None: there is none.
+    troubled: how many do not fare well. worst: the first of them, the worst first.
+    """
+
+    at_ms: int
+    seen: Seen
+    results: Seen = Seen.KNOWN
+    schedules: int = 0
+    enabled: int = 0
+    up: int = 0
+    down: int = 0
+    unanswered: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    late: int = 0
+    never_run: int = 0
+    new: int = 0
+    unreadable: int = 0
+    disabled: int = 0
+    open_runs: int = 0
+    missed: int = 0
+    last_ms: int | None = None
+    troubled: int = 0
+    worst: tuple[ScheduleFare, ...] = ()
+
+
+async def read_polls(
+    consul: ConsulApi,
+    paths: Paths,
+    *,
+    clock: Clock,
+    consistency: Consistency = Consistency.DEFAULT,
+) -> PollSummary:
+    """Read how everything fares that an election polls.
+
+    Raises:
+        ConsulError: Consul did not answer; a lack of rights is told by `seen` and `results`.
+    """
+    keys = PollPaths(paths)
+    schedules = await read_below(
+        consul, keys.schedules, keys.schedule(_ANY), consistency=consistency
+    )
+    if not schedules.entries:
+        return PollSummary(at_ms=clock.wall_ms(), seen=schedules.seen)
+    results, jobs = await asyncio.gather(
+        read_below(consul, keys.results, keys.result(_ANY), consistency=consistency),
+        read_below(consul, keys.jobs, keys.job(_ANY), consistency=consistency),
+    )
+    at_ms = clock.wall_ms()
+    # Thousands of records take their time, and whoever asks may have a screen to draw.
+    return await asyncio.to_thread(summarised, keys, schedules, results, jobs, at_ms)
+
+
+def summarised(
+    keys: PollPaths, schedules: Below, results: Below, jobs: Below, at_ms: int
+) -> PollSummary:
+    """What was read at wall-clock time `at_ms`, in numbers. Pure."""
+    known = load_schedules(schedules.entries, keys.schedules)
+    found = load_results(results.entries, keys.results)
+    told = [found.records[name] for name in known.records if name in found.records]
+    fares = list(_fares(keys, known, found, results.seen, at_ms))
+    counts = Counter(each.fare for each in fares)
+    unanswered = Counter(each.code for each in fares if each.fare is Fare.UNANSWERED)
+    troubled = [each for each in fares if each.fare in TROUBLES]
+    troubled.sort(key=lambda each: (TROUBLES.index(each.fare), each.schedule))
+    return PollSummary(
+        at_ms=at_ms,
+        seen=schedules.seen,
+        results=results.seen,
+        schedules=len(fares),
+        enabled=sum(schedule.enabled for schedule in known.records.values()),
+        up=counts[Fare.UP],
+        down=counts[Fare.DOWN],
+        unanswered=MappingProxyType(dict(unanswered.most_common())),
+        late=counts[Fare.LATE],
+        never_run=counts[Fare.NEVER_RUN],
+        new=counts[Fare.NEW],
+        unreadable=counts[Fare.UNREADABLE],
+        disabled=counts[Fare.DISABLED],
+        open_runs=sum(not entry.key.endswith("/") for entry in jobs.entries),
+        missed=min(sum(result.missed for result in told), _MAX_COUNT),
+        last_ms=max((_finished_ms(result) for result in told), default=None),
+        troubled=len(troubled),
+        worst=tuple(troubled[:WORST]),
+    )
+
+
+def _fares(
+    keys: PollPaths,
+    schedules: Loaded[ScheduleRecord],
+    results: Loaded[ResultRecord],
+    seen: Seen,
+    at_ms: int,
+) -> Iterator[ScheduleFare]:
+    for key, unread in schedules.unreadable.items():
+        yield _unreadable(keys.schedules, key, unread)
+    for name, schedule in schedules.records.items():
+        key = keys.results + name
+        if not schedule.enabled:
+            yield ScheduleFare(schedule=name, fare=Fare.DISABLED)
+        elif seen is not Seen.KNOWN:
+            yield ScheduleFare(schedule=name, fare=Fare.UNKNOWN)
+        elif key in results.unreadable:
+            yield _unreadable(keys.results, key, results.unreadable[key])
+        else:
+            yield _fare(schedule, results.records.get(name), at_ms)
+
+
+def _unreadable(prefix: str, key: str, told: tuple[UnreadableRecord, int]) -> ScheduleFare:
+    return ScheduleFare(
+        schedule=clip(key.removeprefix(prefix)),
+        fare=Fare.UNREADABLE,
+        code=told[0].field,
+        detail=told[0].detail,
+    )
+
+
+def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> ScheduleFare:
+    """How a schedule fares that is to run, and whose result may be seen."""
+    longest_ms = max(LATE_INTERVALS * schedule.interval_ms + schedule.timeout_ms, LATE_LEAST_MS)
+    last_ms = None if result is None else _finished_ms(result)
+    late = at_ms - max(last_ms or 0, schedule.since_ms) > longest_ms
+    fare = ScheduleFare(
+        schedule=schedule.id,
+        fare=Fare.NEVER_RUN if late else Fare.NEW,
+        interval_ms=schedule.interval_ms,
+    )
+    if result is None:
+        return fare
+    if late:
+        return replace(fare, fare=Fare.LATE, last_ms=last_ms)
+    if result.ok is None:
+        return replace(fare, fare=Fare.UNANSWERED, code=str(result.error or result.state))
+    if result.ok:
+        return replace(fare, fare=Fare.UP)
+    return replace(fare, fare=Fare.DOWN, **_failing(result))
+
+
+def _failing(result: ResultRecord) -> dict[str, Any]:
+    """What its checks say, and the first of those that say down."""
+    failing = [check for check in result.checks if not check.ok]
+    said: dict[str, Any] = {"failing": len(failing), "checks": len(result.checks)}
+    if failing:
+        first = failing[0]
+        said |= {"kind": first.kind, "target": first.target, "detail": first.detail}
+        said |= {"code": str(first.error or CheckError.DOWN)}
+    return said
+
+
+def _finished_ms(result: ResultRecord) -> int:
+    return min(result.finished_ms, MAX_WALL_MS)
