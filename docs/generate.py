@@ -105,7 +105,7 @@ def _row(name: str) -> str:
 
 def mutants_table() -> str:
     """The faults that are planted in the node's code, and must be found."""
-    rows = ["| planted | the mistake | first seed | the rule that told |", "|---|---|---|---|"]
+    rows = ["| planted | the mistake | seed | the rule that told |", "|---|---|---|---|"]
     found = known()
     for name, plant in MUTANTS.items():
         finding = found.get(name)
