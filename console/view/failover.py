@@ -10,7 +10,7 @@ from statistics import median
 from console.snapshot import Snapshot
 from console.view.line import Line, Span, Tone, foreign, joined, line
 from console.view.nodes import NodeRow, node_rows
-from console.view.timeline import changes
+from console.view.timeline import changes, whole_gap
 from coord.history import Gap, Tenure, Until
 from coord.history.told import whole
 from coord.status import Condition
@@ -54,7 +54,7 @@ def title(snapshot: Snapshot, now: float) -> str:
     tenure = latest(snapshot)
     if tenure is None or tenure.gap is None or tenure.gap.total_ms is None:
         return "Last failover"
-    return f"Last failover: {span(tenure.gap.total_ms)} without a leader at work"
+    return f"Last failover: {whole_gap(tenure.gap)} without a leader at work"
 
 
 def panel(snapshot: Snapshot, now: float, width: int, *, whole: bool) -> tuple[Line, ...]:

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 
 from console.snapshot import Snapshot
 from console.view.line import SERIES, Line, Span, Tone, foreign, joined, line
-from coord.history import Tenure, Until
+from coord.history import Gap, Tenure, Until
 from coord.status.reasons import CAUSES
 from coord.status.words import ago, duration, plain, span
 
@@ -238,5 +238,11 @@ def last_change(snapshot: Snapshot, now: float) -> Line:
         meaning = CAUSES[before.cause] if before.cause is not None else "not known here"
         parts.append(line(foreign(before.cause_told, Tone.STRONG), f" ({meaning})"))
     if tenure.gap is not None and tenure.gap.total_ms is not None:
-        parts.append(line("gap ", Span(span(tenure.gap.total_ms), Tone.STRONG)))
+        parts.append(line("gap ", Span(whole_gap(tenure.gap), Tone.STRONG)))
     return joined(parts)
+
+
+def whole_gap(gap: Gap) -> str:
+    """How long it was in all; it must be known."""
+    assert gap.total_ms is not None
+    return f"{'at least ' if gap.at_least else ''}{span(gap.total_ms)}"

@@ -73,6 +73,7 @@ LEFT_OUT = {
         "_told_lost": "decides only whether a notice is given",
         "_lost_by_giving_back": "told in a notice",
         "_asked_by": "for people",
+        "_failed_child": "told in a notice",
     },
     "Reads": {"_timing": "the same for all"},
 }
