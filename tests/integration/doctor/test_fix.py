@@ -113,8 +113,7 @@ async def test_what_a_lost_host_left_is_taken_from_the_catalog(
 ) -> None:
     """A node whose agent is gone, as the servers keep it: registered, its serfHealth failing."""
     node, service = f"lost-{sound.paths.election}", sound.paths.candidate_service
-    catalog(consul_agent, node, service, "core-2", serf="critical")
-    report = await sound.examine(fix=True)
+    report = await examined_with(consul_agent, sound, node, service, serf="critical")
     assert (codes(report), done(report)) == (set(), {f"{service}-core-2-b8"})
 
 
@@ -122,9 +121,21 @@ async def test_what_a_living_agent_would_write_back_is_left(
     consul_agent: ConsulAgent, sound: Ward
 ) -> None:
     node, service = f"other-{sound.paths.election}", sound.paths.candidate_service
-    catalog(consul_agent, node, service, "core-2", serf="passing")
-    report = await sound.examine(fix=True)
+    report = await examined_with(consul_agent, sound, node, service, serf="passing")
     assert (codes(report), report.fixed) == ({Code.STALE_SERVICE}, ())
+
+
+async def examined_with(
+    agent: ConsulAgent, sound: Ward, node: str, service: str, *, serf: str
+) -> Report:
+    """What the doctor finds and mends with `catalog`'s entry there. Once a minute Consul's leader
+    takes away what no host of its gossip stands behind: if it did just then, once more."""
+    for _ in range(2):
+        catalog(agent, node, service, "core-2", serf=serf)
+        report = await sound.examine(fix=True)
+        if report.findings or report.fixed:
+            break
+    return report
 
 
 def catalog(agent: ConsulAgent, node: str, service: str, name: str, *, serf: str) -> None:
