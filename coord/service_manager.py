@@ -25,6 +25,9 @@ class ServiceManager:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
+        # With @ begin those of Linux's sockets that are no files.
+        is_file = not self._address.startswith("@")
+        self._target = self._address if is_file else "\0" + self._address[1:]
         self._socket: socket.socket | None = None
         if self._address[:1] in ("/", "@"):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -56,11 +59,8 @@ class ServiceManager:
     def _tell(self, message: str) -> None:
         if self._socket is None:
             return
-        address = self._address
-        if address.startswith("@"):  # Linux's sockets that are no files
-            address = "\0" + address[1:]
         try:
-            self._socket.sendto(message.encode(), address)
+            self._socket.sendto(message.encode(), self._target)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -71,9 +71,7 @@ class ServiceManager:
 def _watchdog_s(environ: Mapping[str, str]) -> float | None:
     """A quarter of the time after which systemd ends a service that does not say that it is alive,
     as far as that is about this process."""
-    limit_us = environ.get("WATCHDOG_USEC", "")
-    if not limit_us.isdecimal() or environ.get("WATCHDOG_PID", str(os.getpid())) != str(
-        os.getpid()
-    ):
+    limit_us, own_pid = environ.get("WATCHDOG_USEC", ""), str(os.getpid())
+    if not limit_us.isdecimal() or environ.get("WATCHDOG_PID", own_pid) != own_pid:
         return None
     return int(limit_us) / 4e6 or None

@@ -10,8 +10,9 @@ from statistics import median
 from console.snapshot import Snapshot
 from console.view.line import Line, Span, Tone, foreign, joined, line
 from console.view.nodes import NodeRow, node_rows
-from console.view.timeline import changes, whole_gap
+from console.view.timeline import changes
 from coord.history import Gap, Tenure, Until
+from coord.history.text import whole_gap
 from coord.history.told import whole
 from coord.status import Condition
 from coord.status.reasons import WHY_NOT

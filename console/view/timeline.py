@@ -8,9 +8,10 @@ from itertools import islice, pairwise
 
 from console.snapshot import Snapshot
 from console.view.line import SERIES, Line, Span, Tone, foreign, joined, line
-from coord.history import Gap, Tenure, Until
+from coord.history import Tenure, Until
+from coord.history.text import whole_gap
 from coord.status.reasons import CAUSES
-from coord.status.words import ago, duration, plain, span
+from coord.status.words import ago, duration, plain
 
 WINDOWS_S = (60, 300, 900, 3_600, 21_600, 86_400, 604_800)
 """The windows to choose from, in seconds: a minute to a week."""
@@ -240,9 +241,3 @@ def last_change(snapshot: Snapshot, now: float) -> Line:
     if tenure.gap is not None and tenure.gap.total_ms is not None:
         parts.append(line("gap ", Span(whole_gap(tenure.gap), Tone.STRONG)))
     return joined(parts)
-
-
-def whole_gap(gap: Gap) -> str:
-    """How long it was in all; it must be known."""
-    assert gap.total_ms is not None
-    return f"{'at least ' if gap.at_least else ''}{span(gap.total_ms)}"

@@ -224,10 +224,15 @@ def _asked(one: Asked, *, forced: bool) -> Text:
     return text
 
 
+def whole_gap(gap: Gap) -> str:
+    """How long it was in all, as far as that is known."""
+    if gap.total_ms is None:
+        return "not known"
+    return f"{'at least ' if gap.at_least else ''}{span(gap.total_ms)}"
+
+
 def _gap(gap: Gap) -> Text:
-    text = Text("gap before it ")
-    at_least = "at least " if gap.at_least else ""
-    text.append("not known" if gap.total_ms is None else at_least + span(gap.total_ms), "bold")
+    text = Text("gap before it ").append(whole_gap(gap), "bold")
     phases = [
         f"{name} {span(value)}"
         for name in _PHASES
