@@ -13,6 +13,7 @@ _WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "events": ((), ("--json",), ("--node", "core-1")),
     "doctor": ((), ("--json",), ("--read-only",), ("--role", "viewer"), ("--policy", "viewer")),
     "runbook": ((), ("debug-election",)),
+    "completion": (("bash",), ("zsh",), ("fish",)),
 }
 """Ways to call them, where there are more than the plain one."""
 
