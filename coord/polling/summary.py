@@ -157,18 +157,38 @@ def summarised(
     """What was read at wall-clock time `at_ms`, in numbers. Pure."""
     known = load_schedules(schedules.entries, keys.schedules)
     found = load_results(results.entries, keys.results)
-    told = [found.records[name] for name in known.records if name in found.records]
-    fares = list(_fares(keys, known, found, results.seen, at_ms))
-    counts = Counter(each.fare for each in fares)
-    unanswered = Counter(each.code for each in fares if each.fare is Fare.UNANSWERED)
-    troubled = [each for each in fares if each.fare in TROUBLES]
+    summary = in_numbers(
+        fares(keys, known, found, results.seen, at_ms),
+        known.records,
+        found.records,
+        open_runs=sum(not entry.key.endswith("/") for entry in jobs.entries),
+        at_ms=at_ms,
+    )
+    return replace(summary, seen=schedules.seen, results=results.seen)
+
+
+def in_numbers(
+    fares: Mapping[str, ScheduleFare],
+    schedules: Mapping[str, ScheduleRecord],
+    results: Mapping[str, ResultRecord],
+    *,
+    open_runs: int,
+    at_ms: int,
+) -> PollSummary:
+    """The summary of what `fares` says of all schedules, all of which is to be seen. Pure.
+
+    schedules, results: those that can be read, by id.
+    """
+    told = [results[name] for name in schedules if name in results]
+    counts = Counter(each.fare for each in fares.values())
+    unanswered = Counter(each.code for each in fares.values() if each.fare is Fare.UNANSWERED)
+    troubled = [each for each in fares.values() if each.fare in TROUBLES]
     troubled.sort(key=lambda each: (TROUBLES.index(each.fare), each.schedule))
     return PollSummary(
         at_ms=at_ms,
-        seen=schedules.seen,
-        results=results.seen,
+        seen=Seen.KNOWN,
         schedules=len(fares),
-        enabled=sum(schedule.enabled for schedule in known.records.values()),
+        enabled=sum(schedule.enabled for schedule in schedules.values()),
         up=counts[Fare.UP],
         down=counts[Fare.DOWN],
         unanswered=MappingProxyType(dict(unanswered.most_common())),
@@ -177,12 +197,30 @@ def summarised(
         new=counts[Fare.NEW],
         unreadable=counts[Fare.UNREADABLE],
         disabled=counts[Fare.DISABLED],
-        open_runs=sum(not entry.key.endswith("/") for entry in jobs.entries),
+        open_runs=open_runs,
         missed=min(sum(result.missed for result in told), _MAX_COUNT),
         last_ms=max((_finished_ms(result) for result in told), default=None),
         troubled=len(troubled),
         worst=tuple(troubled[:WORST]),
     )
+
+
+def fares(
+    keys: PollPaths,
+    schedules: Loaded[ScheduleRecord],
+    results: Loaded[ResultRecord],
+    seen: Seen,
+    at_ms: int,
+) -> dict[str, ScheduleFare]:
+    """How each schedule fares at wall-clock time `at_ms`, by the last part of its key. Pure.
+
+    seen: whether the results are to be seen.
+    """
+    told = {
+        key.removeprefix(keys.schedules): _unreadable(keys.schedules, key, unread)
+        for key, unread in schedules.unreadable.items()
+    }
+    return told | dict(_fares(keys, schedules, results, seen, at_ms))
 
 
 def _fares(
@@ -191,19 +229,18 @@ def _fares(
     results: Loaded[ResultRecord],
     seen: Seen,
     at_ms: int,
-) -> Iterator[ScheduleFare]:
-    for key, unread in schedules.unreadable.items():
-        yield _unreadable(keys.schedules, key, unread)
+) -> Iterator[tuple[str, ScheduleFare]]:
+    """Those of the schedules that can be read."""
     for name, schedule in schedules.records.items():
         key = keys.results + name
         if not schedule.enabled:
-            yield ScheduleFare(schedule=name, fare=Fare.DISABLED)
+            yield name, ScheduleFare(schedule=name, fare=Fare.DISABLED)
         elif seen is not Seen.KNOWN:
-            yield ScheduleFare(schedule=name, fare=Fare.UNKNOWN)
+            yield name, ScheduleFare(schedule=name, fare=Fare.UNKNOWN)
         elif key in results.unreadable:
-            yield _unreadable(keys.results, key, results.unreadable[key])
+            yield name, _unreadable(keys.results, key, results.unreadable[key])
         else:
-            yield _fare(schedule, results.records.get(name), at_ms)
+            yield name, _fare(schedule, results.records.get(name), at_ms)
 
 
 def _unreadable(prefix: str, key: str, told: tuple[UnreadableRecord, int]) -> ScheduleFare:
