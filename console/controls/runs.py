@@ -126,8 +126,10 @@ def preview(snapshot: Snapshot, schedule: str) -> Iterator[Part]:
     if len(record.checks) > _FEW:
         yield _told("", line(f"and {len(record.checks) - _FEW} more"))
     assigned = " ".join((record.assignment.value, ", ".join(record.assigned_to))).rstrip()
-    well = sum(each.passing for each in status.pollers.items)
-    yield _told("Pollers", line(foreign(assigned, limit=LONG), f"; {well} of them all pass"))
+    pollers = status.pollers.items
+    well = sum(each.passing for each in pollers)
+    passing = f"; {well} of all {len(pollers)} pass their check"
+    yield _told("Pollers", line(foreign(assigned, limit=LONG), passing))
     allows = f"{span(record.timeout_ms)} for each of up to {1 + record.max_retries} attempts"
     yield _told("Allows", line(allows))
     turn = f"not changed: every {every(record.interval_ms)}"

@@ -21,6 +21,9 @@ from console.view.schedules import ScheduleRow
 from console.widgets.lines import Lines
 from console.widgets.paint import palette_of
 
+FARES = 2
+"""In how many lines at most it is told how all of it fares."""
+
 FEW_POLLERS, MANY_POLLERS = 2, 6
 """In how many lines the pollers are shown on a short screen, and on one that is not."""
 
@@ -82,10 +85,10 @@ class PollsRoom(ListRoom[ScheduleRow]):
     def draw_time(self) -> None:
         """Ages, and how much the pollers have to do."""
         snapshot, now = self._snapshot, self._now()
-        fares = polls.in_a_line(snapshot, now)
         top = self.query_one("#fares", Lines)
+        fares = polls.in_lines(snapshot, now, self.size.width - 2, FARES)
         top.display = bool(fares)
-        top.show([fares])
+        top.show(fares)
         panel = self.query_one("#pollers", Lines)
         panel.entitle(pollers.title(snapshot))
         most = MANY_POLLERS if self.size.height >= TALL else FEW_POLLERS

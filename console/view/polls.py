@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from console.snapshot import Snapshot
-from console.view.line import LONG, Line, Span, Tone, foreign, joined, line
+from console.view.line import LONG, Line, Span, Tone, foreign, joined, line, text_of
 from coord.status import Seen
 from coord.status.words import ago, duration, plain, span
 
@@ -69,6 +71,20 @@ def in_a_line(snapshot: Snapshot, now: float) -> Line:
     if polls.seen is not Seen.KNOWN:
         return line("polls ", Span("not permitted: the token may not see them", Tone.DIM))
     return line("polls ") + joined((*_counts(polls), *_times(snapshot, polls, now)))
+
+
+def in_lines(snapshot: Snapshot, now: float, width: int, most: int) -> tuple[Line, ...]:
+    """The same in as many lines of that width as it takes, but no more than so many."""
+    polls = snapshot.polls
+    whole = in_a_line(snapshot, now)
+    if polls is None or polls.seen is not Seen.KNOWN or cell_len(text_of(whole)) <= width:
+        return (whole,) if whole else ()
+    lines: list[list[Line]] = [[]]
+    for part in (*_counts(polls), *_times(snapshot, polls, now)):
+        if len(lines) < most and cell_len(text_of(joined((*lines[-1], part)))) > width:
+            lines.append([])
+        lines[-1].append(part)
+    return tuple(joined(each) for each in lines)
 
 
 def _counts(polls: PollSummary) -> Iterator[Line]:

@@ -281,7 +281,7 @@ LAYOUT: Layout[ScheduleRow] = Layout(
         Column("failed", "Failed", 132, _count("failed", Tone.WARN), _most("failed")),
         Column("assigned", "Goes to", 155, text("assigned", 40, Tone.DIM), by("assigned")),
         Column("enabled", "Enabled", 190, _enabled, lambda row: (str(row.enabled), row.id)),
-        Column("why", "Why", 200, _why, _by_outcome),
+        Column("why", "Why", 210, _why, _by_outcome),
         Column("checks", "Checks", 230, _checks, _target),
     ),
     gives=(

@@ -85,11 +85,11 @@ def unanswered(id: str, error: PollError, **fields: Any) -> KVEntry:
     return result(id, **made | fields)
 
 
-def job(id: str, *, ago_ms: int = 2_300, **fields: Any) -> KVEntry:
+def job(name: str, *, ago_ms: int = 2_300, **fields: Any) -> KVEntry:
     """A run that is open."""
-    made: dict[str, Any] = {"attempt": 1, "poller": "poller-edge-1", "id": f"{id}.180000001"}
+    made: dict[str, Any] = {"attempt": 1, "poller": "poller-edge-1", "id": f"{name}.180000001"}
     record = JobRecord(
-        schedule=id,
+        schedule=name,
         state=JobState.DISPATCHING,
         term=7,
         due_ms=NOW_MS - ago_ms,
@@ -131,7 +131,7 @@ def board(
         load_jobs(below(KEYS.jobs), KEYS.jobs),
         load_asked(below(KEYS.asked), KEYS.asked),
         seen=seen,
-        at_ms=NOW_MS - 400,
+        at_ms=NOW_MS,
     )
     return replace(made, pollers=None if pollers is None else tuple(pollers)), summary
 
