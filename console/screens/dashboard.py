@@ -109,7 +109,8 @@ class Dashboard(ListRoom[NodeRow]):
         width = history.content_size.width
         bar, marks, last = timeline.timeline(snapshot, now, width, self._window_s)
         history.entitle(timeline.title(snapshot, now, self._window_s))
-        history.show((bar, marks, timeline.legend(), last) if whole or wide else (bar, marks, last))
+        legend = (timeline.legend(bar, marks),) if whole or wide else ()
+        history.show((bar, marks, *legend, last))
         last_one = self.query_one("#failover", Lines)
         last_one.entitle(failover.title(snapshot, now))
         last_one.set_class(failover.goes_on(snapshot), "-vacant")
