@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
+import pytest
 from console_scenes import LEADER, NOW, disconnected, fleet, leaderless, leading, of
 from journals import Pen, audited
 from journals import entries as read
 from snapshots import NOW_MS, asking, candidate, pause, snapshot
 
 from console.snapshot import Snapshot
-from console.view import failover, nodes, timeline
+from console.view import failover, headline, health, nodes, timeline
 from console.view.line import Tone, text_of
 from coord.consul import KVEntry
 from coord.election.reasons import Cause, LostReason, SuspendReason
@@ -271,3 +273,58 @@ def test_the_waterfall_names_the_pause_that_made_it_long() -> None:
     assert [each for each in lines if "paused by jane@ops (deploy)" in each]
     assert "paused by jane@ops" in text_of(failover.panel(shown, NOW, 60, whole=False)[0])
     assert "gaps" in lines[-1]
+
+
+# --- the cluster ---
+
+
+def test_what_is_known_of_the_cluster_ends_with_the_term_in_which_it_was_found() -> None:
+    """Whether the record is of one that leads no longer, or nobody leads."""
+    fine = leading()
+    assert fine.status is not None
+    assert text_of(health.cluster(fine, NOW)[0]).startswith("● cluster HEALTHY")
+    again = replace(fine.status.leader, term=8)
+    for leader in (again, VACANT):
+        shown = replace(fine, status=replace(fine.status, leader=leader))
+        verdict, why, told = health.cluster(shown, NOW)
+        assert text_of(verdict).startswith("? cluster NOT KNOWN NOW, last healthy")
+        assert text_of(why) == "everybody was up"
+        assert Tone.GOOD not in {span.tone for span in (*verdict, *why)}
+        assert text_of(told).endswith("! of a term that is over")
+        does = headline.headline(shown, NOW)[2]
+        assert "cluster not known now; healthy" in text_of(does)
+        assert Tone.GOOD not in {span.tone for span in does}
+
+
+def test_a_verdict_that_was_written_anew_claims_nothing_of_since_when_it_is_so() -> None:
+    fine = leading()
+    assert fine.status is not None
+    record = fine.status.health.record
+    assert record is not None
+    again = record.model_copy(update={"at": datetime.fromtimestamp(NOW_MS / 1000 - 2, tz=UTC)})
+    shown = replace(
+        fine, status=replace(fine.status, health=replace(fine.status.health, record=again))
+    )
+    told = text_of(health.cluster(shown, NOW)[2])
+    assert told == "told by core-1 in term 7 · looked 3 s ago"
+
+
+# --- the head of the other screens ---
+
+
+@pytest.mark.parametrize(
+    ("shown", "left"),
+    [
+        (leading(), "coord x  ★ core-1"),
+        (leaderless(), "coord x  ✖ NOBODY LEADS"),
+        (disconnected(), "coord x  ★ core-1 (old)"),
+        (
+            of(snapshot(leader=LeaderStatus(condition=Condition.NOT_PERMITTED))),
+            "coord x  ? NOT KNOWN WHO LEADS",
+        ),
+    ],
+)
+def test_every_screen_says_who_leads(shown: Snapshot, left: str) -> None:
+    assert text_of(headline.header(shown, NOW, leads=True)[0]) == left
+    assert text_of(headline.header(shown, NOW, "read-only", leads=True)[0]).endswith("read-only")
+    assert text_of(headline.header(shown, NOW)[0]) == "coord x"

@@ -412,17 +412,19 @@ def test_a_leaderless_consuls_snapshot_is_marked_old_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found_by", "leader", "current"),
+    ("found_by", "term", "leader", "current"),
     [
-        ("core-1", HELD, True),
-        ("core-9", HELD, False),
-        ("core-1", replace(HELD, locked=False, condition=Condition.VACANT), False),
+        ("core-1", 7, HELD, True),
+        ("core-1", 0, HELD, True),
+        ("core-1", 6, HELD, False),
+        ("core-9", 7, HELD, False),
+        ("core-1", 7, replace(HELD, locked=False, condition=Condition.VACANT), False),
     ],
 )
 def test_what_a_leader_that_is_gone_found_is_not_so_now(
-    found_by: str, leader: LeaderStatus, current: bool
+    found_by: str, term: int, leader: LeaderStatus, current: bool
 ) -> None:
-    record = ClusterHealthRecord(verdict="healthy", leader=found_by)
+    record = ClusterHealthRecord(verdict="healthy", leader=found_by, term=term)
     status = replace(cluster(leader=leader), health=HealthStatus(Seen.KNOWN, record))
     assert status.health_is_current is current
     assert to_dict(status)["health_is_current"] is current
