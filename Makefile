@@ -74,6 +74,7 @@ test-docs: $(READY)
 	@.ci/step "documentation" $(MAKE) --no-print-directory html
 
 test-packaging: $(READY)
+	@.ci/chaos-prerequisites
 	@.ci/step "wheel and sdist, installed" .ci/suite tests/packaging -n $(WORKERS) --dist loadfile $(PYTEST)
 
 test-console-long: $(READY)
