@@ -17,8 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from coord.election.reasons import Cause
+from coord.polling.book import Book
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
-from coord.polling.records import POLL_OUTCOMES
+from coord.polling.metrics import PollMetrics
+from coord.polling.records import ResultRecord, ScheduleRecord
 from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
 from coord.telemetry.metrics import Metrics
 from docs.docstrings import members_told, told
@@ -107,9 +109,10 @@ def _words_of(kind: type[Enum]) -> Iterator[str]:
 
 def leaders_metrics() -> str:
     """The text that a leader with the usual work serves, before anything was measured."""
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
     metrics.children(("cluster-health", "poll-orchestrator"))
-    metrics.poll_outcomes(POLL_OUTCOMES)
+    PollMetrics(registry, lambda: 0).leads(_book_of_one())
     metrics.journal(lambda: 0, lambda: 0)
     metrics.handlers(lambda: 0, lambda: 0)
     metrics.lease_remaining(lambda: 0.0)
@@ -120,6 +123,19 @@ def leaders_metrics() -> str:
     )
     metrics.handle(change)
     return metrics.render()[0].decode()
+
+
+def _book_of_one() -> Book:
+    """What the leader knows of one schedule that was run."""
+    book = Book(term=2)
+    check = {"kind": "tcp", "target": "127.0.0.1:8500"}
+    web = ScheduleRecord.model_validate({"id": "web", "interval": "10s", "checks": [check]})
+    book.enter_schedules({web.id: web})
+    book.results[web.id] = ResultRecord.model_validate(
+        {"schedule": web.id, "job": "web.1", "attempt": 1, "term": 2, "state": "completed"}
+        | {"ok": True, "due_ms": 1, "finished_ms": 1}
+    )
+    return book
 
 
 def _label(label: str, samples: Iterable[Sample]) -> str:

@@ -9,10 +9,11 @@ from operator import itemgetter
 
 from coord.polling import schedules as slots
 from coord.polling.counting import counted
-from coord.polling.jobs import JobEvent, advance, backoff_ms, may_retry, sweep
+from coord.polling.jobs import OPEN, JobEvent, advance, backoff_ms, may_retry, sweep
 from coord.polling.records import (
     AskedRecord,
     JobRecord,
+    JobState,
     PollError,
     PollReply,
     ResultRecord,
@@ -330,6 +331,24 @@ class Book:
         )
         waits = (w.from_ms for w in self.waiting.values() if w.from_ms > wall_ms)
         return min(chain(slots_begin, waits), default=None)
+
+    # --- told ---
+
+    def verdicts(self) -> dict[str, bool]:
+        """Whether all checks said up, of each enabled schedule whose last run was answered."""
+        found = ((id_, self.results.get(id_)) for id_, s in self.schedules.items() if s.enabled)
+        return {id_: last.ok for id_, last in found if last is not None and last.ok is not None}
+
+    def count_jobs(self, wall_ms: int) -> dict[JobState, int]:
+        """How many jobs there are in each state of `OPEN`; pending also: due, and not started."""
+        counts = dict.fromkeys(sorted(OPEN), 0)
+        for job in self.open.values():
+            counts[job.state] += 1
+        idle = (each for id_, each in self.schedules.items() if id_ not in self.open)
+        slots_now = (self._in_turn(each, wall_ms) for each in idle)
+        due = sum(slot is not None and slot.due is not None for slot in slots_now)
+        counts[JobState.PENDING] += len(self.waiting) + len(self.asked) + due
+        return counts
 
     # --- one run ---
 

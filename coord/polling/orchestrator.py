@@ -23,6 +23,7 @@ from coord.polling.events import RunsMissed
 from coord.polling.jobs import JobEvent, advance
 from coord.polling.keeper import Keeper
 from coord.polling.known import Known
+from coord.polling.metrics import PollMetrics
 from coord.polling.pollers import PollerTarget
 from coord.polling.records import JobRecord, PollError, PollReply, PollRequest, clip
 from coord.polling.store import PollPaths
@@ -49,6 +50,8 @@ class PollOrchestrator:
 
     def __init__(self, context: WorkContext) -> None:
         self._context = context
+        self._metrics = PollMetrics(context.metrics, context.clock.wall_ms)
+        context.telemetry.attach_inline(self._metrics.handle)
         # Outlives a run, so that a restart does not tell everything again.
         self._told: dict[str, int] = {}
 
@@ -59,7 +62,7 @@ class PollOrchestrator:
             LeadershipLost: not leading (any more, or for now).
         """
         try:
-            await _Run(self._context, leadership, self._told).run()
+            await _Run(self._context, leadership, self._told, self._metrics).run()
         except BaseExceptionGroup as group:
             raise _first(group) from group
 
@@ -76,9 +79,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 class _Run:
     """One run under one leadership."""
 
-    def __init__(self, context: WorkContext, leadership: Leadership, told: dict[str, int]) -> None:
+    def __init__(
+        self,
+        context: WorkContext,
+        leadership: Leadership,
+        told: dict[str, int],
+        metrics: PollMetrics,
+    ) -> None:
         self._context = context
         self._leadership = leadership
+        self._metrics = metrics
         self._keys = PollPaths(context.paths)
         faults = LastingFault(context.clock, log_fault)
         self._keeper = Keeper(context, leadership, faults, sequence_key=self._keys.sequence)
@@ -96,11 +106,13 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keeper.run(), name="poll writer")
                 await self._known.take_over()
+                self._metrics.leads(self._book)
                 group.create_task(self._known.follow_schedules(), name="poll schedules")
                 group.create_task(self._known.follow_pollers(), name="poll pollers")
                 group.create_task(self._known.follow_asked(), name="poll requests")
                 await self._loop(group)
         finally:
+            self._metrics.ends()
             await self._sender.aclose()
 
     # --- what is due ---
@@ -164,7 +176,9 @@ class _Run:
         self, group: asyncio.TaskGroup, run: DueRun, making: Coroutine[Any, Any, None]
     ) -> None:
         self._book.start(run)
-        if run.job.missed and run.job.attempt == 1:
+        if run.job.attempt > 1:
+            self._metrics.tried_again()
+        elif run.job.missed:
             self._context.telemetry.emit(
                 RunsMissed,
                 term=self._leadership.term,
@@ -238,6 +252,9 @@ class _Run:
         """None: what asked for it was taken back, and nothing was run."""
         now_ms = self._context.clock.wall_ms()
         job = advance(run.job, JobEvent.ASSIGN, poller=clip(target.id), dispatched_ms=now_ms)
+        self._book.open[job.schedule] = job
+        if job.attempt == 1 and job.asked is None:
+            self._metrics.began(now_ms - job.due_ms)
         take = () if run.ask is None else self._known.take_ops(run.ask)
         written = TxnOp.kv_set(self._keys.job(job.id), job.encode())
         if not await self._keeper.write(*take, written):

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import httpx
 import pytest
 import uvicorn
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, entry_of, eventually
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from tcp_proxy import TcpProxy
 
@@ -133,6 +136,11 @@ class Bench:
 
     context: WorkContext
     events: list[Event] = field(default_factory=list)
+
+    @cached_property
+    def work(self) -> PollOrchestrator:
+        """Made once, as a node makes it."""
+        return PollOrchestrator(self.context)
 
     def told(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
@@ -271,7 +279,7 @@ async def target() -> AsyncIterator[Target]:
 async def polling(bench: Bench, held: Held) -> AsyncIterator[asyncio.Task[None]]:
     """The orchestrator at work; at the end it is cancelled and nothing of it is left."""
     before = asyncio.all_tasks()
-    task = asyncio.create_task(PollOrchestrator(bench.context).run(held.leadership))
+    task = asyncio.create_task(bench.work.run(held.leadership))
     try:
         yield task
     finally:
@@ -334,6 +342,55 @@ async def test_due_schedules_are_polled_and_their_results_written(
         "down": ("down", "poller-1", 1),
         "new": ("up", "poller-1", 1),
     }
+
+
+def served(bench: Bench) -> dict[tuple[str, str], float]:
+    """What the metrics of polling say now, by name and what they are told apart by."""
+    text = generate_latest(bench.context.metrics).decode()
+    return {
+        (sample.name.removeprefix("coordinator_"), "".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_what_the_leader_serves_and_that_it_ends_with_its_lead(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    nobody = {"kind": "tcp", "target": "127.0.0.1:1"}
+    target.go.clear()
+    await put_schedule(consul, Paths(name), schedule("down", nobody))
+    await put_schedule(consul, Paths(name), schedule("slow", http(target)))
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "down", lambda r: r.runs == 1)
+        await asyncio.wait_for(target.reached.wait(), 20)
+        told = served(bench)
+        assert told["poll_jobs", "running"] == 1
+        assert told["poll_up", "down"] == 0
+        assert ("poll_up", "slow") not in told
+        assert told["poll_latency_seconds_count", ""] == 1
+        assert told["poll_lag_seconds_count", ""] == 2
+        target.go.set()
+        slow = await until_result(consul, keys, "slow", lambda r: r.runs == 1)
+        assert slow.ok
+        assert served(bench)["poll_up", "slow"] == 1
+        await consul.kv_delete(keys.schedule("slow"))
+        await until_key(consul, keys.result("slow"), lambda raw: raw is None)
+        assert ("poll_up", "slow") not in served(bench)
+    told = served(bench)
+    assert not [key for key in told if key[0] in ("poll_up", "poll_jobs")]
+    assert (told["polls_total", "up"], told["polls_total", "down"]) == (1, 1)
+    await held.release()
+    # Whoever leads next knows at once what was found last.
+    next_one = make_bench(consul, name, node="core-2")
+
+    async def found_last() -> float | None:
+        return served(next_one).get(("poll_up", "down"))
+
+    async with polling(next_one, await take_lead(consul, name)):
+        assert await eventually(found_last, until=lambda up: up is not None) == 0
 
 
 KIND = """
@@ -605,6 +662,8 @@ async def test_what_the_old_leader_left_running_is_tried_again_by_the_new_one(
     assert target.connections == 2
     (swept,) = bench.told(PollsSwept)
     assert (swept.retried, swept.timed_out, swept.term) == (1, 0, new.leadership.term)
+    told = served(bench)
+    assert (told["poll_jobs_swept_total", "retried"], told["poll_retries_total", ""]) == (1, 1)
     assert (await consul.kv_list(keys.jobs)).value == ()
 
 
@@ -641,6 +700,9 @@ async def test_what_is_too_old_or_unreadable_is_given_up_and_counted(
     assert target.connections == 1
     (swept,) = bench.told(PollsSwept)
     assert (swept.retried, swept.timed_out, swept.unreadable) == (0, 2, 1)
+    told = served(bench)
+    assert told["poll_jobs_swept_total", "timed_out"] == 2
+    assert told["poll_jobs_swept_total", "unreadable"] == 1
     assert [e.runs for e in bench.told(RunsMissed)] == [result.missed - 3]
     assert PollStateRecord.decode(raw).swept_timed_out == 2
     assert (await consul.kv_list(keys.jobs)).value == ()
