@@ -36,6 +36,7 @@ from coord.leader_key import LeaderKey
 from coord.node_type import NodeType
 from coord.notices import Notices
 from coord.observer import Observer
+from coord.polling.overview import PollOverview, read_overview
 from coord.polling.poller_service import PollerService
 from coord.records import Paths
 from coord.registration import CandidateService
@@ -233,6 +234,10 @@ class Application:
     async def cluster_status(self) -> ClusterStatus:
         """Read the cluster from Consul."""
         return await read_status(self._consul, self._paths, clock=self._clock)
+
+    async def polls(self) -> PollOverview:
+        """Read from Consul what is polled."""
+        return await read_overview(self._consul, self._paths, clock=self._clock)
 
     # -- running ---------------------------------------------------------------------------
 

@@ -236,13 +236,12 @@ class _Run:
 
     def _tell(self, ended: Ended) -> None:
         result = ended.result
-        verdict = None if result.ok is None else "up" if result.ok else "down"
         self._context.telemetry.emit(
             PollFinished,
             term=self._leadership.term,
             schedule=result.schedule,
             poller=ended.poller,
-            outcome=verdict or str(result.error or result.state),
+            outcome=result.outcome,
             took_ms=result.took_ms,
         )
 
