@@ -16,16 +16,27 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from coord.clock import SystemClock
+from coord.config import Settings
 from coord.election.reasons import Cause
+from coord.identity import make_identity
 from coord.polling.book import Book
-from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
+from coord.polling.events import PollsSwept, RecordUnreadable, ResultsDropped, RunsMissed
 from coord.polling.metrics import PollMetrics
 from coord.polling.records import ResultRecord, ScheduleRecord
-from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
+from coord.polling.shipped_sinks import PrometheusSink
+from coord.polling.sinks import SinkContext, Sinks
+from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged, Telemetry
 from coord.telemetry.metrics import Metrics
 from docs.docstrings import members_told, told
 
-EVENTS: tuple[type[Event], ...] = (*CATALOGUE, PollsSwept, RunsMissed, RecordUnreadable)
+EVENTS: tuple[type[Event], ...] = (
+    *CATALOGUE,
+    PollsSwept,
+    RunsMissed,
+    RecordUnreadable,
+    ResultsDropped,
+)
 """Every event that coord itself tells."""
 
 COMMON = tuple(field.name for field in fields(Event))
@@ -112,7 +123,13 @@ def leaders_metrics() -> str:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     metrics.children(("cluster-health", "poll-orchestrator"))
-    PollMetrics(registry, lambda: 0).leads(_book_of_one())
+    polls = PollMetrics(registry, lambda: 0)
+    polls.leads(_book_of_one())
+    settings = Settings(node="core-1", environ={})
+    who = make_identity(settings, boot_id="b" * 32, bound=settings.listen)
+    its = SinkContext(settings, who, registry, polls.verdicts)
+    sinks = {"prometheus": PrometheusSink(its)}
+    Sinks(sinks, Telemetry(who, SystemClock()), SystemClock(), registry)
     metrics.journal(lambda: 0, lambda: 0)
     metrics.handlers(lambda: 0, lambda: 0)
     metrics.lease_remaining(lambda: 0.0)

@@ -96,6 +96,7 @@ class Book:
         open: open jobs by schedule: at most one each.
         waiting: jobs that are to be tried again, by schedule and whether they were asked for.
         asked: requests for a run, by schedule.
+        swept: how the runs ended that were given up at takeover.
     """
 
     def __init__(self, term: int) -> None:
@@ -106,6 +107,7 @@ class Book:
         self.open: dict[str, JobRecord] = {}
         self.waiting: dict[tuple[str, bool], Waiting] = {}
         self.asked: dict[str, Ask] = {}
+        self.swept: list[Ended] = []
         self._taken: set[str] = set()
         """Requests that were taken up, as long as they are seen."""
         self._slots: dict[str, _Slot] = {}
@@ -190,7 +192,8 @@ class Book:
                 continue
             given_up.append(swept)
             if not counted:
-                self.end(swept, PollError.LEADER_LOST, wall_ms)
+                result = self.end(swept, PollError.LEADER_LOST, wall_ms)
+                self.swept.append(Ended(swept, result))
         return given_up
 
     def retry(
@@ -333,11 +336,6 @@ class Book:
         return min(chain(slots_begin, waits), default=None)
 
     # --- told ---
-
-    def verdicts(self) -> dict[str, bool]:
-        """Whether all checks said up, of each enabled schedule whose last run was answered."""
-        found = ((id_, self.results.get(id_)) for id_, s in self.schedules.items() if s.enabled)
-        return {id_: last.ok for id_, last in found if last is not None and last.ok is not None}
 
     def count_jobs(self, wall_ms: int) -> dict[JobState, int]:
         """How many jobs there are in each state of `OPEN`; pending also: due, and not started."""

@@ -1,13 +1,13 @@
-"""The Prometheus metrics of polling: served by nodes that may lead, fed by the one that does.
+"""The Prometheus metrics of polling itself: nodes that may lead serve them, who leads feeds them.
 
-Counters and histograms stay when a node leads no longer, as those of any process that goes on; what
-tells of the present, the gauges, is there only while it leads, so that the fleet has each once.
+What the polls find is told by the sink `prometheus`. Counters and histograms stay when a node leads
+no longer, as those of any process that goes on; what tells of the present is there only while it
+leads, so that the fleet has it once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -19,13 +19,8 @@ from coord.polling.records import POLL_OUTCOMES
 from coord.telemetry import Event, PollFinished
 from coord.telemetry.metrics import PREFIX
 
-MAX_UP_SERIES: Final = 2000
-"""Of more schedules than this, the first have a series each, those that are down before others."""
-
-_LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LAG_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-_ANSWERED = frozenset({"up", "down"})
 _SWEPT = ("retried", "timed_out", "unreadable")
 
 
@@ -66,12 +61,6 @@ class PollMetrics(Collector):
         )
         for outcome in _SWEPT:
             self._swept.labels(outcome)
-        self._latency = Histogram(
-            PREFIX + "poll_latency_seconds",
-            "From sending a poll to a poller to its answer; only of those that were answered.",
-            buckets=_LATENCY_BUCKETS_S,
-            registry=registry,
-        )
         self._lag = Histogram(
             PREFIX + "poll_lag_seconds",
             "How late after they were due runs began; without those that were asked for, and "
@@ -86,8 +75,6 @@ class PollMetrics(Collector):
         match event:
             case PollFinished():
                 self._polls.labels(event.outcome).inc()
-                if event.outcome in _ANSWERED and event.took_ms is not None:
-                    self._latency.observe(event.took_ms / 1000)
             case RunsMissed():
                 self._missed.inc(max(0, event.runs))
             case PollsSwept():
@@ -105,6 +92,15 @@ class PollMetrics(Collector):
         """This node leads no longer."""
         self._book = None
 
+    def verdicts(self) -> Mapping[str, bool]:
+        """Whether all checks said up, of each enabled schedule whose last run was answered, by id;
+        nothing unless this node leads."""
+        book = self._book
+        if book is None:
+            return {}
+        found = ((id_, book.results.get(id_)) for id_, s in book.schedules.items() if s.enabled)
+        return {id_: last.ok for id_, last in found if last is not None and last.ok is not None}
+
     def began(self, lag_ms: int) -> None:
         """A run that was due began, so late."""
         self._lag.observe(max(0, lag_ms) / 1000)
@@ -113,34 +109,19 @@ class PollMetrics(Collector):
         """An attempt after the first is made."""
         self._retries.inc()
 
-    # --- the gauges ---
+    # --- the gauge ---
 
     def describe(self) -> Iterator[Metric]:
-        """The gauges, without their values."""
-        yield _up()
+        """The gauge, without its values."""
         yield _jobs()
 
     def collect(self) -> Iterator[Metric]:
-        """The gauges as they stand."""
-        up, jobs = _up(), _jobs()
+        """The gauge as it stands."""
+        jobs = _jobs()
         if self._book is not None:
-            verdicts = sorted(self._book.verdicts().items(), key=lambda item: (item[1], item[0]))
-            for schedule, verdict in verdicts[:MAX_UP_SERIES]:
-                up.add_metric((schedule,), int(verdict))
             for state, number in self._book.count_jobs(self._wall_ms()).items():
                 jobs.add_metric((state.value,), number)
-        yield up
         yield jobs
-
-
-def _up() -> GaugeMetricFamily:
-    return GaugeMetricFamily(
-        PREFIX + "poll_up",
-        "Only from the leader: 1 for a schedule whose checks all said up when it was last run, 0 "
-        "where one said down; none where it is disabled or had no answer. Of "
-        f"{MAX_UP_SERIES} schedules at most.",
-        labels=("schedule",),
-    )
 
 
 def _jobs() -> GaugeMetricFamily:

@@ -26,6 +26,7 @@ from coord.polling.known import Known
 from coord.polling.metrics import PollMetrics
 from coord.polling.pollers import PollerTarget
 from coord.polling.records import JobRecord, PollError, PollReply, PollRequest, clip
+from coord.polling.sinks import SinkContext, Sinks, finished, load_sinks
 from coord.polling.store import PollPaths
 from coord.telemetry import PollFinished
 from coord.telemetry.lasting_fault import LastingFault
@@ -49,9 +50,15 @@ class PollOrchestrator:
     progress_timeout_s = 30.0
 
     def __init__(self, context: WorkContext) -> None:
+        """Raises PluginError: a sink that the settings name cannot be used."""
         self._context = context
         self._metrics = PollMetrics(context.metrics, context.clock.wall_ms)
         context.telemetry.attach_inline(self._metrics.handle)
+        its = SinkContext(
+            context.settings, context.identity, context.metrics, self._metrics.verdicts
+        )
+        sinks = load_sinks(context.settings.poll_sinks, its)
+        self._sinks = Sinks(sinks, context.telemetry, context.clock, context.metrics)
         # Outlives a run, so that a restart does not tell everything again.
         self._told: dict[str, int] = {}
 
@@ -62,7 +69,7 @@ class PollOrchestrator:
             LeadershipLost: not leading (any more, or for now).
         """
         try:
-            await _Run(self._context, leadership, self._told, self._metrics).run()
+            await _Run(self._context, leadership, self._told, self._metrics, self._sinks).run()
         except BaseExceptionGroup as group:
             raise _first(group) from group
 
@@ -85,10 +92,12 @@ class _Run:
         leadership: Leadership,
         told: dict[str, int],
         metrics: PollMetrics,
+        sinks: Sinks,
     ) -> None:
         self._context = context
         self._leadership = leadership
         self._metrics = metrics
+        self._sinks = sinks
         self._keys = PollPaths(context.paths)
         faults = LastingFault(context.clock, log_fault)
         self._keeper = Keeper(context, leadership, faults, sequence_key=self._keys.sequence)
@@ -107,6 +116,8 @@ class _Run:
                 group.create_task(self._keeper.run(), name="poll writer")
                 await self._known.take_over()
                 self._metrics.leads(self._book)
+                for ended in self._book.swept:
+                    self._tell(ended)
                 group.create_task(self._known.follow_schedules(), name="poll schedules")
                 group.create_task(self._known.follow_pollers(), name="poll pollers")
                 group.create_task(self._known.follow_asked(), name="poll requests")
@@ -123,6 +134,7 @@ class _Run:
             self._leadership.guard()
             self._leadership.progress()
             await self._give_up()
+            self._sinks.tell_lost(self._leadership.term)
             wall_ms = self._context.clock.wall_ms()
             looks = [self._start_due(group, wall_ms), self._book.next_due_ms(wall_ms)]
             delay_s = min((TICK_S, *((ms - wall_ms) / 1000 for ms in looks if ms is not None)))
@@ -244,6 +256,9 @@ class _Run:
             outcome=result.outcome,
             took_ms=result.took_ms,
         )
+        schedule = self._book.schedules.get(result.schedule)
+        name = "" if schedule is None else schedule.name
+        self._sinks(finished(ended, self._leadership.election, name))
 
     async def _attempt(
         self, run: DueRun, target: PollerTarget

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -391,6 +392,83 @@ async def test_what_the_leader_serves_and_that_it_ends_with_its_lead(
 
     async with polling(next_one, await take_lead(consul, name)):
         assert await eventually(found_last, until=lambda up: up is not None) == 0
+
+
+SINKS = """
+import threading
+
+go_on = threading.Event()
+heard = []
+hung = threading.Event()
+
+def keep(context):
+    return heard.append
+
+def hang(context):
+    def wait(run):
+        hung.set()
+        assert go_on.wait(60)
+    return wait
+"""
+
+
+async def test_each_run_that_ends_goes_to_the_sinks_and_none_delays_the_next(
+    consul: ConsulClient,
+    name: str,
+    target: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = f"sinks_{name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(SINKS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = f"{module}:hang,{module}:keep,prometheus"
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name, poll_sinks=names)
+    sinks = importlib.import_module(module)
+    nobody = {"kind": "tcp", "target": "127.0.0.1:1"}
+    await put_schedule(consul, Paths(name), schedule("web", http(target), nobody, name="The site"))
+    await put_schedule(
+        consul,
+        Paths(name),
+        schedule("none", nobody, assignment="specific", assigned_to=["nobody"], interval="500ms"),
+    )
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, held):
+        web = await until_result(consul, keys, "web", lambda r: r.runs == 1)
+        assert await asyncio.to_thread(sinks.hung.wait, 20)
+        # One sink hangs since the first run that ended; the others go on, and so does polling.
+        await until_result(consul, keys, "none", lambda r: r.runs >= 3)
+    sinks.go_on.set()
+    await bench.context.telemetry.aclose(20)
+    (run,) = [run for run in sinks.heard if run.schedule == "web"]
+    assert (run.outcome, run.name, run.poller, run.attempt) == ("down", "The site", "poller-1", 1)
+    assert (run.election, run.term, run.job) == (name, web.term, web.job)
+    assert [(check.ok, check.error) for check in run.checks] == [(True, None), (False, "refused")]
+    assert run.due_ms <= run.dispatched_ms <= run.finished_ms == web.finished_ms
+    none = [run for run in sinks.heard if run.schedule == "none"]
+    assert {run.outcome for run in none} == {"no_assigned_poller"}
+    assert len(none) >= 3
+    assert served(bench)["poll_latency_seconds_count", ""] == 1
+
+
+async def test_a_run_that_is_given_up_at_takeover_is_told_as_any_other(
+    consul: ConsulClient, name: str
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    left = schedule("web", {"kind": "tcp", "target": "127.0.0.1:1"}, max_retries=0)
+    await put_schedule(consul, Paths(name), left)
+    job = {"id": "web.1", "schedule": "web", "term": 1, "due_ms": 1, "state": "dispatching"}
+    await consul.kv_put(keys.job("web.1"), JobRecord.model_validate(job).encode())
+    told: asyncio.Queue[PollFinished] = asyncio.Queue()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, PollFinished):
+            told.put_nowait(event)
+
+    bench.context.telemetry.attach_inline(tell)
+    async with polling(bench, await take_lead(consul, name)):
+        first = await asyncio.wait_for(told.get(), 20)
+    assert (first.schedule, first.outcome, first.took_ms) == ("web", "leader_lost", 0)
 
 
 KIND = """

@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from rendered import Rendered
+from runs import finished_run
 
+from coord.config import Settings
+from coord.identity import make_identity
 from coord.polling.book import Book
 from coord.polling.events import PollsSwept, RunsMissed
 from coord.polling.jobs import JobEvent, advance
-from coord.polling.metrics import MAX_UP_SERIES, PollMetrics
+from coord.polling.metrics import PollMetrics
 from coord.polling.records import POLL_OUTCOMES, PollError, ResultRecord, ScheduleRecord
 from coord.polling.schedules import phase_ms
+from coord.polling.shipped_sinks import MAX_UP_SERIES, PrometheusSink
+from coord.polling.sinks import SinkContext
 from coord.telemetry import PollFinished
 from coord.telemetry.metrics import Metrics
 
@@ -24,6 +29,10 @@ NOW = 1_000_000_000_000 + phase_ms("web", INTERVAL)
 UP = "coordinator_poll_up"
 
 
+SETTINGS = Settings(node="core-1", environ={})
+WHO = make_identity(SETTINGS, boot_id="b" * 32, bound=SETTINGS.listen)
+
+
 class Bench:
     """Metrics at a moment, of a node that leads if it has a book."""
 
@@ -32,6 +41,7 @@ class Bench:
         self.node = Metrics(registry)
         self.now_ms = NOW
         self.polls = PollMetrics(registry, lambda: self.now_ms)
+        self.sink = PrometheusSink(SinkContext(SETTINGS, WHO, registry, self.polls.verdicts))
 
     def seen(self) -> Rendered:
         return Rendered(self.node)
@@ -84,14 +94,18 @@ def test_everything_that_can_be_counted_is_there_at_zero(bench: Bench) -> None:
     assert seen.value("coordinator_poll_latency_seconds_count") == 0
 
 
-def test_polls_are_counted_by_outcome_and_only_answers_are_timed(bench: Bench) -> None:
-    for outcome, took_ms in (("up", 40), ("down", 2000), ("deadline", 7000), ("no_poller", None)):
-        bench.polls.handle(PollFinished(schedule="a", outcome=outcome, took_ms=took_ms))
-    bench.polls.handle(PollFinished(schedule="a", outcome="up", took_ms=None))
+def test_polls_are_counted_by_outcome(bench: Bench) -> None:
+    for outcome in ("up", "deadline", "up"):
+        bench.polls.handle(PollFinished(schedule="a", outcome=outcome))
     seen = bench.seen()
     assert seen.value("coordinator_polls_total", outcome="up") == 2
     assert seen.value("coordinator_polls_total", outcome="deadline") == 1
-    latency = "coordinator_poll_latency_seconds"
+
+
+def test_only_answers_are_timed(bench: Bench) -> None:
+    for run in (finished_run(took_ms=40), finished_run(took_ms=2000), finished_run(checks=())):
+        bench.sink(run)
+    seen, latency = bench.seen(), "coordinator_poll_latency_seconds"
     assert seen.value(f"{latency}_count") == 2
     assert seen.value(f"{latency}_sum") == pytest.approx(2.04)
     assert seen.value(f"{latency}_bucket", le="0.05") == 1
