@@ -42,7 +42,7 @@ from coord.consul import (
 from coord.identity import Identity, new_boot_id
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.node_type import EligibleWhy, NodeType
-from coord.operations import new_request_id
+from coord.operations import new_request_id, read_audit
 from coord.polling.asking import answer, ask, withdraw
 from coord.polling.book import ASKED_WITHIN_MS
 from coord.polling.dispatch import PollFailed, PollSender
@@ -983,7 +983,7 @@ async def test_a_run_is_made_when_it_is_asked_for_whoever_leads(
     async with running_poller(consul, name), polling(make_bench(consul, name), held):
         result = await asyncio.wait_for(answer(consul, keys, first), 20)
         due = await until_result(consul, keys, "web", lambda r: r.runs == 2)
-        await ask(consul, keys, second)
+        await ask(consul, keys, second, reason="the shop is slow")
         off = await asyncio.wait_for(answer(consul, keys, second), 20)
         assert not await withdraw(consul, keys, second)
     assert result is not None
@@ -994,6 +994,15 @@ async def test_a_run_is_made_when_it_is_asked_for_whoever_leads(
     assert (off.job, off.runs, off.asked_runs, target.connections) == (second.job, 1, 1, 3)
     assert (await consul.kv_keys(keys.asked)).value == (keys.asked,)
     assert (await consul.kv_list(keys.jobs)).value == ()
+    # Those that were refused are not in the audit.
+    audit = {each.record for each in await read_audit(consul, Paths(name)) if each.record}
+    assert {(each.request_id, each.detail, each.reason) for each in audit} == {
+        (first.request_id, "asked for a run: web", "none given"),
+        (second.request_id, "asked for a run: off", "the shop is slow"),
+    }
+    assert {(each.operation, each.outcome, each.actor) for each in audit} == {
+        ("schedule_run", "asked", "ann")
+    }
 
 
 async def test_what_was_asked_for_too_long_ago_or_taken_back_is_not_run(
