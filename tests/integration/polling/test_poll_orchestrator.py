@@ -471,6 +471,65 @@ async def test_a_run_that_is_given_up_at_takeover_is_told_as_any_other(
     assert (first.schedule, first.outcome, first.took_ms) == ("web", "leader_lost", 0)
 
 
+def _of_schedules(number: int) -> Callable[[bytes | None], bool]:
+    return lambda raw: raw is not None and PollStateRecord.decode(raw).schedules == number
+
+
+async def test_a_run_costs_two_writes_and_each_attempt_after_the_first_one_more(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    """As docs/polling.md says under "What Consul bears"; each change of the sequence is one."""
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    await consul.kv_put(keys.asked, b"")  # an election's first leader makes it: one write more
+    held = await take_lead(consul, name)
+
+    async def writes() -> int:
+        entry = (await consul.kv_get(keys.sequence, consistency=Consistency.CONSISTENT)).value
+        assert entry is not None
+        return int(entry.value.split()[2])
+
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "web", lambda r: r.runs == 1)
+        assert await writes() == 2 + 2  # the takeover's are two
+        before = await writes()
+        await ask(consul, keys, request_for("web"))
+        await until_result(consul, keys, "web", lambda r: r.runs == 2)
+        assert await writes() - before == 2
+        # A poller that is gone, and does not say so: each attempt is written down, each is refused.
+        gone = "gone-" + name
+        await consul.service_register(
+            ServiceRegistration(
+                id=gone,
+                name="poller",
+                address="127.0.0.1",
+                port=1,
+                meta={"node": "gone", "election": name},
+                checks=(TtlCheck(id=gone, name="poller", ttl_s=600),),
+            )
+        )
+        await consul.check_pass(gone)
+        await until_passing(consul, gone)
+        lost = schedule("lost", http(target), assignment="specific", assigned_to=["gone"])
+        await put_schedule(consul, Paths(name), lost.model_copy(update={"enabled": False}))
+        await until_key(consul, keys.state, _of_schedules(2))
+        before = await writes()
+        await put_schedule(consul, Paths(name), lost.model_copy(update={"max_retries": 2}))
+        result = await until_result(consul, keys, "lost", lambda r: r.runs == 1)
+        assert (result.attempt, result.error) == (3, PollError.UNREACHABLE)
+        assert await writes() - before == 2 + 2
+        await consul.service_deregister(gone)
+    # Whoever follows begins to count anew. A run that finds no poller is one.
+    await held.release()
+    nobody = {"assignment": "specific", "assigned_to": ["nobody"]}
+    none = schedule("none", http(target), interval="3s", **nobody)
+    await put_schedule(consul, Paths(name), none)
+    async with polling(make_bench(consul, name, node="core-2"), await take_lead(consul, name)):
+        result = await until_result(consul, keys, "none", lambda r: r.runs == 1)
+        assert result.error in (PollError.NO_POLLER, PollError.NOT_ASSIGNED)
+        assert await writes() == 2 + 1
+
+
 KIND = """
 class Telepathy:
     kind = "telepathy"
