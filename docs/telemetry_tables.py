@@ -20,8 +20,8 @@ from coord.clock import SystemClock
 from coord.config import Settings
 from coord.election.reasons import Cause
 from coord.identity import make_identity
+from coord.polling import events as of_polling
 from coord.polling.book import Book
-from coord.polling.events import PollsSwept, RecordUnreadable, ResultsDropped, RunsMissed
 from coord.polling.metrics import PollMetrics
 from coord.polling.records import ResultRecord, ScheduleRecord
 from coord.polling.shipped_sinks import PrometheusSink
@@ -32,10 +32,11 @@ from docs.docstrings import members_told, told
 
 EVENTS: tuple[type[Event], ...] = (
     *CATALOGUE,
-    PollsSwept,
-    RunsMissed,
-    RecordUnreadable,
-    ResultsDropped,
+    *(
+        each
+        for each in vars(of_polling).values()
+        if isinstance(each, type) and issubclass(each, Event) and each is not Event
+    ),
 )
 """Every event that coord itself tells."""
 
