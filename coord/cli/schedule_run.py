@@ -10,7 +10,7 @@ from enum import StrEnum
 import click
 
 from coord.cli.errors import ExitCode
-from coord.cli.schedule_edit import Telling
+from coord.cli.schedule_edit import Telling, pruned
 from coord.cli.schedule_text import result_json, result_lines
 from coord.clock import SystemClock
 from coord.config import Settings
@@ -53,9 +53,15 @@ class _Came:
 
 
 def run_now(
-    settings: Settings, schedule_id: str, *, wait_s: float | None, as_json: bool
+    settings: Settings,
+    schedule_id: str,
+    *,
+    wait_s: float | None,
+    as_json: bool,
+    reason: str = "",
 ) -> ExitCode:
-    """Ask for a run; wait_s: for its result, at most so long; None: not at all.
+    """Ask for a run; wait_s: for its result, at most so long; None: not at all. reason: why, for
+    the audit.
 
     Raises:
         ConsulError: as any call to Consul.
@@ -67,7 +73,7 @@ def run_now(
         at_ms=SystemClock().wall_ms(),
     )
     try:
-        came = asyncio.run(_asked(settings, asked, wait_s))
+        came = asyncio.run(_asked(settings, asked, wait_s, reason))
     except EditRefused as refused:
         return Telling(settings.election, as_json=as_json).refused(refused.code, refused.ids)
     if as_json:
@@ -83,10 +89,13 @@ def run_now(
     return ExitCode.OK if good else ExitCode.NOT_GOOD
 
 
-async def _asked(settings: Settings, asked: AskedRecord, wait_s: float | None) -> _Came:
+async def _asked(
+    settings: Settings, asked: AskedRecord, wait_s: float | None, reason: str
+) -> _Came:
     keys = PollPaths(Paths(settings.election))
     async with ConsulClient(settings.consul_address) as consul:
-        await ask(consul, keys, asked)
+        await ask(consul, keys, asked, reason=reason)
+        await pruned(consul, keys.paths)
         if wait_s is None:
             return _Came(RunWord.ASKED)
         try:

@@ -158,7 +158,7 @@ def summarised(
     known = load_schedules(schedules.entries, keys.schedules)
     found = load_results(results.entries, keys.results)
     told = [found.records[name] for name in known.records if name in found.records]
-    fares = list(_fares(keys, known, found, results.seen, at_ms))
+    fares = list(fares_of(keys, known, found, results.seen, at_ms))
     counts = Counter(each.fare for each in fares)
     unanswered = Counter(each.code for each in fares if each.fare is Fare.UNANSWERED)
     troubled = [each for each in fares if each.fare in TROUBLES]
@@ -185,13 +185,14 @@ def summarised(
     )
 
 
-def _fares(
+def fares_of(
     keys: PollPaths,
     schedules: Loaded[ScheduleRecord],
     results: Loaded[ResultRecord],
     seen: Seen,
     at_ms: int,
 ) -> Iterator[ScheduleFare]:
+    """How each schedule fares, at wall-clock time `at_ms`; seen: whether results are. Pure."""
     for key, unread in schedules.unreadable.items():
         yield _unreadable(keys.schedules, key, unread)
     for name, schedule in schedules.records.items():
@@ -230,7 +231,7 @@ def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> 
     if late:
         return replace(fare, fare=Fare.LATE, last_ms=last_ms)
     if result.ok is None:
-        return replace(fare, fare=Fare.UNANSWERED, code=str(result.error or result.state))
+        return replace(fare, fare=Fare.UNANSWERED, code=result.outcome)
     if result.ok:
         return replace(fare, fare=Fare.UP)
     return replace(fare, fare=Fare.DOWN, **_failing(result))
