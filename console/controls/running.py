@@ -33,8 +33,9 @@ class RunningApp(ActingApp):
         self.push_screen(RunScreen(schedule, self._place(), course))
 
     def action_run_not(self) -> None:
-        """Say why there is no run."""
+        """Say why there is no run; the token may have gained the right since."""
         self._not_run(self.mode.why_no_run)
+        self.try_rights()
 
     def _not_run(self, why: str) -> None:
         self.notify(f"{TITLE}: {why}", severity="warning", markup=False)
