@@ -17,13 +17,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from coord.election.reasons import Cause
-from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
+from coord.polling import events as of_polling
 from coord.polling.records import POLL_OUTCOMES
 from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
 from coord.telemetry.metrics import Metrics
 from docs.docstrings import members_told, told
 
-EVENTS: tuple[type[Event], ...] = (*CATALOGUE, PollsSwept, RunsMissed, RecordUnreadable)
+EVENTS: tuple[type[Event], ...] = (
+    *CATALOGUE,
+    *(
+        each
+        for each in vars(of_polling).values()
+        if isinstance(each, type) and issubclass(each, Event) and each is not Event
+    ),
+)
 """Every event that coord itself tells."""
 
 COMMON = tuple(field.name for field in fields(Event))

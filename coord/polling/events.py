@@ -45,6 +45,22 @@ class RunsMissed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptBegun(Event):
+    """A poller begins with the checks of an attempt; one that is asked for again is not run again.
+
+    job: whose attempt it is. attempt: from 1.
+    """
+
+    NAME: ClassVar[str] = "attempt_begun"
+    EVENT: ClassVar[str] = POLLS + NAME
+    LEVEL: ClassVar[str] = "debug"
+    PERIODIC: ClassVar[bool] = True
+
+    job: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordUnreadable(Event):
     """A record of polling cannot be read and is skipped; told once for each version of it.
 
