@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from console.controls.course import in_a_word
 from console.controls.desk import Desk
 from console.once import as_json, print_dashboard
 from console.snapshot import Snapshot
@@ -349,10 +348,10 @@ def _terminal_closed(leave: Callable[[], object]) -> None:
 
 async def _closed(desk: Desk) -> None:
     """Wait until what is under way has ended, and tell how; nobody may be there to read it."""
-    if desk.under_way:
+    if desk.titles:
         _tell("an operation is under way: what is not answered is taken back")
-    for course in await desk.close():
-        _tell(in_a_word(course))
+    for said in await desk.close():
+        _tell(said)
 
 
 def _tell(said: str) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,9 @@ from coord.cli.errors import BadUsage, CliError, ExitCode, consul_failure
 from coord.cli.schedule_text import SENTENCES, changes_json, edit_lines, named
 from coord.clock import SystemClock
 from coord.config import Settings
-from coord.consul import ConsulApi, ConsulError
 from coord.consul.client import ConsulClient
 from coord.operations import new_request_id, whoami
-from coord.operations.audit import prune_audit
+from coord.operations.audit import keep_audit_short
 from coord.polling.audit import Act, Trail
 from coord.polling.editing import (
     TRIES,
@@ -34,9 +32,6 @@ from coord.polling.editing import (
 from coord.polling.paths import PollPaths
 from coord.polling.shelf import read_schedules
 from coord.records import Paths
-
-_PRUNE_S = 2.0
-"""How long the audit may take to be pruned, in seconds."""
 
 Make = Callable[[Mapping[str, Stored], PollPaths], tuple[Edit, ...]]
 
@@ -102,7 +97,7 @@ async def _planned(settings: Settings, plan: Plan) -> tuple[Edit, ...]:
 async def _written(settings: Settings, edits: tuple[Edit, ...], trail: Trail) -> Written:
     async with ConsulClient(settings.consul_address) as consul:
         written = await write(consul, edits, trail)
-        await pruned(consul, trail.paths)
+        await keep_audit_short(consul, trail.paths)
     return written
 
 
@@ -114,7 +109,7 @@ async def _done(settings: Settings, plan: Plan, trail: Trail) -> tuple[tuple[Edi
             written = await write(consul, edits, trail)
             if not written.conflicts or written.done:
                 break
-        await pruned(consul, trail.paths)
+        await keep_audit_short(consul, trail.paths)
     return edits, written
 
 
@@ -129,13 +124,6 @@ def _trail(settings: Settings, plan: Plan, said: Said) -> Trail:
         at_ms=clock.wall_ms(),
         wall_ms=clock.wall_ms,
     )
-
-
-async def pruned(consul: ConsulApi, paths: Paths) -> None:
-    """Let the audit not grow without end; where that fails, whoever comes next does it."""
-    with suppress(ConsulError, TimeoutError):
-        async with asyncio.timeout(_PRUNE_S):
-            await prune_audit(consul, paths)
 
 
 def _confirmed(edits: Iterable[Edit], said: Said) -> bool:
