@@ -12,9 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents import AgentError
-from bench import console, failover, idle
+from bench import console, failover, idle, polls
 from bench.machine import load, this_machine
-from bench.report import console_text, failover_text, idle_text, measured, to_json
+from bench.report import (
+    console_text,
+    failover_text,
+    idle_text,
+    measured,
+    polls_text,
+    to_json,
+)
 from coord.consul import ConsulError
 from coord.election.timing import Timing, budget
 from demo import REPO
@@ -54,7 +61,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--seconds", type=_positive, default=60, help="to measure for, each time (%(default)s)"
     )
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="what", metavar="failover | idle | console | all")
+    commands = parser.add_subparsers(dest="what", metavar="failover | idle | console | polls | all")
     faults = [fault.value for fault in failover.Fault]
     command = commands.add_parser(
         "failover", parents=[common, runs], help="how long nobody works after a fault"
@@ -66,9 +73,16 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     commands.add_parser(
         "console", parents=[common, seconds], help="what the console costs, and how soon it shows"
     )
+    command = commands.add_parser(
+        "polls", parents=[common, seconds], help="how punctual polls are, and what they cost"
+    )
+    command.add_argument(
+        "--schedules", type=_positive, default=1000, help="one every 10 s (%(default)s)"
+    )
     commands.add_parser("all", parents=[common, runs, seconds], help="all of it (the default)")
     known = {*commands.choices, "-h", "--help"}
     given = parser.parse_args(argv if argv and argv[0] in known else ["all", *argv])
+    given.schedules = getattr(given, "schedules", 1000)
     given.faults = getattr(given, "faults", None) or faults
     unknown = [fault for fault in given.faults if fault not in faults]
     if unknown:
@@ -119,8 +133,16 @@ async def _measure(given: argparse.Namespace, command: str, directory: Path) -> 
         costs = await console.measure(directory / "console", consul, given.seconds)
         parts["console"] = f"{console_text(costs)}\n\n{measured(machine, command, load())}"
         print(parts["console"], end="\n\n", flush=True)
+    of_polls: tuple[polls.PollCost, ...] = ()
+    if given.what in ("polls", "all"):
+        _say(f"polls: {given.schedules} schedules, twice {given.seconds} s")
+        of_polls = await polls.measure(
+            directory / "polls", consul, given.seconds, schedules=given.schedules
+        )
+        parts["polls"] = f"{polls_text(of_polls)}\n\n{measured(machine, command, load())}"
+        print(parts["polls"], end="\n\n", flush=True)
     if given.json:
-        figures = to_json(machine, command, limits, runs, at_rest, costs)
+        figures = to_json(machine, command, limits, runs, at_rest, costs, of_polls)
         given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if given.write_docs:
         text = DOCUMENT.read_text(encoding="utf-8")

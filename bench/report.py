@@ -10,6 +10,7 @@ from bench.console import ConsoleCost
 from bench.failover import Fault, Run
 from bench.idle import Idle, NodeCost
 from bench.machine import Machine
+from bench.polls import PollCost
 from bench.stats import P99_NEEDS, summarise
 from coord.election.timing import Budget
 
@@ -154,6 +155,33 @@ def console_text(costs: Sequence[ConsoleCost]) -> str:
     return f"{table(rows)}\n\n{table(more)}\n\nOf {changes} changes each, one a second or so."
 
 
+# --- polls ---------------------------------------------------------------------------------------
+
+
+def polls_text(costs: Sequence[PollCost]) -> str:
+    """What polling costs and how punctual it is, at rest and across a failover."""
+    rows: list[Row] = [("", *(cost.what for cost in costs))]
+    figures: dict[str, Callable[[PollCost], str]] = {
+        "schedule lag, median, ms": lambda c: f"{c.lag_ms.median:.0f}",
+        "schedule lag, p99, ms": lambda c: "" if c.lag_ms.p99 is None else f"{c.lag_ms.p99:.0f}",
+        "schedule lag, worst, ms": lambda c: f"{c.lag_ms.worst:.0f}",
+        "runs": lambda c: str(c.runs),
+        "missed": lambda c: str(c.missed),
+        "without an answer": lambda c: str(c.failed),
+        "tried again": lambda c: str(c.retried),
+        "run twice": lambda c: str(c.twice),
+        "raft writes, /s": lambda c: _number(c.raft_per_s),
+        "raft writes for each run": lambda c: _number(c.raft_per_s * c.seconds / c.runs),
+        "CPU of the leader, % of a core": lambda c: _number(c.leader_percent),
+        "CPU of the busiest poller": lambda c: _number(c.poller_percent),
+        "CPU of Consul": lambda c: _number(c.consul_percent),
+    }
+    for name, figure in figures.items():
+        rows.append((name, *(figure(cost) for cost in costs)))
+    seconds = ", then ".join(f"{cost.seconds:.0f} s" for cost in costs)
+    return f"{table(rows)}\n\n{costs[0].schedules:,} schedules, over {seconds}."
+
+
 # --- all -----------------------------------------------------------------------------------------
 
 
@@ -169,6 +197,7 @@ def to_json(
     runs: Sequence[Run],
     idle: Idle | None,
     console: Sequence[ConsoleCost] = (),
+    polls: Sequence[PollCost] = (),
 ) -> dict[str, Any]:
     """Everything that was measured, as JSON has it."""
     return {
@@ -178,4 +207,5 @@ def to_json(
         "failover": [asdict(run) | {"fault": run.fault.value} for run in runs],
         "idle": None if idle is None else asdict(idle),
         "console": [asdict(cost) for cost in console],
+        "polls": [asdict(cost) for cost in polls],
     }

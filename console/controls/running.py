@@ -10,6 +10,7 @@ from console.controls.acting import TOLD_S, ActingApp
 from console.controls.messages import RunBackWanted, RunProgressed, RunWanted
 from console.controls.runs import NO_SCHEDULE, SHOWN, TITLE, RunCourse, in_a_word
 from console.screens.run import RunScreen
+from console.widgets.markup import as_markup
 from coord.status.words import plain
 
 
@@ -33,8 +34,9 @@ class RunningApp(ActingApp):
         self.push_screen(RunScreen(schedule, self._place(), course))
 
     def action_run_not(self) -> None:
-        """Say why there is no run."""
+        """Say why there is no run; the token may have gained the right since."""
         self._not_run(self.mode.why_no_run)
+        self.try_rights()
 
     def _not_run(self, why: str) -> None:
         self.notify(f"{TITLE}: {why}", severity="warning", markup=False)
@@ -46,7 +48,8 @@ class RunningApp(ActingApp):
         if schedule is not None:
             does = f"not now: {why_not}" if why_not else "out of turn; shows first what it does"
             run = self.action_run_not if why_not else self.action_run_now
-            yield SystemCommand(f"{TITLE} {plain(schedule, SHOWN)}", does, run)
+            title = f"{TITLE} {plain(schedule, SHOWN)}"
+            yield SystemCommand(as_markup(title), as_markup(does), run)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The key for a run says itself whether there may be one."""

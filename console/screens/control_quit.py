@@ -12,6 +12,7 @@ from textual.widgets import Button
 
 from console.controls.parts import Part, Row
 from console.view.line import Span, Tone, line
+from console.widgets.markup import entitle
 from console.widgets.parts import Parts
 
 
@@ -39,7 +40,7 @@ class QuitScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Say what is under way."""
-        self.query_one("#control").border_title = "Quit?"
+        entitle(self.query_one("#control"), "Quit?")
         self.query_one("#control-text", Parts).show(self._parts())
         self.query_one("#stay").focus()
 

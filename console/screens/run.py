@@ -23,6 +23,7 @@ from console.controls.runs import (
 )
 from console.screens.control import TICK_S, Place, is_there
 from console.view.line import Span, Tone, line
+from console.widgets.markup import entitle
 from console.widgets.parts import Parts
 from coord.operations import new_request_id
 from coord.status.words import plain
@@ -71,9 +72,8 @@ class RunScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Cancel has the keys."""
-        room = self.query_one("#control")
-        room.border_title = f"{TITLE} {plain(self._schedule, SHOWN)}"
-        room.border_subtitle = f"election {plain(self._election)}"
+        title = f"{TITLE} {plain(self._schedule, SHOWN)}"
+        entitle(self.query_one("#control"), title, f"election {plain(self._election)}")
         self.set_interval(TICK_S, self.tick)
         self.query_one("#close").focus()
         self.tick()

@@ -153,7 +153,7 @@ def _load(poller: _Poller) -> Span:
     if not poller.member.passing:
         return Span("its check warns", Tone.WARN)
     if poller.troubled:
-        return Span("its address is none", Tone.WARN)
+        return Span("cannot be dialled", Tone.WARN)
     if poller.seen is None:
         return Span(f"{poller.running} running", Tone.PLAIN)
     full = poller.running >= poller.seen.capacity

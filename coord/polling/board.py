@@ -28,7 +28,7 @@ from coord.polling.records import (
 from coord.polling.records import CheckResult as CheckResult
 from coord.polling.records import ResultRecord as ResultRecord
 from coord.polling.store import Loaded, load_asked, load_jobs, load_results, load_schedules
-from coord.polling.summary import PollSummary, ScheduleFare, fares, in_numbers
+from coord.polling.summary import PollSummary, ScheduleFare, fares_of, in_numbers
 from coord.records import POLLER_SERVICE, Paths, Record
 
 R = TypeVar("R", bound=Record)
@@ -145,7 +145,10 @@ def boarded(
 
     seen: whether the results are to be seen.
     """
-    how = fares(keys, schedules, results, seen, at_ms)
+    fares = list(fares_of(keys, schedules, results, seen, at_ms))
+    # As it stands in the key: what is told of one that cannot be read is clipped.
+    unread = (key.removeprefix(keys.schedules) for key in schedules.unreadable)
+    how = dict(zip((*unread, *schedules.records), fares, strict=True))
     open_runs = {job.schedule: job for job in jobs.records.values()}
     rows = {
         name: BoardRow(
@@ -161,7 +164,7 @@ def boarded(
     lost = (told for key, told in results.unreadable.items() if key not in own)
     others = (*jobs.unreadable.values(), *asked.unreadable.values(), *lost)
     summary = in_numbers(
-        how,
+        fares,
         schedules.records,
         results.records,
         open_runs=len(jobs.records) + len(jobs.unreadable),

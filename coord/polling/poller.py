@@ -37,6 +37,7 @@ from coord.consul import Consistency, ConsulError, KVEntry
 from coord.polling.answers import Answers, Attempt
 from coord.polling.checks import CheckRunner
 from coord.polling.dialling import Dialler
+from coord.polling.events import AttemptBegun
 from coord.polling.fence import Seen
 from coord.polling.kinds import CheckContext, load_kinds
 from coord.polling.networks import Networks
@@ -96,6 +97,7 @@ class Poller:
         self._node = context.identity.node
         self._consul = context.consul
         self._clock = context.clock
+        self._telemetry = context.telemetry
         self._paths = context.paths
         self._faults = LastingFault(context.clock, log_fault)
         self._answers = Answers()
@@ -218,6 +220,7 @@ class Poller:
         self.polls += 1
         started = self._clock.now()
         self._answers.begin(attempt)
+        self._telemetry.emit(AttemptBegun(term=asked.term, job=asked.job, attempt=asked.attempt))
         try:
             results = await self._runner.run_all(asked.checks, asked.timeout_ms / 1000)
             if self._closed:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from coord.consul import ConsulError
 from coord.election.timing import Timing, budget
+from coord.polling.events import AttemptBegun
 from coord.polling.records import ResultRecord
 from demo.fleet import NodeError
 from demo.judge import WitnessReport
@@ -24,10 +25,11 @@ from tests.chaos.runs import (
     longest_gap_s,
     problem_of_gap,
     problems_of_work,
+    run_twice,
 )
 from tests.chaos.scenarios import Scenario, Scene
 from tests.chaos.settled import Settled, settle
-from tests.chaos.stage import Stage, StageError
+from tests.chaos.stage import POLLERS, Stage, StageError
 from tests.chaos.watchers import Watchers
 
 POLLS_S = 60.0
@@ -171,9 +173,15 @@ async def _results(stage: Stage) -> dict[str, ResultRecord]:
 async def _count_polls(
     stage: Stage, before: Mapping[str, ResultRecord]
 ) -> tuple[PollCount, list[str]]:
+    count, wrong = PollCount(), ["the results of the polls cannot be read"]
     with contextlib.suppress(StageError):
-        return count_polls(before, await _results(stage))
-    return PollCount(), ["the results of the polls cannot be read"]
+        count, wrong = count_polls(before, await _results(stage))
+    begun = [said for name in POLLERS for said in stage.fleet[name].events(AttemptBegun.EVENT)]
+    if not begun:
+        wrong.append("no poller says what it runs")
+    twice = run_twice(begun)
+    wrong += [f"{attempt} was run twice" for attempt in twice]
+    return replace(count, twice=len(twice)), wrong
 
 
 def _written_back(watchers: Watchers) -> list[str]:

@@ -21,7 +21,10 @@ HEAD: Row = (
     "stale writes tried",
     "refused",
     "polls run",
-    "recorded as missed or failed",
+    "missed",
+    "failed",
+    "retried",
+    "run twice",
     "lost",
 )
 
@@ -51,7 +54,10 @@ def _row(runs: Sequence[Run]) -> Row:
         str(sum(run.stale_attempted for run in runs)),
         str(sum(run.stale_refused for run in runs)),
         str(polls.run),
-        str(polls.missed + polls.failed),
+        str(polls.missed),
+        str(polls.failed),
+        str(polls.retried),
+        str(polls.twice),
         str(polls.lost),
     )
 
@@ -80,7 +86,8 @@ def verdict(runs: Sequence[Run]) -> str:
     tried = sum(run.stale_attempted for run in runs)
     return (
         f"all of it held: {len(runs)} run{'' if len(runs) == 1 else 's'}, never two at work, "
-        f"{tried} stale writes tried and refused, no poll lost, nothing left behind{late}"
+        f"{tried} stale writes tried and refused, no poll lost or run twice, "
+        f"nothing left behind{late}"
     )
 
 
@@ -92,8 +99,8 @@ def line(run: Run) -> str:
         f"{led}, {run.terms} new term{'' if run.terms == 1 else 's'}",
         f"gap {_seconds(run.gap_s)}{over}",
         f"stale {run.stale_attempted} tried, {run.stale_refused} refused",
-        f"polls {run.polls.run} run, {run.polls.missed + run.polls.failed} recorded as missed "
-        f"or failed, {run.polls.lost} lost",
+        f"polls {run.polls.run} run, {run.polls.missed} missed, {run.polls.failed} failed, "
+        f"{run.polls.retried} retried, {run.polls.twice} run twice, {run.polls.lost} lost",
     ]
     if run.moments_misled:
         said.append(f"discovery named two for a moment, {run.moments_misled} times")

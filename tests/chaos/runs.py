@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -21,13 +22,16 @@ class PollCount:
     """What became of the polls that were due: all of them are run, or recorded as something else.
 
     run: had an answer. failed: recorded as failed or timed out. missed: recorded as left out.
-    lost: due, and not recorded at all; below zero: recorded twice.
+    lost: due, and not recorded at all; below zero: recorded twice. retried: further attempts.
+    twice: attempts of which pollers themselves say that they ran them more than once.
     """
 
     run: int = 0
     failed: int = 0
     missed: int = 0
     lost: int = 0
+    retried: int = 0
+    twice: int = 0
 
     @classmethod
     def between(cls, before: ResultRecord, after: ResultRecord) -> Self:
@@ -36,7 +40,8 @@ class PollCount:
         missed = after.missed - before.missed
         failed = after.failed + after.timed_out - before.failed - before.timed_out
         due = round((after.due_ms - before.due_ms) / _INTERVAL_MS)
-        return cls(ended - failed, failed, missed, due - ended - missed)
+        retried = after.retried - before.retried
+        return cls(ended - failed, failed, missed, due - ended - missed, retried)
 
     def __add__(self, other: PollCount) -> PollCount:
         return PollCount(
@@ -44,6 +49,8 @@ class PollCount:
             self.failed + other.failed,
             self.missed + other.missed,
             self.lost + other.lost,
+            self.retried + other.retried,
+            self.twice + other.twice,
         )
 
 
@@ -62,6 +69,12 @@ def count_polls(
             wrong.append(f"schedule {name}: {count.lost} of its runs are not accounted for")
         total += count
     return total, wrong
+
+
+def run_twice(begun: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which attempts at polls were run more than once, by all `AttemptBegun` of all pollers."""
+    counted = Counter(f"attempt {said['attempt']} of {said['job']}" for said in begun)
+    return [attempt for attempt, times in counted.items() if times > 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,6 +182,8 @@ class Stage:
                 env={
                     "COORDINATOR_LISTEN": f"0.0.0.0:{port}",
                     "COORDINATOR_ADVERTISE": f"{host.work}:{port}",
+                    # There a poller says what it runs.
+                    "COORDINATOR_LOG_LEVEL": "debug" if name in POLLERS else "info",
                 },
                 place=Place(prefix=host.prefix, reach=f"{host.line}:{port}"),
             )

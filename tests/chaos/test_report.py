@@ -19,6 +19,7 @@ from tests.chaos.runs import (
     longest_gap_s,
     problem_of_gap,
     problems_of_work,
+    run_twice,
 )
 from tests.chaos.watchers import MOMENT_S, SWEEP_S, Look, Watchers
 
@@ -44,6 +45,7 @@ def result(due_s: int, **counters: int) -> ResultRecord:
         (result(20, runs=20), PollCount(10, 0, 0, 0), 0),
         (result(20, runs=15, missed=5), PollCount(5, 0, 5, 0), 0),
         (result(20, runs=20, failed=2, timed_out=1), PollCount(7, 3, 0, 0), 0),
+        (result(20, runs=20, retried=2), PollCount(10, 0, 0, 0, 2), 0),
         (result(20, runs=19), PollCount(9, 0, 0, 1), 1),
         (result(20, runs=21), PollCount(11, 0, 0, -1), 1),
     ],
@@ -58,6 +60,12 @@ def test_every_run_that_was_due_is_run_or_recorded(
 
 def test_a_result_that_is_gone_is_found() -> None:
     assert len(count_polls({"web": result(10, runs=10)}, {})[1]) == 1
+
+
+def test_an_attempt_that_is_run_twice_is_found() -> None:
+    once = [{"job": "web.1", "attempt": 1}, {"job": "web.1", "attempt": 2}]
+    assert run_twice([*once, {"job": "web.2", "attempt": 1}]) == []
+    assert run_twice([*once, once[0]]) == ["attempt 1 of web.1"]
 
 
 def heard(*messages: tuple[str, int, int, float]) -> WitnessReport:
@@ -106,7 +114,7 @@ def run(**changes: Any) -> Run:
         "overlaps": 0,
         "stale_attempted": 2,
         "stale_refused": 2,
-        "polls": PollCount(10, 1, 4, 0),
+        "polls": PollCount(10, 1, 4, 0, 2),
         "ended": {"a": -9},
         "took_s": 7.0,
     }
@@ -121,7 +129,7 @@ def test_the_table_has_a_row_for_each_scenario_and_the_sum() -> None:
     ]
     assert rows[2] == [
         *("kill", "leader killed", "2", "5.00 s", "5.10 s", "5.25 s"),
-        *("0", "4", "4", "20", "10", "0"),
+        *("0", "4", "4", "20", "8", "2", "4", "0", "0"),
     ]
     assert rows[3][:6] == ["cut", "cut off", "1", "7.00 s", "7.00 s", ""]
     assert rows[4][:6] == ["all", "", "3", "5.10 s", "7.00 s", ""]

@@ -37,7 +37,7 @@ from console.view.schedule_detail import detail
 from console.view.schedules import LAYOUT, ScheduleRow, none, notes, schedule_rows
 from console.view.table import Sorting, selected
 from coord.consul import CheckStatus, ConsulUnavailable
-from coord.members import Listing, Role, Seen, members
+from coord.members import Listing, Member, Role, Seen, members
 from coord.polling.board import PollBoard
 from coord.polling.records import CheckError
 
@@ -187,9 +187,9 @@ def test_where_there_are_none_it_is_said_how_to_make_one() -> None:
     assert "not read yet" in text_of(none(leading()))
 
 
-def hidden(**seen: Seen) -> Snapshot:
-    made, _ = board([schedule("a")] if "results" in seen else [])
-    return replace(polled(), poll_board=replace(made, **seen))
+def hidden(*, seen: Seen = Seen.KNOWN, results: Seen = Seen.KNOWN) -> Snapshot:
+    made, _ = board([schedule("a")] if seen is Seen.KNOWN else [])
+    return replace(polled(), poll_board=replace(made, seen=seen, results=results))
 
 
 def test_what_may_not_be_seen_is_not_taken_for_none() -> None:
@@ -264,7 +264,7 @@ def test_one_that_is_full_says_so() -> None:
 
 def test_one_that_passes_and_cannot_be_dialled_is_troubled() -> None:
     said = panel(polled(pollers=POLLERS[1:]), width=60)
-    assert "! edge-1  its address is none" in said
+    assert "! edge-1  cannot be dialled" in said
 
 
 def test_while_nobody_has_looked_for_them_no_load_is_claimed() -> None:
@@ -273,10 +273,10 @@ def test_while_nobody_has_looked_for_them_no_load_is_claimed() -> None:
     assert pollers.title(polled(pollers=None)) == "Pollers: 4, 3 of them well"
 
 
-def with_pollers(found: Listing[object]) -> Snapshot:
+def with_pollers(found: Listing[Member]) -> Snapshot:
     shown = polled()
     assert shown.status is not None
-    return replace(shown, status=replace(shown.status, pollers=found))  # type: ignore[arg-type]
+    return replace(shown, status=replace(shown.status, pollers=found))
 
 
 def test_that_there_is_none_is_told_and_not_where_it_may_not_be_seen() -> None:

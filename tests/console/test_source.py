@@ -252,8 +252,10 @@ async def test_while_somebody_looks_changes_are_waited_for_and_pollers_looked_fo
 ) -> None:
     await put_schedule(consul, paths, schedule_of("db"))
     await result_for(consul, paths, "db")
-    labels = {"election": paths.election, "capacity": "4", "domain": "fra"}
-    await register(consul, POLLER_SERVICE, paths.election, **labels)
+    node = paths.election
+    await register(
+        consul, POLLER_SERVICE, node, election=paths.election, capacity="4", domain="fra"
+    )
     address = Settings(environ={}, consul_addr=consul_agent.http_addr, node="x").consul_address
     async with Counted(address) as counted:
         listener, clock = Listener(), SystemClock()

@@ -43,6 +43,20 @@ def test_a_clean_handover_is_measured(tmp_path: Path) -> None:
     assert "| clean end (SIGTERM)" in done.stdout
 
 
+def test_polls_are_measured_across_a_kill(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = bench("polls", "--schedules", "12", "--seconds", "21", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    well, killed = json.loads(file.read_text())["polls"]
+    assert well["runs"] >= 12
+    assert (well["failed"], well["twice"], killed["twice"]) == (0, 0, 0)
+    assert killed["runs"] + killed["missed"] >= 12
+    assert killed["lag_ms"]["worst"] >= well["lag_ms"]["best"] >= 0
+    # Each run is written down before it is made, and when it has ended.
+    assert well["raft_per_s"] * well["seconds"] > well["runs"]
+    assert "| schedule lag, median, ms" in done.stdout
+
+
 def test_an_unknown_fault_is_refused_with_what_there_is() -> None:
     done = bench("failover", "meteor")
     assert done.returncode == 2

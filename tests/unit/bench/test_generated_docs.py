@@ -50,6 +50,6 @@ def test_every_setting_has_its_row() -> None:
 
 def test_the_benchmark_has_its_places_in_its_page() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name in ("failover", "idle"):
+    for name in ("failover", "idle", "console", "polls"):
         assert "\nfigures\n" in replaced(text, name, "figures")
     assert DOCUMENT.name not in {Path(part.file).name for part in PARTS}

@@ -17,10 +17,11 @@ from coord.consul import ConsulClient, KVEntry
 from coord.consul.address import ConsulAddress
 from coord.identity import Identity, new_boot_id
 from coord.node_type import EligibleWhy, NodeType
+from coord.polling.events import AttemptBegun
 from coord.polling.poller import MAX_BODY_BYTES, Poller, check_listen, routes
 from coord.polling.poller_service import PollerService
 from coord.records import Paths
-from coord.telemetry import Telemetry
+from coord.telemetry import Event, Telemetry
 from coord.workloads import WorkContext
 
 TOKEN = "a-long-enough-token"
@@ -145,6 +146,21 @@ async def test_a_repeated_attempt_gets_the_first_answer(
     assert target.connections == 1
     await http.post("/v1/poll", json=ask(target, attempt=2))
     assert target.connections == 2
+
+
+async def test_it_tells_of_an_attempt_when_it_runs_it(target: Target) -> None:
+    context = make_context()
+    told: list[Event] = []
+    context.telemetry.attach_inline(told.append)
+    poller = Poller(context)
+    async with client_of(poller) as http:
+        for attempt in (1, 1, 2):
+            await http.post("/v1/poll", json=ask(target, attempt=attempt))
+        await http.post("/v1/poll", json=ask(target, attempt=3, term=4))
+    begun = [(e.job, e.attempt, e.term) for e in told if isinstance(e, AttemptBegun)]
+    assert begun == [("web.1", 1, 5), ("web.1", 2, 5)]
+    await poller.aclose()
+    await context.consul.aclose()
 
 
 async def test_an_attempt_repeated_while_it_runs_waits_for_the_first(
