@@ -20,6 +20,7 @@ from console.view.detail import gridded
 from console.view.line import Line, Span, Tone, line
 from console.view.nodes import NodeRow
 from console.view.rooms import Where
+from console.view.vacancy import goes_on
 from console.view.warnings import warnings
 from console.widgets.lines import Lines
 from console.widgets.paint import palette_of
@@ -117,7 +118,7 @@ class Dashboard(ListRoom[NodeRow]):
         history.show((bar, marks, *legend, last))
         last_one = self.query_one("#failover", Lines)
         last_one.entitle(failover.title(snapshot, now))
-        last_one.set_class(failover.goes_on(snapshot), "-vacant")
+        last_one.set_class(goes_on(snapshot), "-vacant")
         room = last_one.content_size.width
         last_one.show(lines_by_key(failover.panel(snapshot, now, room, whole=whole or wide)))
 

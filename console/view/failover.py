@@ -8,12 +8,12 @@ from statistics import median
 
 from console.snapshot import Snapshot
 from console.view.line import Line, Span, Tone, foreign, joined, line
-from console.view.nodes import QUARANTINED, NodeRow, node_rows
+from console.view.nodes import QUARANTINED, NodeRow
 from console.view.timeline import changes
-from coord.history import Gap, Tenure, Until
+from console.view.vacancy import able, goes_on, vacant_since_ms
+from coord.history import Gap, Tenure
 from coord.history.text import paused_words, whole_gap
-from coord.status import Condition
-from coord.status.words import ago, duration, ms_of, plain, span
+from coord.status.words import ago, duration, plain, span
 
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = ("detect", "quarantine", "acquire", "start")
@@ -25,8 +25,6 @@ _TONES = dict(zip(PHASES, (Tone.ONE, Tone.TWO, Tone.THREE, Tone.FOUR), strict=Tr
 _TONES[SUSPENDED] = Tone.WARN
 _LABEL, _VALUE = 10, 8
 _LEAST_BAR = 8
-_CANDIDATE = 1
-"""The rank of a row that may lead; see `NodeRow`."""
 _SHOWN_CANDIDATES = 3
 
 
@@ -75,10 +73,11 @@ def title(snapshot: Snapshot, now: float) -> str:
     tenure = latest(snapshot)
     if tenure is None or tenure.gap is None or tenure.gap.total_ms is None:
         return "Last failover"
-    said = f"Last failover: {whole_gap(tenure.gap)}"
+    gap = whole_gap(tenure.gap)
     stopped = stopped_ms(snapshot)
     if stopped is not None:
-        return f"{said}, after {span(stopped)} suspended"
+        return f"Failover: {gap}, after {span(stopped)} suspended"
+    said = f"Last failover: {gap}"
     return f"{said}, PAUSED meanwhile" if tenure.paused else f"{said} without a leader at work"
 
 
@@ -182,40 +181,16 @@ def bars(values: Sequence[int]) -> str:
 # --- one that goes on ----------------------------------------------------------------------------
 
 
-def goes_on(snapshot: Snapshot) -> bool:
-    """Whether nobody leads, as far as is known."""
-    status = snapshot.status
-    if status is None or status.leader.locked:
-        return False
-    return status.leader.condition is not Condition.NOT_PERMITTED
-
-
-def vacant_since_ms(snapshot: Snapshot) -> int | None:
-    """Since when nobody leads, as well as anything tells: the record of the leader key, else what
-    the nodes told, else who waits longest."""
-    status, past = snapshot.status, snapshot.past
-    if status is None:
-        return None
-    leader = status.leader
-    if leader.condition is Condition.VACANT and not leader.vanished and leader.since is not None:
-        return ms_of(leader.since)
-    latest_one = past.history.tenures[0] if past is not None and past.history.tenures else None
-    if latest_one is not None and latest_one.until in (Until.TOLD, Until.SEEN):
-        return latest_one.until_ms
-    waiting = [row.since_ms for row in _able(snapshot) if row.why in QUARANTINED]
-    return min((since for since in waiting if since is not None), default=None)
-
-
 def progress(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
     """Which phase it is in, and what each candidate waits for, whoever is through first first."""
-    able, now_ms = _able(snapshot), snapshot.wall_ms(now)
-    if not able:
+    found, now_ms = able(snapshot), snapshot.wall_ms(now)
+    if not found:
         return (
             line(Span("✖ no candidate can follow: none is there whose check passes", Tone.BAD)),
         )
-    first = (_phases_so_far(able, now_ms),)
-    shown = able if len(able) <= _SHOWN_CANDIDATES else able[: _SHOWN_CANDIDATES - 1]
-    rest = len(able) - len(shown)
+    first = (_phases_so_far(found, now_ms),)
+    shown = found if len(found) <= _SHOWN_CANDIDATES else found[: _SHOWN_CANDIDATES - 1]
+    rest = len(found) - len(shown)
     more = (line(Span(f"and {rest} more, below", Tone.DIM)),) if rest else ()
     return (*first, *(_waits(row, now_ms) for row in shown), *more)
 
@@ -223,21 +198,14 @@ def progress(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
 _STOPS = ("paused", "drained", "not_permitted", "no_session", "consul_unreachable")
 
 
-def _able(snapshot: Snapshot) -> tuple[NodeRow, ...]:
-    """The candidates that may follow, whoever is through first first."""
-    rows = [row for row in node_rows(snapshot) if row.rank == _CANDIDATE]
-    endless = max((row.until_ms or 0 for row in rows), default=0) + 1
-    return tuple(sorted(rows, key=lambda row: (row.until_ms or endless, row.node)))
-
-
-def _phases_so_far(able: Sequence[NodeRow], now_ms: int) -> Line:
+def _phases_so_far(found: Sequence[NodeRow], now_ms: int) -> Line:
     """The phases, those that are over with a tick, the present one with what is left of it."""
-    at = _phase(able)
+    at = _phase(found)
     if at is None:
-        why = Span(plain(", ".join(sorted({row.why for row in able}))), Tone.STRONG)
+        why = Span(plain(", ".join(sorted({row.why for row in found}))), Tone.STRONG)
         return line(Span("! no candidate tries: ", Tone.WARN), why)
     present = PHASES.index(at)
-    ends = [row.until_ms for row in able if row.why in QUARANTINED and row.until_ms is not None]
+    ends = [row.until_ms for row in found if row.why in QUARANTINED and row.until_ms is not None]
     left = "" if not ends else f", {_lasting(max(0, min(ends) - now_ms))} left"
     parts = []
     for i, name in enumerate(PHASES):
@@ -250,13 +218,13 @@ def _phases_so_far(able: Sequence[NodeRow], now_ms: int) -> Line:
     return joined(parts, "  ")
 
 
-def _phase(able: Sequence[NodeRow]) -> str | None:
+def _phase(found: Sequence[NodeRow]) -> str | None:
     """The phase of whoever is furthest; None: nobody is on its way."""
-    if any(row.state == "acquiring" for row in able):
+    if any(row.state == "acquiring" for row in found):
         return "acquire"
-    if any(row.why in QUARANTINED for row in able):
+    if any(row.why in QUARANTINED for row in found):
         return "quarantine"
-    return None if all(row.why in _STOPS for row in able) else "detect"
+    return None if all(row.why in _STOPS for row in found) else "detect"
 
 
 def _waits(row: NodeRow, now_ms: int) -> Line:

@@ -33,6 +33,9 @@ _LEADS = State.LEADING.value
 _HAS_LOCK = frozenset({_LEADS, "suspended", "stepping_down", "acquiring"})
 """What a node says of itself that has the lock."""
 
+_LABEL = "Says itself".ljust(13)
+"""As wide as the labels above it."""
+
 _WORDS = {
     Answer.UNREACHABLE: "not reachable",
     Answer.UNREADABLE: "unreadable",
@@ -132,14 +135,14 @@ def detail(snapshot: Snapshot, name: str, address: str, now: float) -> Iterator[
     node = next((n for n in said.nodes if (n.node, n.address) == (name, address)), None)
     if node is None:
         if said.left_out:
-            yield told("Says itself", f"not asked: {said.left_out} are left out", Tone.DIM)
+            yield told(_LABEL, f"not asked: {said.left_out} are left out", Tone.DIM)
         return
     age = Span(f", asked {ago(now - said.at)}", Tone.DIM)
     if node.answer is Answer.ANSWERED:
-        yield "Says itself", (*joined(_parts(node)), age)
+        yield _LABEL, (*joined(_parts(node)), age)
     else:
         what = line(Span(_WORDS[node.answer], Tone.DIM), ": ", foreign(node.detail, Tone.DIM, LONG))
-        yield "Says itself", (*what, age)
+        yield _LABEL, (*what, age)
     if differs := difference(snapshot, node, now):
         yield "", differs
 

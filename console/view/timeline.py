@@ -9,6 +9,7 @@ from itertools import islice, pairwise
 from console.snapshot import Snapshot
 from console.view.headline import is_old
 from console.view.line import SERIES, Line, Span, Tone, foreign, joined, line, text_of
+from console.view.vacancy import goes_on, vacant_since_ms
 from coord.history import Suspension, Tenure, Until
 from coord.history.text import whole_gap
 from coord.status.reasons import CAUSES
@@ -144,7 +145,7 @@ def timeline(snapshot: Snapshot, now: float, width: int, asked_s: int = 0) -> tu
     begin_ms = now_ms - size_ms
     # What was not read since is not known.
     known_ms = snapshot.wall_ms(snapshot.read_at) if is_old(snapshot, now) else now_ms
-    bar = _bar(stretches(tenures, known_ms), begin_ms, now_ms, width)
+    bar = _bar(stretches(_ended(snapshot, tenures), known_ms), begin_ms, now_ms, width)
     return (bar, _marks(tenures, begin_ms, size_ms, width), last_change(snapshot, now))
 
 
@@ -160,6 +161,14 @@ def title(snapshot: Snapshot, now: float, asked_s: int = 0) -> str:
 
 def _tenures(snapshot: Snapshot) -> tuple[Tenure, ...]:
     return () if snapshot.past is None else snapshot.past.history.tenures
+
+
+def _ended(snapshot: Snapshot, tenures: tuple[Tenure, ...]) -> tuple[Tenure, ...]:
+    """The tenures, the last with an end where only those tell of it that are to follow."""
+    last, since_ms = tenures[0], vacant_since_ms(snapshot) if goes_on(snapshot) else None
+    if last.until is not Until.UNKNOWN or since_ms is None:
+        return tenures
+    return (replace(last, until=Until.SEEN, until_ms=since_ms), *tenures[1:])
 
 
 def _bar(found: Sequence[Stretch], begin_ms: int, end_ms: int, width: int) -> Line:

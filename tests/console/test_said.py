@@ -315,7 +315,7 @@ def test_who_says_that_it_leads_while_nobody_does_is_shown() -> None:
 
 def detail_of(shown: Snapshot, node: str, port: int) -> str:
     parts = said.detail(shown, node, f"127.0.0.1:{port}", NOW)
-    return "\n".join(f"{label}: {text_of(content)}" for label, content in parts)
+    return "\n".join(f"{label.rstrip()}: {text_of(content)}" for label, content in parts)
 
 
 def test_the_details_say_what_it_says_itself_and_how_old_that_is() -> None:

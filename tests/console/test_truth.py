@@ -17,7 +17,7 @@ from snapshots import NOW_MS, asking, candidate, pause, snapshot
 from console.snapshot import Snapshot
 from console.view import failover, headline, health, nodes, timeline
 from console.view.line import Tone, text_of
-from coord.consul import KVEntry
+from coord.consul import CheckStatus, KVEntry
 from coord.election.reasons import Cause, LostReason, SuspendReason
 from coord.history import History, Past, Tenure, Until, tenures
 from coord.history.assemble import vacant
@@ -80,7 +80,8 @@ ALONE = Tenure(term=1, node="core-1", from_ms=NOW_MS - 150_000)
 
 def test_an_end_that_nothing_tells_is_not_known_and_not_a_time_without_a_leader() -> None:
     """The only candidate was killed with its last will: nobody was there to see it go."""
-    shown = with_tenures(leaderless(), ALONE)
+    nobody = snapshot(candidate("core-1", status=CheckStatus.CRITICAL), leader=VACANT)
+    shown = with_tenures(of(nobody), ALONE)
     bar = bar_of(shown)
     assert timeline.NOBODY not in bar
     assert bar.endswith("·━core-1" + "·" * 24)
@@ -88,6 +89,12 @@ def test_an_end_that_nothing_tells_is_not_known_and_not_a_time_without_a_leader(
     legend = text_of(timeline.legend(timeline.timeline(shown, NOW, 60, 300)[0], marks))
     assert "· not known" in legend
     assert "nobody" not in legend
+
+
+def test_the_line_ends_where_the_panel_beside_it_begins_to_count() -> None:
+    shown = read_at_once(*set_out(4300), status=snapshot(*TWO, leader=VACANT))
+    assert bar_of(shown, 60, 60).endswith("┫" + timeline.NOBODY)  # a cell is a second
+    assert failover.title(shown, NOW) == "Failover in progress: nobody leads for 1.5 s"
 
 
 def test_an_end_that_is_told_is_followed_by_nobody() -> None:
@@ -168,7 +175,7 @@ def test_work_that_is_suspended_is_drawn_so_until_now() -> None:
 
 def test_a_failover_says_how_long_the_work_had_been_suspended_before() -> None:
     shown = read_at_once(*suspended(lost, followed), status=led_by("core-2", 2))
-    assert failover.title(shown, NOW) == "Last failover: at least 5.0 s, after 40.0 s suspended"
+    assert failover.title(shown, NOW) == "Failover: at least 5.0 s, after 40.0 s suspended"
     first, second, *_ = map(text_of, failover.waterfall(shown, 60))
     assert first.split()[:3] == ["suspended", "40.0", "s"]
     assert second.startswith("quarantine")
