@@ -23,6 +23,9 @@ from coord.records import MAX_TERM
 from coord.status import ClusterStatus, Member
 from coord.status.rows import leading_member
 
+PATH = "/api/health?cluster=false"
+"""What each is asked for, without what it would read from Consul only for that."""
+
 MOST = 32
 """How many nodes are asked in a round."""
 
@@ -111,7 +114,7 @@ class Asker:
 
     async def _get(self, address: str) -> tuple[int, bytes]:
         body = b""
-        async with self._client.stream("GET", f"http://{address}/api/health") as response:
+        async with self._client.stream("GET", f"http://{address}{PATH}") as response:
             self._client.cookies.clear()
             async for part in response.aiter_raw():
                 body += part

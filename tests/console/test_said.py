@@ -104,7 +104,7 @@ async def test_a_node_is_asked_what_it_says_and_given_nothing(
         Answer.ANSWERED, "standby", "held_by_other",
     )  # fmt: skip
     assert (first.leader_node, first.term, first.consul, first.since) == ("core-1", None, "ok", NOW)
-    assert asked[0].startswith(b"GET /api/health HTTP/1.1\r\n")
+    assert asked[0].startswith(b"GET /api/health?cluster=false HTTP/1.1\r\n")
     heads = b"".join(asked).lower()
     assert b"cookie" not in heads
     assert b"authorization" not in heads
@@ -389,7 +389,7 @@ async def test_nodes_are_asked_at_the_address_that_consul_has(
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-    assert all(each.startswith(b"GET /api/health ") for each in asked)
+    assert all(each.startswith(b"GET /api/health?") for each in asked)
 
 
 @pytest.mark.long
