@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 
 from console.snapshot import Answer, NodeSaid
-from coord.members import cut
 from coord.records import MAX_TERM
 from coord.status import ClusterStatus, Member
 from coord.status.rows import leading_member
@@ -37,6 +36,9 @@ WAIT_S = 1.0
 
 LONGEST = 64 * 1024
 """The longest answer that is read, in bytes."""
+
+MOST_TEXT = 256
+"""The longest text that is taken over, in characters."""
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})):[0-9]{1,5}")
 _STATUSES = (200, 503)
@@ -109,7 +111,7 @@ class Asker:
             except TimeoutError:
                 return replace(made, detail=f"no answer within {WAIT_S:g} s")
             except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-                return replace(made, detail=cut(str(error) or type(error).__name__))
+                return replace(made, detail=_cut(str(error) or type(error).__name__))
         return understood(made, election, status, body)
 
     async def _get(self, address: str) -> tuple[int, bytes]:
@@ -128,7 +130,7 @@ def understood(made: NodeSaid, election: str, status: int, body: bytes) -> NodeS
     try:
         return _read(made, election, status, body)
     except (ValueError, RecursionError) as error:
-        detail = "nested too deep" if isinstance(error, RecursionError) else cut(str(error))
+        detail = "nested too deep" if isinstance(error, RecursionError) else _cut(str(error))
         return replace(made, answer=Answer.UNREADABLE, detail=detail)
 
 
@@ -146,7 +148,7 @@ def _read(made: NodeSaid, election: str, status: int, body: bytes) -> NodeSaid:
     node, of = _text(said, "node"), _text(said, "election")
     if (node, of) != (made.node, election):
         detail = f"{node} of election {of} answers there"
-        return replace(made, answer=Answer.ANOTHER, detail=cut(detail))
+        return replace(made, answer=Answer.ANOTHER, detail=_cut(detail))
     return replace(
         made,
         answer=Answer.ANSWERED,
@@ -165,7 +167,11 @@ def _text(said: dict[str, Any], name: str, *, none: bool = False) -> str:
         return ""
     if not isinstance(value, str):
         raise ValueError(f"{name}: not a text")
-    return cut(value)
+    return _cut(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def _term(said: dict[str, Any], name: str) -> int | None:

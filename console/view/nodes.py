@@ -10,18 +10,17 @@ from console.view.headline import CHECKS
 from console.view.line import Line, Span, Tone, foreign, line
 from console.view.table import Column, Layout, age, by, by_time, text
 from coord.consul import CheckStatus
-from coord.election.reasons import WhyNot
-from coord.election.state import State
 from coord.history.told import whole
 from coord.status import ClusterStatus, ControlStatus, Member, Role, state_of
 from coord.status.node import since_ms, until_ms, why_not_of
-from coord.status.reasons import explanation
+from coord.status.reasons import WHY_NOT, explanation
 from coord.status.rows import Process, fold, leading_member, namesakes
 from coord.status.words import duration, ms_of, plain
 from coord.telemetry import BecameLeader, ElectionStarted
 from coord.telemetry.journal import JournalEntry
 
-QUARANTINED = frozenset({WhyNot.LOCK_DELAY.value, WhyNot.WAITING_TURN.value})
+_LOCK_DELAY, _LEADER_THERE = "lock_delay", "held_by_other"
+QUARANTINED = frozenset({_LOCK_DELAY, "waiting_turn"})
 """Why a vacancy is left alone for some seconds."""
 
 LEADER, WAITING, GONE, OBSERVES, READY, TROUBLED = "★", "◔", "✖", "○", "●", "!"
@@ -146,17 +145,16 @@ def _as_told(row: NodeRow, entry: JournalEntry | None) -> NodeRow:
     has lasted some seconds: how long it waits the journal has before."""
     if entry is None or entry.at_ms is None or row.until_ms is not None:
         return row
-    if row.why not in (*QUARANTINED, WhyNot.HELD_BY_OTHER.value):
+    if row.why not in (*QUARANTINED, _LEADER_THERE):
         return row
     row = replace(row, since_ms=entry.at_ms, symbol=WAITING, tone=Tone.WARN)
     wait_ms = whole(entry, "wait_ms")
     if wait_ms is None:
-        return replace(row, why="", state=State.ACQUIRING.value, waits_for="the lock")
-    why = row.why if row.why in QUARANTINED else WhyNot.LOCK_DELAY.value
-    waits_for = explanation(WhyNot(why)).waits_for
+        return replace(row, why="", state="acquiring", waits_for="the lock")
+    why = row.why if row.why in QUARANTINED else _LOCK_DELAY
+    waits_for = next(said.waits_for for each, said in WHY_NOT.items() if each.value == why)
     until_ms = entry.at_ms + wait_ms
-    state = State.WAITING.value
-    return replace(row, state=state, why=why, waits_for=waits_for, until_ms=until_ms)
+    return replace(row, state="waiting", why=why, waits_for=waits_for, until_ms=until_ms)
 
 
 def _times(

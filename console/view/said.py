@@ -9,10 +9,7 @@ from console.view.detail import Part, told
 from console.view.headline import is_old
 from console.view.line import LONG, Line, Span, Tone, foreign, joined, line
 from coord.consul import CheckStatus
-from coord.election.state import State
-from coord.members import UNKNOWN_STATE, Member
-from coord.status import ClusterStatus
-from coord.status.node import state_of
+from coord.status import ClusterStatus, Member, state_of
 from coord.status.rows import leading_member
 from coord.status.words import ago, duration, plain
 
@@ -29,7 +26,7 @@ SILENT_S = 8.0
 OUTDATED_S = 30.0
 """What was said so long before, in seconds, is not compared any more."""
 
-_LEADS = State.LEADING.value
+_LEADS = "leading"
 _HAS_LOCK = frozenset({_LEADS, "suspended", "stepping_down", "acquiring"})
 """What a node says of itself that has the lock."""
 
@@ -95,7 +92,7 @@ def _both(
     if member.status is CheckStatus.CRITICAL:
         return "its check critical", f"answers, and {itself}", Tone.WARN
     state = state_of(member, leading_member((member,), status.leader))
-    told = state not in ("", UNKNOWN_STATE) and said.at - node.since >= TOLD_S
+    told = state not in ("", "unknown") and said.at - node.since >= TOLD_S
     if told and node.state != state:
         return plain(state, 24), itself, Tone.WARN
     return None
