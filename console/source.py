@@ -307,15 +307,16 @@ class Source:
             while True:
                 self._led_anew.clear()
                 status, at, before = self.snapshot.status, self._clock.now(), self.snapshot.said
-                assert status is not None  # it was looked
                 (led, term), since = self._led, self._led_since
-                members, left_out = whom(status, self._selected)
+                # Where Consul was never reached, nobody's address is known.
+                members, left_out = ((), 0) if status is None else whom(status, self._selected)
                 last = () if before is None else before.nodes
                 nodes = await asker.ask(members, self._paths.election, last, at)
                 said = Said(
                     at=at, leader_node=led, term=term, since=since, nodes=nodes, left_out=left_out
                 )
-                self._set(replace(self.snapshot, said=said))
+                if status is not None:
+                    self._set(replace(self.snapshot, said=said))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ask_s):
                         await self._led_anew.wait()

@@ -27,6 +27,7 @@ from console.view import said
 from console.view.line import text_of
 from console.view.warnings import warnings
 from coord.clock import SystemClock
+from coord.config import Settings
 from coord.consul import CheckStatus, ConsulClient
 from coord.members import Member
 from coord.records import Paths
@@ -409,3 +410,20 @@ async def test_nobody_is_asked_where_that_is_switched_off(consul: ConsulClient, 
             await asyncio.gather(running, return_exceptions=True)
     assert later.said is None
     assert asked == []
+
+
+async def test_where_consul_was_never_there_nobody_is_asked() -> None:
+    settings = Settings(environ={}, consul_addr="127.0.0.1:1", node="x")
+    async with ConsulClient(settings.consul_address) as consul:
+        source = Source(consul, Paths("x"), clock=SystemClock(), ask_s=0.01)
+        listener = Listener()
+        running = asyncio.create_task(source.run(listener.post))
+        try:
+            await listener.until(lambda s: s.failing)
+            count = len(listener.posted)
+            await listener.until(lambda _: len(listener.posted) > count or running.done())
+            assert not running.done()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert listener.posted[-1].said is None
