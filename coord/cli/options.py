@@ -37,6 +37,7 @@ _METAVARS = {
     "workloads": "NAMES",
     "event_handlers": "NAMES",
     "poller_capacity": "N",
+    "poll_sinks": "NAMES",
     "poller_checks": "NAMES",
     "poller_forbidden_networks": "NETWORKS",
     "priority": "N",

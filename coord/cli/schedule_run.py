@@ -28,9 +28,15 @@ _SENTENCES = {
 
 
 def run_now(
-    settings: Settings, schedule_id: str, *, wait_s: float | None, as_json: bool
+    settings: Settings,
+    schedule_id: str,
+    *,
+    wait_s: float | None,
+    as_json: bool,
+    reason: str = "",
 ) -> ExitCode:
-    """Ask for a run; wait_s: for its result, at most so long; None: not at all.
+    """Ask for a run; wait_s: for its result, at most so long; None: not at all. reason: why, for
+    the audit.
 
     Raises:
         ConsulError: as any call to Consul.
@@ -42,7 +48,7 @@ def run_now(
         at_ms=SystemClock().wall_ms(),
     )
     try:
-        came = asyncio.run(_asked(settings, asked, wait_s))
+        came = asyncio.run(_asked(settings, asked, wait_s, reason))
     except EditRefused as refused:
         return Telling(settings.election, as_json=as_json).refused(refused.code, refused.ids)
     if as_json:
@@ -58,6 +64,7 @@ def run_now(
     return ExitCode.OK if good else ExitCode.NOT_GOOD
 
 
-async def _asked(settings: Settings, asked: AskedRecord, wait_s: float | None) -> Came:
+async def _asked(settings: Settings, asked: AskedRecord, wait_s: float | None, reason: str) -> Came:
+    paths = Paths(settings.election)
     async with ConsulClient(settings.consul_address) as consul:
-        return await running.run_now(consul, Paths(settings.election), asked, wait_s=wait_s)
+        return await running.run_now(consul, paths, asked, wait_s=wait_s, reason=reason)

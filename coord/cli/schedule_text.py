@@ -82,17 +82,11 @@ def _row(name: str, shelf: Shelf, now_ms: int) -> tuple[str, ...]:
 def _last(result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
     if result is None:
         return "not known" if shelf.results is None else "not yet run"
-    return f"{_verdict(result)}, {ago((now_ms - result.finished_ms) / 1000)}"
+    return f"{plain(result.outcome)}, {ago((now_ms - result.finished_ms) / 1000)}"
 
 
 def _assigned(record: ScheduleRecord) -> str:
     return " ".join((record.assignment, ",".join(record.assigned_to))).rstrip()
-
-
-def _verdict(result: ResultRecord) -> str:
-    if result.ok is not None:
-        return "up" if result.ok else "down"
-    return plain(str(result.error or result.state))
 
 
 def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
@@ -114,7 +108,7 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
     result = (shelf.results or {}).get(name)
     if result is not None:
         finished = f"{at(result.finished_ms)} ({ago((now_ms - result.finished_ms) / 1000)})"
-        yield f"  last      {_verdict(result)}, {finished}"
+        yield f"  last      {plain(result.outcome)}, {finished}"
         yield f"  by        {plain(result.poller) or '-'}, {span(result.lag_ms)} after it was due"
         yield (
             f"  so far    {result.runs} runs, {result.missed} missed, "
@@ -138,7 +132,7 @@ def result_lines(result: ResultRecord, asked: AskedRecord) -> Iterator[str]:
     """What the run that was asked for found."""
     if result.job != asked.job:
         yield "  another run has ended since; this is what that found"
-    yield f"  {_verdict(result)}, by {plain(result.poller) or '-'}"
+    yield f"  {plain(result.outcome)}, by {plain(result.poller) or '-'}"
     for found in result.checks:
         yield f"  {found.kind}  {plain(found.target, 200)}"
         yield f"    {_found(found)}"

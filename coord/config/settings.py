@@ -185,6 +185,10 @@ class Settings(BaseSettings):
         ("cluster-health", "poll-orchestrator"),
         description="The coordination work, with commas, or none.",
     )
+    poll_sinks: Names = Field(
+        ("prometheus",),
+        description="Where the results of polls go besides Consul, with commas, or none.",
+    )
     event_handlers: Names = Field(
         (), description="Handlers of telemetry events, with commas, or none."
     )

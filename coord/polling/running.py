@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from coord.consul import ConsulApi
 from coord.polling.asking import answer, ask, withdraw
+from coord.polling.audit import pruned
 from coord.polling.editing import EditCode
 from coord.polling.editing import EditRefused as EditRefused
 from coord.polling.paths import PollPaths
@@ -65,12 +66,14 @@ async def run_now(
     asked: AskedRecord,
     *,
     wait_s: float | None,
+    reason: str = "",
     stop: asyncio.Event | None = None,
     tell: Callable[[], object] = lambda: None,
 ) -> Came:
     """Ask for a run, and wait for what comes of it; what nobody has taken up by then is taken back.
 
     wait_s: for its result, at most so long, in seconds; None: not at all.
+    reason: why, for the audit; "": nobody says.
     stop: when set, nobody waits any longer. tell: called once it is asked for.
 
     Raises:
@@ -79,8 +82,9 @@ async def run_now(
         ConsulError: as any call to Consul.
     """
     keys = PollPaths(paths)
-    await ask(consul, keys, asked)
+    await ask(consul, keys, asked, reason=reason)
     tell()
+    await pruned(consul, paths)
     if wait_s is None:
         return Came(RunWord.ASKED)
     answering = asyncio.ensure_future(answer(consul, keys, asked))

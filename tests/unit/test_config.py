@@ -288,6 +288,7 @@ BAD: list[tuple[str, object]] = [
     ("poller_checks", "a,,b"),
     ("poller_forbidden_networks", "10.0.0.1/8"),
     ("event_handlers", "a b,,"),
+    ("poll_sinks", "a b,,"),
     ("max_restarts", "many"),
     ("restart_window", "0"),
     ("health_interval", 0),
