@@ -17,7 +17,8 @@ from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
 from coord.operations import new_request_id, whoami
-from coord.polling.audit import Act, Trail, pruned
+from coord.operations.audit import keep_audit_short
+from coord.polling.audit import Act, Trail
 from coord.polling.editing import (
     TRIES,
     Change,
@@ -96,7 +97,7 @@ async def _planned(settings: Settings, plan: Plan) -> tuple[Edit, ...]:
 async def _written(settings: Settings, edits: tuple[Edit, ...], trail: Trail) -> Written:
     async with ConsulClient(settings.consul_address) as consul:
         written = await write(consul, edits, trail)
-        await pruned(consul, trail.paths)
+        await keep_audit_short(consul, trail.paths)
     return written
 
 
@@ -108,7 +109,7 @@ async def _done(settings: Settings, plan: Plan, trail: Trail) -> tuple[tuple[Edi
             written = await write(consul, edits, trail)
             if not written.conflicts or written.done:
                 break
-        await pruned(consul, trail.paths)
+        await keep_audit_short(consul, trail.paths)
     return edits, written
 
 

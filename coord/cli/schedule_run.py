@@ -65,6 +65,6 @@ def run_now(
 
 
 async def _asked(settings: Settings, asked: AskedRecord, wait_s: float | None, reason: str) -> Came:
-    paths = Paths(settings.election)
     async with ConsulClient(settings.consul_address) as consul:
+        paths = Paths(settings.election)
         return await running.run_now(consul, paths, asked, wait_s=wait_s, reason=reason)

@@ -6,22 +6,16 @@ write the audit changes nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coord.consul import ConsulApi, ConsulError, TxnOp
-from coord.operations.audit import prune_audit
+from coord.consul import TxnOp
 from coord.polling.records import AskedRecord
 from coord.records import AuditRecord, Paths, utc
 
 NOT_GIVEN = "none given"
 """The reason of a command for which nobody gave one: an entry has to have one."""
-
-_PRUNE_S = 2.0
-"""How long the audit may take to be pruned, in seconds."""
 
 _MAX_IDS = 900
 """How many characters the ids in an entry may take."""
@@ -91,13 +85,6 @@ def asked_op(paths: Paths, asked: AskedRecord, reason: str) -> TxnOp:
     )
     record = trail.record([(asked.schedule, "asked for a run")], "asked")
     return TxnOp.kv_cas(record.key(paths), record.encode(), 0)
-
-
-async def pruned(consul: ConsulApi, paths: Paths) -> None:
-    """Let the audit not grow without end; where that fails, whoever comes next does it."""
-    with suppress(ConsulError, TimeoutError):
-        async with asyncio.timeout(_PRUNE_S):
-            await prune_audit(consul, paths)
 
 
 def _told(changes: Sequence[tuple[str, str]]) -> str:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from coord.consul import ConsulApi
+from coord.operations.audit import keep_audit_short
 from coord.polling.asking import answer, ask, withdraw
-from coord.polling.audit import pruned
 from coord.polling.editing import EditCode
 from coord.polling.editing import EditRefused as EditRefused
 from coord.polling.paths import PollPaths
@@ -73,7 +73,7 @@ async def run_now(
     """Ask for a run, and wait for what comes of it; what nobody has taken up by then is taken back.
 
     wait_s: for its result, at most so long, in seconds; None: not at all.
-    reason: why, for the audit; "": nobody says.
+    reason: why, for the audit.
     stop: when set, nobody waits any longer. tell: called once it is asked for.
 
     Raises:
@@ -84,7 +84,7 @@ async def run_now(
     keys = PollPaths(paths)
     await ask(consul, keys, asked, reason=reason)
     tell()
-    await pruned(consul, paths)
+    await keep_audit_short(consul, paths)
     if wait_s is None:
         return Came(RunWord.ASKED)
     answering = asyncio.ensure_future(answer(consul, keys, asked))

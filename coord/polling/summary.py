@@ -202,7 +202,7 @@ def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> 
     if late:
         return replace(fare, fare=Fare.LATE, last_ms=last_ms)
     if result.ok is None:
-        return replace(fare, fare=Fare.UNANSWERED, code=result.outcome)
+        return replace(fare, fare=Fare.UNANSWERED, code=str(result.error or result.state))
     if result.ok:
         return replace(fare, fare=Fare.UP)
     return replace(fare, fare=Fare.DOWN, **_failing(result))

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -899,6 +899,38 @@ async def test_a_lease_that_ends_while_the_job_is_written_lets_nobody_be_asked(
     (job,) = (await consul.kv_list(keys.jobs)).value
     assert JobRecord.decode(job.value).attempt == 1
     assert target.connections == 0
+
+
+class _SeenAsWritten(ConsulClient):
+    """A client that looks at what `bench` serves while a job is being written."""
+
+    bench: Bench | None = None
+    jobs: Mapping[str, float] | None = None
+
+    async def txn(
+        self,
+        ops: Sequence[TxnOp],
+        *,
+        consistency: Consistency = Consistency.DEFAULT,
+        deadline_s: float | None = None,
+    ) -> TxnResult:
+        if self.bench is not None and self.jobs is None and any("/jobs/" in op.key for op in ops):
+            told = served(self.bench)
+            self.jobs = {label: told[name, label] for name, label in told if name == "poll_jobs"}
+        return await super().txn(ops, consistency=consistency, deadline_s=deadline_s)
+
+
+async def test_a_job_that_is_being_written_is_dispatching(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    async with _SeenAsWritten(ConsulAddress(consul_agent.http_url)) as client:
+        held = await take_lead(client, name)
+        client.bench = bench = make_bench(client, name)
+        async with running_poller(consul, name), polling(bench, held):
+            await until_result(consul, keys, "web", lambda r: r.ok is True)
+        assert client.jobs == {"pending": 0, "dispatching": 1, "running": 0}
 
 
 async def test_a_poller_with_a_senseless_address_costs_an_attempt_not_the_run(
