@@ -7,6 +7,8 @@
 ARG BASE=python:3.13.9-slim-trixie
 
 FROM ${BASE} AS build
+# For who has packages from elsewhere.
+ARG PIP_INDEX_URL
 WORKDIR /src
 # pip and what makes the wheel are in /tools and stay behind; what runs is in /opt/coord.
 RUN python3 -m venv /tools && python3 -m venv --without-pip /opt/coord
@@ -34,7 +36,7 @@ RUN groupadd --gid 10001 coord && \
     useradd --uid 10001 --gid coord --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin coord
 COPY --from=build /opt/coord /opt/coord
-ENV PATH=/opt/coord/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/coord/bin:$PATH LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /
 EXPOSE 8610
