@@ -29,7 +29,8 @@ from console.source import Source
 from console.themes import DARK, OURS
 from console.view import elections
 from console.view.elections import ElectionRow
-from console.view.rooms import SHOWS, Where
+from console.view.rooms import SHOWS, Where, sentence
+from console.widgets.palette import Palette
 from console.widgets.tabs import Tab
 from coord.clock import Clock
 
@@ -293,9 +294,30 @@ class ConsoleApp(ActingApp):
             yield SystemCommand(*each)
         for where in Where:
             go = self._going(where)
-            yield SystemCommand(f"Go to {where.label}", SHOWS[where].capitalize(), go)
+            yield SystemCommand(f"Go to {where.label}", sentence(SHOWS[where]), go)
         yield SystemCommand("Election", "Choose another election", self.action_elections)
         yield SystemCommand("Help", "Keys, symbols, reasons", self.action_help)
+
+    async def run_to_its_end(self) -> int:
+        """Run it; gives what the process exits with.
+
+        Raises:
+            Exception: as it was raised in the app: a mistake of ours, for the caller to tell.
+        """
+        await self.run_async()
+        if self._exception is not None:
+            raise self._exception
+        return self.return_code or 0
+
+    def _fatal_error(self) -> None:
+        # Textual would print a traceback with all that is in memory: names, reasons, tokens.
+        self.bell()
+        self._close_messages_no_wait()
+
+    def action_command_palette(self) -> None:
+        """What can be done here, to be searched."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def _going(self, where: Where) -> Callable[[], None]:
         def go() -> None:

@@ -218,7 +218,7 @@ async def _record(settings: Settings, path: Path) -> int:
             source = _source(settings, consul, clock, recorder.record)
             found = await headless.record(source, recorder, stop)
     if isinstance(found, headless.Finished):
-        _tell(f"{found.changes} changes recorded in {path}, {found.size_bytes:,} bytes")
+        _tell(f"{found.changes} pictures recorded in {path}, {found.size_bytes:,} bytes")
         return ExitCode.OK
     _tell(f"the recording {path} has ended: {found.why}")
     return ExitCode.NOT_GOOD
@@ -242,8 +242,7 @@ async def _play(path: Path, theme: str | None) -> int:
     except (RecordingError, ValueError) as error:
         raise BadUsage(str(error)) from None
     with _drawn(app.exit):
-        await app.run_async()
-    return app.return_code or 0
+        return await app.run_to_its_end()
 
 
 async def _open(settings: Settings, theme: str | None, actor: str, path: Path | None) -> int:
@@ -274,12 +273,11 @@ async def _open(settings: Settings, theme: str | None, actor: str, path: Path | 
             )
         try:
             with _drawn(app.exit):
-                await app.run_async()
+                return await app.run_to_its_end()
         finally:
             await _closed(desk)
             if recorder is not None:
                 _closed_recorder(recorder)
-    return app.return_code or 0
 
 
 def _closed_recorder(recorder: Recorder) -> None:
@@ -289,7 +287,7 @@ def _closed_recorder(recorder: Recorder) -> None:
     if early is not None:
         _tell(f"the recording {recorder.path} had ended before: {early.why}")
     else:
-        _tell(f"{recorder.changes} changes recorded in {recorder.path}")
+        _tell(f"{recorder.changes} pictures recorded in {recorder.path}")
 
 
 @contextlib.contextmanager

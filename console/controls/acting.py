@@ -26,6 +26,7 @@ from console.screens.control import ControlScreen, Place
 from console.screens.control_menu import ControlMenu
 from console.screens.control_quit import QuitScreen
 from console.snapshot import Snapshot
+from console.widgets.markup import as_markup
 from coord.clock import Clock
 from coord.consul import ConsulError
 from coord.operations import Operation
@@ -118,7 +119,8 @@ class ActingApp(App[None]):
             def run(operation: Operation = action.operation, aim: str = aim) -> None:
                 self.operate(operation, aim)
 
-            yield SystemCommand(title, f"not now: {why_not}" if why_not else does, run)
+            said = f"not now: {why_not}" if why_not else does
+            yield SystemCommand(as_markup(title), as_markup(said), run)
 
     def _place(self) -> Place:
         return Place(

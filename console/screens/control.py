@@ -34,6 +34,7 @@ from console.controls.messages import (
 from console.controls.sight import Sight
 from console.controls.stage import GOES_ON, Key, Phase, Stage, body, said
 from console.snapshot import Snapshot
+from console.widgets.markup import entitle
 from console.widgets.parts import Parts
 from coord.operations import Ask, Operation, Preview, Refused
 from coord.operations.confirming import UNSAID, asked_name
@@ -114,7 +115,8 @@ class ControlScreen(ModalScreen[None]):
         if stage.course is not None:
             self._enter(Phase.GOING)
         elif stage.operation.needs_node and not stage.node:
-            self._enter(Phase.NODE)
+            denied = self._place.mode().why_not(stage.operation)
+            self._enter(Phase.REFUSED if denied else Phase.NODE, against=denied)
         else:
             self._begin_with(stage.node)
 
@@ -196,8 +198,7 @@ class ControlScreen(ModalScreen[None]):
             name.placeholder = f"type {asked_name(stage.plan)}"
         self._show_buttons()
         room = self.query_one("#control")
-        room.border_title = stage.title
-        room.border_subtitle = f"election {plain(self._election)}"
+        entitle(room, stage.title, f"election {plain(self._election)}")
         self.tick()
         self.call_after_refresh(self._fit)
         self.query_one(f"#control-{Field.NODE}" if phase is Phase.NODE else "#close").focus()

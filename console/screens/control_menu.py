@@ -18,6 +18,7 @@ from console.controls.actions import ACTIONS, BY_OPERATION, Offer, offers
 from console.controls.course import Course
 from console.screens.control import Place, is_there
 from console.view.line import Span, Tone, line
+from console.widgets.markup import entitle
 from console.widgets.parts import Parts
 from coord.operations import Operation
 from coord.status.words import duration, plain
@@ -64,7 +65,7 @@ class ControlMenu(ModalScreen[Operation | Course]):
     def on_mount(self) -> None:
         """Keep it true."""
         election = plain(self._place.snapshot().election)
-        self.query_one("#menu").border_title = f"Act on election {election}"
+        entitle(self.query_one("#menu"), f"Act on election {election}")
         self.query_one("#menu-said", Parts).show(
             (line(Span("a letter, or enter, opens what it would do; esc closes", Tone.DIM)),)
         )

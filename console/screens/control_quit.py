@@ -14,6 +14,7 @@ from console.controls.actions import BY_OPERATION
 from console.controls.course import Course
 from console.controls.parts import Part, Row
 from console.view.line import Span, Tone, line
+from console.widgets.markup import entitle
 from console.widgets.parts import Parts
 from coord.status.words import plain
 
@@ -41,7 +42,7 @@ class QuitScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Say what is under way."""
-        self.query_one("#control").border_title = "Quit?"
+        entitle(self.query_one("#control"), "Quit?")
         self.query_one("#control-text", Parts).show(self._parts())
         self.query_one("#stay").focus()
 

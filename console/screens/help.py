@@ -19,6 +19,7 @@ from console.screens.room import Keys
 from console.view import nodes, polls, timeline
 from console.view.paint import painted
 from console.view.rooms import SHOWS, Where
+from console.widgets.markup import entitle
 from console.widgets.paint import palette_of
 from coord.status.reasons import WHY_NOT
 
@@ -57,7 +58,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """One text that can be scrolled."""
         with VerticalScroll(id="help") as room:
-            room.border_title = "Help (esc closes)"
+            entitle(room, "Help (esc closes)")
             yield Static(Group(*self._parts()), id="help-text", markup=False)
 
     def _parts(self) -> Iterator[RenderableType]:

@@ -19,6 +19,7 @@ from console.view.line import Line, Span, Tone, line
 from console.view.table import Layout, Row, Sorting, selected
 from console.widgets.details import Details
 from console.widgets.lines import Lines
+from console.widgets.markup import entitle
 from console.widgets.table import RowTable
 from coord.status.words import plain
 
@@ -182,7 +183,7 @@ class ListRoom(Room, Generic[R]):
         if self._sorting.column:
             by = self.LAYOUT_OF_ROWS.named(self._sorting.column).title
             title += f", by {by.lower()}{', turned around' if self._sorting.reverse else ''}"
-        self.query_one(f"#{self.WHAT}-room").border_title = title + self.more_title()
+        entitle(self.query_one(f"#{self.WHAT}-room"), title + self.more_title())
 
     def draw_time(self) -> None:
         """Ages in the table and in the details."""

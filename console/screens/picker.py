@@ -14,6 +14,7 @@ from textual.widgets import Input
 from console.view.line import Line
 from console.view.table import Layout, Row, Sorting, selected
 from console.widgets.lines import Lines
+from console.widgets.markup import entitle
 from console.widgets.table import RowTable
 
 R = TypeVar("R", bound=Row)
@@ -49,8 +50,7 @@ class Picker(ModalScreen[str | None], Generic[R]):
     def compose(self) -> ComposeResult:
         """The filter has the keys from the first: what is typed narrows the choice."""
         with Vertical(id="picker") as room:
-            room.border_title = self._title
-            room.border_subtitle = "enter chooses, esc closes"
+            entitle(room, self._title, "enter chooses, esc closes")
             yield Input(placeholder="type to filter", id="picker-filter")
             yield Lines(id="picker-notes")
             yield Picks(self._design, id="picks")

@@ -49,12 +49,12 @@ def _began(frames: Sequence[Frame], player: Player, now: float, *, whole: bool) 
     """How it is played, and where it is; with dates and lengths where there is room."""
     here = player.at(now)
     mode = "▶" if player.plays(now) else "‖"
-    clock = _clock(frames, here)
+    clock = _clock(frames, here, whole=whole)
     length = f" of {duration(player.end - player.begin)}" if whole else ""
     return line(
         Span("REPLAY ", Tone.WARN),
         Span(f"{mode} {speed_words(player.speed)} ", Tone.STRONG),
-        Span(clock if whole else clock.partition(" ")[2].removesuffix(" UTC"), Tone.STRONG),
+        Span(clock, Tone.STRONG),
         f" +{duration(here - player.begin)}{length} ",
     )
 
@@ -66,14 +66,16 @@ def _place(frames: Sequence[Frame], here: float) -> str:
     return f"change {place} of {place + sum(frame.told for frame in frames[shown + 1 :])}"
 
 
-def _clock(frames: Sequence[Frame], at: float) -> str:
+def _clock(frames: Sequence[Frame], at: float, *, whole: bool) -> str:
+    """whole: with the date."""
     ms = wall_ms(frames, at)
     if not ms:
         return "no status was read yet"
     try:
-        return moment(ms)
+        told = moment(ms)
     except (OverflowError, ValueError, OSError):
         return f"{ms} ms"
+    return told if whole else told.partition(" ")[2].removesuffix(" UTC")
 
 
 def _bar(frames: Sequence[Frame], player: Player, here: float, width: int) -> Line:

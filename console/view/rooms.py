@@ -26,6 +26,11 @@ class Where(StrEnum):
         return self.value.capitalize()
 
 
+def sentence(text: str) -> str:
+    """The text with its first letter large, and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 SHOWS = {
     Where.DASHBOARD: "who leads, what is wrong, every node",
     Where.EVENTS: "what the nodes tell, as it happens",

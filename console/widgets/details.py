@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from console.widgets.markup import entitle
 from coord.status.words import plain
 
 _COPIED_WIDTH = 100
@@ -31,7 +32,7 @@ class Details(VerticalScroll):
         said, theme = as_text(content), self.app.theme
         if (said, theme) != (self._said, self._theme):
             self._said, self._theme = said, theme
-            self.border_title = plain(title, 40)
+            entitle(self, plain(title, 40))
             self.query_one("#details-text", Static).update(content)
 
     @property

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from console.view.line import Line
 from console.view.paint import painted, stacked
+from console.widgets.markup import entitle
 from console.widgets.paint import palette_of
 
 
@@ -35,7 +36,7 @@ class Lines(Static):
         """What stands in its border from now on."""
         if title != self._title:
             self._title = title
-            self.border_title = title
+            entitle(self, title)
 
     def _draw(self, *, layout: bool = False) -> None:
         """layout: it may need more room than before, or less; only their number tells."""

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Button
 
 from console.view.runbooks import RunbookRow
+from console.widgets.markup import entitle
 from coord.runbooks import Step
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RunbookPane(VerticalScroll):
         if row == self._row:
             return
         self._row = row
-        self.border_title = row.key
+        entitle(self, row.key)
         self.remove_children()
         self.mount_all(self._parts(row))
         self.scroll_home(animate=False)

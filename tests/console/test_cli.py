@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import signal
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +22,7 @@ from warm_start import warm
 from console.cli import main
 from console.once import as_json, dashboard, print_dashboard
 from console.view.line import text_of
+from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
 from coord.records import Paths
 from coord.status.as_json import encoded
@@ -121,6 +124,37 @@ async def test_it_opens_in_a_terminal_and_quits(
             screen.type("q")
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
+
+
+PLANTED = """
+from console.screens.dashboard import Dashboard
+def action_window(self):
+    secret = "in " + "memory"
+    raise RuntimeError("planted")
+Dashboard.action_window = action_window
+"""
+
+
+@pytest.mark.parametrize("asked", [(), ("--traceback",)])
+async def test_a_mistake_of_ours_is_one_line_and_its_exit_code(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, tmp_path: Path, asked: tuple[str]
+) -> None:
+    await lead(consul, Paths(name), "core-1", 1)
+    # Read by Python as it starts, before the console is.
+    (tmp_path / "sitecustomize.py").write_text(PLANTED)
+    with terminal() as (screen, theirs):
+        path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+        process = await opened(
+            theirs, consul_agent.http_addr, *asked, "--election", name, PYTHONPATH=path
+        )
+        async with ended(process):
+            await screen.until("core-1 LEADS")
+            screen.type("w")
+            async with asyncio.timeout(GENEROUS_S):
+                assert await process.wait() == ExitCode.INTERNAL
+        await screen.until("internal error: RuntimeError: planted")
+        assert ("Traceback" in screen.seen) is bool(asked)
+        assert "in memory" not in screen.seen or asked, "what is in variables is nobody's business"
 
 
 @pytest.mark.parametrize(

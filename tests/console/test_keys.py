@@ -85,3 +85,16 @@ async def test_a_theme_colours_it() -> None:
         after = seat.room.query_one(KeyLine).render_line(0)
         assert after.text == before.text
         assert after != before
+
+
+@pytest.mark.parametrize("opens", ["ctrl+p", "a"])
+@pytest.mark.parametrize("turns", ["pagedown", "pageup", "end"])
+async def test_a_page_that_is_turned_before_the_list_is_drawn_harms_nothing(
+    opens: str, turns: str
+) -> None:
+    async with seated(leading()) as seat:
+        seat.app.simulate_key(opens)
+        seat.app.simulate_key(turns)
+        await seat.pilot.pause()
+        await seat.press("escape")
+        assert seat.on_board()

@@ -71,7 +71,7 @@ async def test_a_change_of_leader_is_recorded_without_a_terminal(
     said = err.decode()
     assert (process.returncode, out) == (0, b"")
     assert f"recording election {name} in {path}" in said
-    assert "changes recorded" in said
+    assert "pictures recorded" in said
     recording = read_recording(path)
     assert not recording.torn
     assert recording.header.election == name

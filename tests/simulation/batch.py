@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from coord.testing import be_quiet
 from docs.generate import REPO, replaced
 from tests.simulation.faults import KINDS
 from tests.simulation.plan import draw
+from tests.simulation.pool import pool_of
 from tests.simulation.report import annotated, described, document, summary
 from tests.simulation.run import Outcome, run
 
@@ -51,9 +51,7 @@ def outcomes(
     """The outcome of each seed, in the order in which they come in."""
     todo = list(seeds)
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
-    context = multiprocessing.get_context("spawn")
-    workers = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
+    with pool_of(min(workers or os.cpu_count() or 1, len(chunks))) as pool:
         waiting = {pool.submit(run_seeds, chunk, seconds, storm) for chunk in chunks}
         try:
             while waiting:

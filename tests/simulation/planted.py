@@ -7,15 +7,14 @@ which the page and the tests read: the tests try the seed that is known first.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from coord.testing import be_quiet
 from tests.simulation.mutants import FOUND_BY, MUTANTS
+from tests.simulation.pool import pool_of
 from tests.simulation.run import run
 
 RECORD = Path(__file__).with_name("planted.json")
@@ -64,8 +63,7 @@ def _broken(seed: int, name: str) -> str | None:
 
 def find_all(seeds: range, workers: int | None = None) -> Iterator[tuple[str, Finding | None]]:
     """Each fault and where it was found, as it is."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool:
+    with pool_of(workers) as pool:
         jobs = {pool.submit(find, name, seeds): name for name in MUTANTS}
         for job in as_completed(jobs):
             yield jobs[job], job.result()

@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from bench.report import Row, table
 from coord.election.machine import Election
 from docs.generate import REPO, replaced
 from tests.simulation.numbers import natural, positive
+from tests.simulation.pool import pool_of
 
 DOCUMENT = REPO / "docs" / "reliability.md"
 
@@ -121,9 +121,8 @@ def run_all(
 ) -> list[Result]:
     """Make these searches, so many at a time; in the order in which they were asked for."""
     results: dict[Search, Result] = {}
-    spawn = multiprocessing.get_context("spawn")
     # A worker serves one search, so that its memory is given back.
-    with ProcessPoolExecutor(workers, mp_context=spawn, max_tasks_per_child=1) as pool:
+    with pool_of(workers, tasks_each=1) as pool:
         for future in as_completed([pool.submit(run, search) for search in wanted]):
             result = future.result()
             results[result.search] = result

@@ -10,11 +10,10 @@ breaks one is told with what led there; it breaks it again, and alone, with `--s
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from election_storm import Storm
 
 from coord.election.machine import Election
 from tests.simulation.numbers import natural, positive
+from tests.simulation.pool import pool_of
 
 STEPS = 8_000
 """How long a history is, before it must come to rest."""
@@ -111,8 +111,7 @@ def run_pure(
     """
     began = time.perf_counter()
     report = PureReport()
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+    with pool_of(workers) as pool:
         seed, under_way = first_seed, set[Future[PureReport]]()
         while report.violation is None and report.elections < elections:
             while len(under_way) < 2 * workers:
