@@ -49,7 +49,7 @@ def engine(obtained: Obtained, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Fleet]:
     """The fleet, up and healthy, and watched; what it has logged is kept where a test failed."""
     fleet = Fleet(engine)

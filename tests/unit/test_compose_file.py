@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile hold to what docs/deployment.md says, without Docker.
+"""docker-compose.yml and the Dockerfile hold to what docs/docker.md says, without Docker.
 
 tests/docker tries them on a real engine.
 """
