@@ -254,6 +254,10 @@ class Engine:
     def _kill(self, *, wipe: bool = False) -> None:
         """End what is left of it, and remove its traces; with `wipe` also its data."""
         if self._process is not None:
+            with contextlib.suppress(OSError, IndexError):
+                inside = self.inside()
+                os.kill(inside, signal.SIGKILL)
+                wait_gone(inside, END_S)  # and with it all that is within
             self._process.kill()
             self._process.wait()
             Guard.mine().remove(self._process.pid)

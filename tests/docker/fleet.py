@@ -114,7 +114,7 @@ class Fleet:
         await within(
             lambda: self.result(schedule),
             # One may have been on its way.
-            until=lambda told: told and told["runs"] > before + 1 and told["ok"],
+            until=lambda told: told and told["runs"] > before + 1 and told.get("ok"),
         )
 
 

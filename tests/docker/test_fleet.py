@@ -138,6 +138,8 @@ async def test_the_image_is_what_runs_and_no_more(fleet: Fleet) -> None:
     version = await fleet.docker("run", "--rm", image, "--version")
     assert labels["org.opencontainers.image.version"] in version
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    runbook = await fleet.docker("run", "--rm", image, "runbook", "alerts")
+    assert "CoordinatorNoLeader" in runbook
 
 
 async def test_without_a_token_for_pollers_nothing_is_started(fleet: Fleet) -> None:
