@@ -12,8 +12,8 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console.controls.acting import ActingApp
 from console.controls.desk import Desk
+from console.controls.running import RunningApp
 from console.messages import ElectionsFetched, Examine, Jump, Operate, Return, SnapshotFetched
 from console.screens.audit import AuditRoom
 from console.screens.dashboard import Dashboard
@@ -21,6 +21,7 @@ from console.screens.events import EventsRoom
 from console.screens.health import HealthRoom
 from console.screens.help import HelpScreen
 from console.screens.picker import Picker
+from console.screens.polls import PollsRoom
 from console.screens.room import WIDE, Keys, Room
 from console.screens.runbooks import RunbooksRoom
 from console.screens.sessions import SessionsRoom
@@ -47,10 +48,11 @@ ROOMS: tuple[type[Any], ...] = (
     HealthRoom,
     AuditRoom,
     RunbooksRoom,
+    PollsRoom,
 )
 
 
-class ConsoleApp(ActingApp):
+class ConsoleApp(RunningApp):
     """One election, live.
 
     source: what reads it; None: only what is posted as `SnapshotFetched` is shown.
@@ -175,6 +177,11 @@ class ConsoleApp(ActingApp):
         """The node that an action on a node means; "": none."""
         return self.room.node_under_cursor if self.screen_stack else ""
 
+    @property
+    def schedule_under_cursor(self) -> str | None:
+        """See `RunningApp`."""
+        return self.room.schedule_under_cursor if self.screen_stack else None
+
     def tick(self) -> None:
         """Let time pass on the screen; when the app ends, its parts go before it."""
         if self.is_running:
@@ -232,7 +239,7 @@ class ConsoleApp(ActingApp):
         self.workers.cancel_group(self, "doctor")
         self._source = self._opened(election)
         self.snapshot = self._source.snapshot
-        self._source.want_sessions(self.room.WHERE is Where.SESSIONS)
+        self._look_at(self.room.WHERE)
         self.room.show(self.snapshot)
         self._read()
         self.try_rights()
@@ -253,10 +260,15 @@ class ConsoleApp(ActingApp):
         room = self.rooms[where]
         if room is self.room:
             return
-        if self._source is not None:
-            self._source.want_sessions(where is Where.SESSIONS)
+        self._look_at(where)
         room.show(self.snapshot)
         await self.switch_mode(where.value)
+
+    def _look_at(self, where: Where) -> None:
+        """What only one screen shows is read as often as it changes while that is looked at."""
+        if self._source is not None:
+            self._source.want_sessions(where is Where.SESSIONS)
+            self._source.want_polls(where is Where.POLLS)
 
     async def on_tab_chosen(self, message: Tab.Chosen) -> None:
         """Somebody clicked on the name of a screen."""

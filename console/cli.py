@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from console.controls.course import in_a_word
 from console.controls.desk import Desk
 from console.once import as_json, print_dashboard
 from console.snapshot import Snapshot
@@ -103,7 +102,8 @@ def main(
     """Show one election live, in a terminal, and act on it. It needs Consul only.
 
     To look, a viewer's token will do; to act, it takes an operator's. Every action shows first what
-    it would do, and asks whether and why. COORDINATOR_READ_ONLY=true says --read-only for good.
+    it would do, and asks whether and why. COORDINATOR_READ_ONLY=true says --read-only for good,
+    and COORDINATOR_THEME which theme to begin with.
 
     Where no election is named and Consul has others than the default one, it asks which.
 
@@ -133,7 +133,7 @@ def main(
         ctx.exit(asyncio.run(_record(settings, record)))
     if not seen:
         raise BadUsage("there is no terminal to draw on; --once, --json and --record need none")
-    ctx.exit(asyncio.run(_open(settings, theme, _actor(actor), record)))
+    ctx.exit(asyncio.run(_open(settings, theme or settings.theme or None, _actor(actor), record)))
 
 
 def _is_seen() -> bool:
@@ -349,10 +349,10 @@ def _terminal_closed(leave: Callable[[], object]) -> None:
 
 async def _closed(desk: Desk) -> None:
     """Wait until what is under way has ended, and tell how; nobody may be there to read it."""
-    if desk.under_way:
+    if desk.titles:
         _tell("an operation is under way: what is not answered is taken back")
-    for course in await desk.close():
-        _tell(in_a_word(course))
+    for said in await desk.close():
+        _tell(said)
 
 
 def _tell(said: str) -> None:

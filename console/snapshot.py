@@ -14,6 +14,7 @@ from coord.status.elections import ElectionListing
 from coord.status.sessions import SessionListing
 
 if TYPE_CHECKING:  # it takes long to load, and the first picture does without
+    from coord.polling.board import PollBoard
     from coord.polling.summary import PollSummary
 
 
@@ -87,6 +88,7 @@ class Snapshot:
     sessions_at: when that was, in seconds by the monotonic clock.
     sessions_error: why they are not read now; None: they are.
     polls: how what is polled fares, as it was last read; None: it never was.
+    poll_board: every schedule, as read with `polls`.
     polls_error: why that is not read now; None: it is.
     examination: what the doctor does, or found last; None: nobody asked for it.
     runbooks: all there are.
@@ -104,6 +106,7 @@ class Snapshot:
     sessions_at: float = 0.0
     sessions_error: ConsulError | None = None
     polls: PollSummary | None = None
+    poll_board: PollBoard | None = None
     polls_error: ConsulError | None = None
     examination: Examination | None = None
     runbooks: tuple[Runbook, ...] = ()

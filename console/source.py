@@ -3,9 +3,10 @@
 Consul wakes it: nine blocking queries hang on the keys, the members, what is asked, the journal and
 the audit. Beyond that the status is read every `REFRESH_S`, so that a healthy console that shows
 nothing new asks about three times a second; while things change it reads the status at most every
-`PAUSE_S`. How polls fare is read every `POLLS_S`. Sessions, which Consul does not let us wait for,
-are read while somebody looks at them; the doctor looks, and elections are looked for, when somebody
-asks. Nothing here knows of a terminal.
+`PAUSE_S`. How polls fare is read every `POLLS_S`, in one request, and as it changes while somebody
+looks at them. Sessions, which Consul does not let us wait for, are read while somebody looks at
+them; the doctor looks, and elections are looked for, when somebody asks. Nothing here knows of a
+terminal.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from console.snapshot import Contact, Elections, Examination, Failing, Snapshot
 from coord.clock import Clock
@@ -28,6 +29,9 @@ from coord.status import ClusterStatus, Unavailable, read_status, watch_status
 from coord.status.elections import read_elections
 from coord.status.sessions import read_sessions
 
+if TYPE_CHECKING:  # it takes long to load, and the first picture does without
+    from coord.polling.board import BoardReader
+
 REFRESH_S = 5.0
 """How often the status is read, and Consul's latency measured, when nothing wakes us."""
 
@@ -39,6 +43,15 @@ PAST_REFRESH_S = 60.0
 
 POLLS_S = 15.0
 """How often it is read how what is polled fares, in seconds: of thousands that is megabytes."""
+
+POLLS_LIVE_S = 1.0
+"""How long at least lies between two readings of polls while somebody looks at them, in seconds."""
+
+POLLS_WAIT_S = 5.0
+"""How long it is waited then for something to change, in seconds: what is late tells itself so."""
+
+POLLS_REST = 4.0
+"""So many times as long as a reading takes lies at least between two: of thousands it is work."""
 
 RETRY_S = 2.0
 """How soon history and journal, and polls, are read again after that failed, in seconds."""
@@ -78,6 +91,9 @@ class Source:
         self._looked = asyncio.Event()
         self._sessions_due = asyncio.Event()
         self._sessions_wanted = False
+        self._polls_due = asyncio.Event()
+        self._polls_wanted = False
+        self._board: BoardReader | None = None
         self.snapshot = Snapshot(election=paths.election, address=address)
 
     async def run(self, post: Post) -> None:
@@ -97,6 +113,12 @@ class Source:
         self._sessions_wanted = wanted
         if wanted:
             self._sessions_due.set()
+
+    def want_polls(self, wanted: bool) -> None:
+        """Somebody looks at the schedules from now on, or nobody any more."""
+        self._polls_wanted = wanted
+        if wanted:
+            self._polls_due.set()
 
     async def examine(self) -> None:
         """Have the doctor look, reading only, and post how far he is and what he finds."""
@@ -216,25 +238,41 @@ class Source:
         """From the first picture on, which is not to wait for what this takes to load."""
         await self._looked.wait()
         while True:
-            await self._read_polls()
-            await asyncio.sleep(self._polls_s if self.snapshot.polls_error is None else RETRY_S)
+            self._polls_due.clear()
+            board = self.snapshot.poll_board
+            # The first who looks is not to wait for a change.
+            live = self._polls_wanted
+            known = live and board is not None and board.pollers is not None
+            await self._read_polls(wait_s=POLLS_WAIT_S if known else None, pollers=live)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._polls_pause_s):
+                    await self._polls_due.wait()
 
-    async def _read_polls(self) -> None:
-        from coord.polling.summary import read_polls
+    @property
+    def _polls_pause_s(self) -> float:
+        if self.snapshot.polls_error is not None:
+            return RETRY_S
+        if self._polls_wanted and self._board is not None:
+            return max(POLLS_LIVE_S, POLLS_REST * self._board.took_s)
+        return self._polls_s
 
+    async def _read_polls(self, *, wait_s: float | None = None, pollers: bool = False) -> None:
+        from coord.polling.board import BoardReader
+
+        if self._board is None:
+            self._board = BoardReader(self._consul, self._paths, clock=self._clock)
         status = self.snapshot.status
         stale = status is not None and status.stale
         try:
-            polls = await read_polls(
-                self._consul,
-                self._paths,
-                clock=self._clock,
+            board, polls = await self._board.read(
+                wait_s=wait_s,
+                pollers=pollers,
                 consistency=Consistency.STALE if stale else Consistency.DEFAULT,
             )
         except ConsulError as error:
             self._set(replace(self.snapshot, polls_error=error))
         else:
-            self._set(replace(self.snapshot, polls=polls, polls_error=None))
+            self._set(replace(self.snapshot, polls=polls, poll_board=board, polls_error=None))
 
     async def _read_runbooks(self) -> None:
         found = await asyncio.to_thread(read_runbooks)

@@ -36,9 +36,8 @@ from coord.leader_key import LeaderKey
 from coord.node_type import NodeType
 from coord.notices import Notices
 from coord.observer import Observer
-from coord.polling.events import RunsMissed
+from coord.polling.overview import PollOverview, read_overview
 from coord.polling.poller_service import PollerService
-from coord.polling.records import POLL_OUTCOMES
 from coord.records import Paths
 from coord.registration import CandidateService
 from coord.restart_policy import ChildExit, Decision, Restart, RestartLedger, RestartPolicy
@@ -109,7 +108,8 @@ class Application:
         boot_id = new_boot_id(host.random)
         self.identity: Identity = make_identity(settings, boot_id=boot_id, bound=host.bound)
         self.telemetry = Telemetry(self.identity, clock, secrets=host.secrets, apart=host.apart)
-        self.metrics = Metrics(CollectorRegistry())
+        registry = CollectorRegistry()
+        self.metrics = Metrics(registry)
         self._host = host
         self._consul = consul
         self._clock = clock
@@ -129,6 +129,7 @@ class Application:
             paths=self._paths,
             http=host.http,
             random=host.random.random,
+            metrics=registry,
         )
         self._work = self._make_work(context) if self.identity.eligible else None
         is_poller = self.identity.node_type is NodeType.POLLER
@@ -191,8 +192,6 @@ class Application:
             self.metrics.lease_remaining(self._work.lease_remaining_s)
             self.metrics.journal(lambda: self._journal.written, lambda: self._journal.lost)
             self.metrics.lease(self.settings.timing.lease)
-            self.metrics.poll_outcomes(POLL_OUTCOMES)
-            self.telemetry.attach_inline(self._count_missed_polls)
         self.metrics.watch_age(lambda: self.loop.watch_age_s())
         telemetry = self.telemetry
         self.metrics.handlers(lambda: telemetry.events_dropped, lambda: telemetry.handler_failures)
@@ -205,10 +204,6 @@ class Application:
         if isinstance(event, StateChanged):
             why = f": {event.why_not}" if event.why_not else ""
             self._host.manager.status(f"{event.state}{why}")
-
-    def _count_missed_polls(self, event: Event) -> None:
-        if isinstance(event, RunsMissed):
-            self.metrics.polls_missed(event.runs)
 
     # -- what the API shows ----------------------------------------------------------------
 
@@ -239,6 +234,10 @@ class Application:
     async def cluster_status(self) -> ClusterStatus:
         """Read the cluster from Consul."""
         return await read_status(self._consul, self._paths, clock=self._clock)
+
+    async def polls(self) -> PollOverview:
+        """Read from Consul what is polled."""
+        return await read_overview(self._consul, self._paths, clock=self._clock)
 
     # -- running ---------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What installed packages offer by entry points: workloads, event handlers.
+"""What installed packages offer by entry points: workloads, event handlers, sinks of results.
 
 Each is named in a setting by the name of its entry point, or by reference, as
 `package.module:object`: for what no installed package offers.

@@ -89,7 +89,7 @@ def run_node(settings: Settings) -> int:
     Raises:
         ListenError: the address cannot be listened on.
         SettingsError: the settings do not fit together.
-        PluginError: a workload, or a handler of events, cannot be used.
+        PluginError: a workload, a handler of events, or a sink of results, cannot be used.
     """
     given = (settings.consul_token, settings.poller_token)
     secrets = Secrets(secret.get_secret_value() for secret in given if secret)

@@ -23,10 +23,11 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import httpx
+from prometheus_client import CollectorRegistry
 
 from coord.clock import Clock
 from coord.config import Settings
@@ -58,6 +59,7 @@ class WorkContext:
     paths: where this election's keys are.
     http: what carries the work's own HTTP requests instead of real connections; None: these.
     random: from 0 to 1, for spreading what should not happen everywhere at once.
+    metrics: where the work's own Prometheus metrics are registered: the node serves what is there.
     """
 
     settings: Settings
@@ -68,6 +70,7 @@ class WorkContext:
     paths: Paths
     http: httpx.AsyncBaseTransport | None = None
     random: Callable[[], float] = random.random
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
 
 
 @runtime_checkable

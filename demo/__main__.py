@@ -118,11 +118,12 @@ def say_where(agent: ConsulAgent, fleet: Fleet, directory: Path, tell: Narrator)
     tell.note("Consul UI", agent.ui_url)
     for node in fleet.nodes.values():
         tell.note(node.name, f"{node.url}/api/health")
-    coord = Path(sys.executable).with_name("coord")
-    with contextlib.suppress(ValueError):
-        coord = coord.relative_to(Path.cwd())
-    command = f"CONSUL_HTTP_ADDR={agent.http_addr} {shlex.quote(str(coord))} status"
-    tell.note("who leads", command)
+    for what, name in (("who leads", "coord status"), ("the console", "coord-console")):
+        program, *words = name.split()
+        path = Path(sys.executable).with_name(program)
+        with contextlib.suppress(ValueError):
+            path = path.relative_to(Path.cwd())
+        tell.note(what, f"CONSUL_HTTP_ADDR={agent.http_addr} {shlex.join([str(path), *words])}")
     tell.note("logs", str(directory))
 
 

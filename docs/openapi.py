@@ -15,6 +15,7 @@ from coord.api.event_stream import MEDIA_TYPE, STREAMS_MOST
 from coord.api.replies import HEADERS
 from coord.election.reasons import WhyNot
 from coord.election.state import State
+from coord.polling.overview import MAX_SCHEDULES
 from coord.telemetry import RECENT_EVENTS
 from docs.openapi_schemas import Schema, ref, schemas
 
@@ -83,6 +84,14 @@ def _operations() -> Mapping[str, Schema]:
             {
                 200: _ok("ClusterStatus"),
                 503: _error("The cluster cannot be read from Consul.", CONSUL_ERRORS),
+            },
+        ),
+        "/api/polls": _operation(
+            "What the election polls as Consul shows it, at most about a second old: "
+            f"{MAX_SCHEDULES} schedules at most, those that do not fare well before the others.",
+            {
+                200: _ok("PollOverview"),
+                503: _error("It cannot be read from Consul.", CONSUL_ERRORS),
             },
         ),
         "/api/events": _events(),

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from coord.polling.overview import PollOverview
 from coord.status import ClusterStatus
 from coord.status.as_json import Derived
 from coord.telemetry import Event
@@ -33,7 +34,8 @@ def ref(name: str) -> Schema:
 
 
 def schemas(kinds: Iterable[Any]) -> dict[str, Schema]:
-    """The schemas of these types, of the cluster, of the events, and of all that they are made of.
+    """The schemas of these types, of the cluster, of what is polled, of the events, and of all that
+    they are made of.
 
     Raises:
         ValueError: a docstring lacks a field, or its unit.
@@ -41,7 +43,7 @@ def schemas(kinds: Iterable[Any]) -> dict[str, Schema]:
     told_events = [kind for kind in EVENTS if not kind.PERIODIC]
     inputs = [
         (kind, "serialization", TypeAdapter(kind))
-        for kind in (*kinds, Derived, ClusterStatus, Event, *told_events)
+        for kind in (*kinds, Derived, ClusterStatus, PollOverview, Event, *told_events)
     ]
     _, found = TypeAdapter.json_schemas(
         inputs,  # type: ignore[arg-type]

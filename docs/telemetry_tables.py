@@ -16,10 +16,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from coord.clock import SystemClock
+from coord.config import Settings
 from coord.election.reasons import Cause
+from coord.identity import make_identity
 from coord.polling import events as of_polling
-from coord.polling.records import POLL_OUTCOMES
-from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged
+from coord.polling.book import Book
+from coord.polling.metrics import PollMetrics
+from coord.polling.records import ResultRecord, ScheduleRecord
+from coord.polling.shipped_sinks import PrometheusSink
+from coord.polling.sinks import SinkContext, Sinks
+from coord.telemetry import CATALOGUE, BecameLeader, Event, LeaderChanged, Telemetry
 from coord.telemetry.metrics import Metrics
 from docs.docstrings import members_told, told
 
@@ -114,9 +121,16 @@ def _words_of(kind: type[Enum]) -> Iterator[str]:
 
 def leaders_metrics() -> str:
     """The text that a leader with the usual work serves, before anything was measured."""
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
     metrics.children(("cluster-health", "poll-orchestrator"))
-    metrics.poll_outcomes(POLL_OUTCOMES)
+    polls = PollMetrics(registry, lambda: 0)
+    polls.leads(_book_of_one())
+    settings = Settings(node="core-1", environ={})
+    who = make_identity(settings, boot_id="b" * 32, bound=settings.listen)
+    its = SinkContext(settings, who, registry, polls.verdicts)
+    sinks = {"prometheus": PrometheusSink(its)}
+    Sinks(sinks, Telemetry(who, SystemClock()), SystemClock(), registry)
     metrics.journal(lambda: 0, lambda: 0)
     metrics.handlers(lambda: 0, lambda: 0)
     metrics.lease_remaining(lambda: 0.0)
@@ -127,6 +141,19 @@ def leaders_metrics() -> str:
     )
     metrics.handle(change)
     return metrics.render()[0].decode()
+
+
+def _book_of_one() -> Book:
+    """What the leader knows of one schedule that was run."""
+    book = Book(term=2)
+    check = {"kind": "tcp", "target": "127.0.0.1:8500"}
+    web = ScheduleRecord.model_validate({"id": "web", "interval": "10s", "checks": [check]})
+    book.enter_schedules({web.id: web})
+    book.results[web.id] = ResultRecord.model_validate(
+        {"schedule": web.id, "job": "web.1", "attempt": 1, "term": 2, "state": "completed"}
+        | {"ok": True, "due_ms": 1, "finished_ms": 1}
+    )
+    return book
 
 
 def _label(label: str, samples: Iterable[Sample]) -> str:

@@ -23,7 +23,8 @@ CONSOLE_MAY_IMPORT = {
     f"coord.{name}"
     for name in (
         *("records", "status", "operations", "doctor", "telemetry", "consul", "config"),
-        *("history", "controls", "runbooks", "rights", "clock", "polling.summary"),
+        *("history", "controls", "runbooks", "rights", "clock"),
+        *("polling.summary", "polling.board", "polling.running"),
     )
 }
 CONSOLES_COMMAND_MAY_IMPORT = {"coord.cli.errors", "coord.cli.options", "coord.cli.status"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -11,9 +12,9 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console.controls.actions import ACTIONS, BY_OPERATION, Mode
+from console.controls.actions import ACTIONS, Mode, no_right
 from console.controls.course import Course, in_a_word
-from console.controls.desk import Desk, no_right
+from console.controls.desk import Desk
 from console.controls.messages import (
     BeginWanted,
     LookedAt,
@@ -171,11 +172,9 @@ class ActingApp(App[None]):
         if course.not_permitted:
             self._deny(course)
         if not shown:
-            ask = course.plan.ask
-            title = f"{BY_OPERATION[ask.operation].title} {plain(ask.node)}".rstrip()
             self.notify(
                 in_a_word(course),
-                title=title,
+                title=course.title,
                 severity="information" if course.ok else "error",
                 timeout=TOLD_S,
                 markup=False,
@@ -188,28 +187,28 @@ class ActingApp(App[None]):
         election = self.snapshot.election
         if election != self._tried:
             self._tried, self._attempted = election, {}
-            self._set_mode({})
+            self._set_mode({}, "")
         if self._desk is not None and election and not self.mode.read_only:
             found = self._find_rights(self._desk, election)
             self.run_worker(found, group="rights", exclusive=True)
 
     async def _find_rights(self, desk: Desk, election: str) -> None:
-        denied = await desk.denied(election)
+        denied, no_run = await asyncio.gather(desk.denied(election), desk.runs.denied(election))
         if election != self._tried:
             return
         # What is found denied is found again when it no longer is; what only an attempt could
         # tell stays as it was told.
         self._attempted = {op: why for op, why in self._attempted.items() if op not in denied}
-        self._set_mode({**self._attempted, **denied})
+        self._set_mode({**self._attempted, **denied}, no_run)
 
     def _deny(self, course: Course) -> None:
         """What was tried and is not permitted is not offered any more."""
         self._attempted[course.plan.ask.operation] = no_right(course.not_permitted)
-        self._set_mode({**self.mode.denied, **self._attempted})
+        self._set_mode({**self.mode.denied, **self._attempted}, self.mode.no_run)
         self.try_rights()
 
-    def _set_mode(self, denied: Mapping[Operation, str]) -> None:
-        mode = replace(self.mode, denied=MappingProxyType(dict(denied)))
+    def _set_mode(self, denied: Mapping[Operation, str], no_run: str) -> None:
+        mode = replace(self.mode, denied=MappingProxyType(dict(denied)), no_run=no_run)
         if mode != self.mode:
             self.mode = mode
             self.refresh_bindings()
@@ -218,7 +217,7 @@ class ActingApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave; while something is under way, only if that is meant."""
-        under_way = self._under_way()
+        under_way = self._desk.titles if self._desk is not None else ()
         if not under_way:
             self.exit()
             return

@@ -55,10 +55,12 @@ class Mode:
 
     read_only: why nothing is; "" unless it was asked for.
     denied: why an operation is not permitted, by operation, as far as that is known.
+    no_run: why no run of a schedule is permitted; "": it may be, as far as that is known.
     """
 
     read_only: str = ""
     denied: Mapping[Operation, str] = field(default_factory=lambda: MappingProxyType({}))
+    no_run: str = ""
 
     @property
     def word(self) -> str:
@@ -77,6 +79,16 @@ class Mode:
     def why_not(self, operation: Operation) -> str:
         """Why this is not permitted; "" if it may be."""
         return self.read_only or self.denied.get(operation, "")
+
+    @property
+    def why_no_run(self) -> str:
+        """Why no run of a schedule may be asked for; "" if one may be."""
+        return self.read_only or self.no_run
+
+
+def no_right(why: str) -> str:
+    """That it is not permitted, and what helps."""
+    return f"{why}; give an operator's token, in CONSUL_HTTP_TOKEN_FILE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from console.controls.actions import BY_OPERATION
 from console.controls.parts import Part, Row
 from console.view.by_key import by_key
 from console.view.failover import phase_lines
@@ -55,6 +56,12 @@ class Course:
     def id(self) -> str:
         """The same for the same operation."""
         return self.plan.ask.request_id
+
+    @property
+    def title(self) -> str:
+        """What it is called, and of whom."""
+        ask = self.plan.ask
+        return f"{BY_OPERATION[ask.operation].title} {plain(ask.node)}".rstrip()
 
     @property
     def ended(self) -> bool:

@@ -9,36 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from console.controls.course import Course
+from console.controls.actions import no_right
+from console.controls.course import Course, in_a_word
+from console.controls.runner import Runner
+from console.controls.runs import RunCourse
+from console.controls.runs import in_a_word as run_in_a_word
 from console.controls.sight import Sight
+from console.controls.under_way import Doing, UnderWay
 from coord.clock import Clock
 from coord.config import Settings
-from coord.consul import ConsulApi, ConsulError
+from coord.consul import ConsulApi
 from coord.doctor.probe import may_write
 from coord.operations import Operation, Outcome, Preview, Refused, look, perform
 from coord.operations.confirming import confirmed, pinned
 from coord.records import Paths
 
 Tell = Callable[[Course], None]
-
-
-@dataclass(slots=True)
-class _Doing:
-    """An operation under way. stop: nobody waits for it any longer."""
-
-    course: Course
-    tell: Tell
-    stop: asyncio.Event
-    task: asyncio.Task[None] | None = None
-
-    def now(self, course: Course) -> None:
-        """This is how it stands now."""
-        self.course = course
-        self.tell(course)
 
 
 class Desk:
@@ -52,8 +42,9 @@ class Desk:
         self._consul = consul
         self._settings = settings
         self._clock = clock
-        self._under_way: dict[str, _Doing] = {}
+        self._under_way: UnderWay[Course] = UnderWay()
         self.actor = actor
+        self.runs = Runner(consul, clock=clock, actor=actor)
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,60 +71,48 @@ class Desk:
     @property
     def under_way(self) -> tuple[Course, ...]:
         """What has been begun and has not ended, the oldest first."""
-        return tuple(doing.course for doing in self._under_way.values())
+        return self._under_way.courses
 
     def begin(self, plan: Preview, reason: str, tell: Tell) -> Course:
         """Do what was shown and confirmed, unless it is no longer as it was shown."""
         ask = replace(plan.ask, reason=reason)
         course = Course(plan=replace(plan, ask=ask), began=self._clock.now())
-        doing = _Doing(course, tell, asyncio.Event())
-        self._under_way[course.id] = doing
-        doing.task = asyncio.create_task(self._do(doing, plan), name=f"operation {course.id}")
-        return course
+        return self._under_way.begin(course, tell, lambda doing: self._follow(doing, plan))
 
     def take_back(self, id: str) -> None:
         """Wait no longer: a request that nobody has answered is withdrawn."""
-        if id in self._under_way:
-            self._under_way[id].stop.set()
+        self._under_way.stop(id)
 
-    async def close(self) -> tuple[Course, ...]:
-        """Wait no longer for anything, and give what came of it: seconds, if Consul is slow."""
-        left = tuple(self._under_way.values())
-        for doing in left:
-            doing.stop.set()
-        await asyncio.gather(*(doing.task for doing in left if doing.task is not None))
-        return tuple(doing.course for doing in left)
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What is under way, runs of schedules included."""
+        begun: tuple[Course | RunCourse, ...] = (*self.under_way, *self.runs.under_way)
+        return tuple(each.title for each in begun)
 
-    async def _do(self, doing: _Doing, shown: Preview) -> None:
-        try:
-            await self._follow(doing, shown)
-        except ConsulError as error:
-            doing.now(replace(doing.course, error=error))
-        except Exception as error:  # a mistake of ours must not leave a dialog that waits for ever
-            mistake = f"{type(error).__name__}: {error}"
-            doing.now(replace(doing.course, mistake=mistake))
-        finally:
-            self._under_way.pop(doing.course.id, None)
+    async def close(self) -> tuple[str, ...]:
+        """Wait no longer for anything, and say what came of each: seconds, if Consul is slow."""
+        courses, runs = await asyncio.gather(self._under_way.close(), self.runs.close())
+        ran = (f"{run.title}: {run_in_a_word(run)}" for run in runs)
+        return (*map(in_a_word, courses), *ran)
 
-    async def _follow(self, doing: _Doing, shown: Preview) -> None:
+    async def _follow(self, doing: Doing[Course], shown: Preview) -> None:
         reason = doing.course.plan.ask.reason
         again = (await self.look(shown.election)).plan(pinned(shown, reason))
         plan = confirmed(shown, again, reason)
         if isinstance(plan, Refused):
-            doing.now(replace(doing.course, refused=plan))
+            doing.now(refused=plan)
             return
         if doing.stop.is_set():
-            doing.now(replace(doing.course, called_off=True))
+            doing.now(called_off=True)
             return
-        doing.now(replace(doing.course, plan=plan, began=self._clock.now()))
+        doing.now(plan=plan, began=self._clock.now())
         done = perform(self._consul, plan, clock=self._clock, stop=doing.stop)
         async with aclosing(done) as items:
             async for item in items:
-                course = doing.course
                 if isinstance(item, Outcome):
-                    doing.now(replace(course, outcome=item))
+                    doing.now(outcome=item)
                 else:
-                    doing.now(replace(course, steps=(*course.steps, item)))
+                    doing.now(steps=(*doing.course.steps, item))
 
     # -- rights ----------------------------------------------------------------------------
 
@@ -163,8 +142,3 @@ def _key_of(operation: Operation, paths: Paths) -> str:
         return paths.request
     pauses = operation in (Operation.PAUSE, Operation.RESUME)
     return paths.pause if pauses else paths.drains
-
-
-def no_right(why: str) -> str:
-    """That it is not permitted, and what helps."""
-    return f"{why}; give an operator's token, in CONSUL_HTTP_TOKEN_FILE"

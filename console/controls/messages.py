@@ -7,6 +7,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from console.controls.course import Course
+from console.controls.runs import RunCourse
 from console.controls.sight import Sight
 from coord.consul import ConsulError
 from coord.operations import Preview
@@ -56,6 +57,32 @@ class Progressed(Message):
 
 class TakeBackWanted(Message):
     """The request of this operation is to be withdrawn, if nobody has answered it."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__()
+        self.id = id
+
+
+class RunWanted(Message):
+    """A run of that schedule was confirmed; whoever follows that id is told by `RunProgressed`."""
+
+    def __init__(self, id: str, election: str, schedule: str) -> None:
+        super().__init__()
+        self.id = id
+        self.election = election
+        self.schedule = schedule
+
+
+class RunProgressed(Message):
+    """A run that was asked for is further than before, or has ended."""
+
+    def __init__(self, course: RunCourse) -> None:
+        super().__init__()
+        self.course = course
+
+
+class RunBackWanted(Message):
+    """The request for that run is to be withdrawn, if nobody has taken it up."""
 
     def __init__(self, id: str) -> None:
         super().__init__()

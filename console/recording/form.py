@@ -22,6 +22,7 @@ from coord.consul import (
 )
 from coord.doctor import Progress, Report
 from coord.history import Past
+from coord.polling.board import PollBoard
 from coord.polling.summary import PollSummary
 from coord.status import ClusterStatus
 from coord.status.as_json import plain_value
@@ -117,12 +118,13 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {
     "sessions_at": TypeAdapter(float),
     "sessions_error": TypeAdapter(Fault | None),
     "polls": TypeAdapter(PollSummary | None),
+    "poll_board": TypeAdapter(PollBoard | None),
     "polls_error": TypeAdapter(Fault | None),
     "examination": TypeAdapter(_Examination | None),
 }
 
-_SINCE_FORMAT_2 = frozenset({"polls", "polls_error"})
-"""What older recordings do not have."""
+_NOT_IN_ALL = frozenset({"polls", "polls_error", "poll_board"})
+"""What recordings of older formats do not have."""
 
 
 def plain(value: object) -> Any:
@@ -167,7 +169,7 @@ class Decoder:
             ValueError: the tree is none of one; names the field.
         """
         unknown = tree.keys() - _SHAPES.keys()
-        missing = _SHAPES.keys() - tree.keys() - _SINCE_FORMAT_2
+        missing = _SHAPES.keys() - tree.keys() - _NOT_IN_ALL
         if unknown or missing:
             name = sorted(unknown or missing)[0][:40]
             raise ValueError(f"{name}: {'no such field is known' if unknown else 'is missing'}")

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from console.controls.actions import ACTIONS, BY_OPERATION, Offer, offers
+from console.controls.actions import ACTIONS, Offer, offers
 from console.controls.course import Course
 from console.screens.control import Place, is_there
 from console.view.line import Span, Tone, line
@@ -182,6 +182,4 @@ def _grid(key: str, title: str, text: str, style: str = "") -> Table:
 
 
 def _course(course: Course, now: float) -> str:
-    ask = course.plan.ask
-    title = BY_OPERATION[ask.operation].title
-    return f"{title} {plain(ask.node)}".rstrip() + f", since {duration(now - course.began)}"
+    return f"{course.title}, since {duration(now - course.began)}"

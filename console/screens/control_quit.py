@@ -10,13 +10,10 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button
 
-from console.controls.actions import BY_OPERATION
-from console.controls.course import Course
 from console.controls.parts import Part, Row
 from console.view.line import Span, Tone, line
 from console.widgets.markup import entitle
 from console.widgets.parts import Parts
-from coord.status.words import plain
 
 
 class QuitScreen(ModalScreen[bool]):
@@ -28,7 +25,8 @@ class QuitScreen(ModalScreen[bool]):
         Binding("left", "app.focus_previous", show=False),
     ]
 
-    def __init__(self, under_way: tuple[Course, ...]) -> None:
+    def __init__(self, under_way: tuple[str, ...]) -> None:
+        """under_way: what each is called."""
         super().__init__()
         self._under_way = under_way
 
@@ -47,7 +45,7 @@ class QuitScreen(ModalScreen[bool]):
         self.query_one("#stay").focus()
 
     def _parts(self) -> tuple[Part, ...]:
-        rows = [_row(course) for course in self._under_way]
+        rows = [_row(title) for title in self._under_way]
         said = "What the leader has not answered is taken back; what it has, goes on. Either way "
         return (*rows, (), line(f"{said}the audit says what was seen of it."))
 
@@ -56,10 +54,5 @@ class QuitScreen(ModalScreen[bool]):
         self.dismiss(event.button.id == "quit")
 
 
-def _row(course: Course) -> Row:
-    ask = course.plan.ask
-    title = BY_OPERATION[ask.operation].title
-    return Row(
-        line(Span(f"{title} {plain(ask.node)}".rstrip(), Tone.STRONG)),
-        line("is under way"),
-    )
+def _row(title: str) -> Row:
+    return Row(line(Span(title, Tone.STRONG)), line("is under way"))

@@ -121,7 +121,7 @@ class Dashboard(ListRoom[NodeRow]):
         troubles = polls.troubles(snapshot, now, POLLS) if self.size.height >= ROOMY else ()
         panel.display = bool(troubles)
         panel.entitle(polls.title(snapshot))
-        panel.show(troubles)
+        panel.show(lines_by_key(troubles))
 
     # --- keys ---
 

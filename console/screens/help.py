@@ -24,7 +24,10 @@ from console.widgets.paint import palette_of
 from coord.status.reasons import WHY_NOT
 
 EVERYWHERE = (
-    ("1 … 6", "the screens: " + ", ".join(f"{each.key} {each.value}" for each in Where)),
+    (
+        f"1 … {len(Where)}",
+        "the screens: " + ", ".join(f"{each.key} {each.value}" for each in Where),
+    ),
     ("e", "choose another election"),
     ("a", "act: step down, transfer, drain, pause, …; each shows first what it would do"),
     ("ctrl+p", "all commands, the themes among them"),
@@ -66,6 +69,10 @@ class HelpScreen(ModalScreen[None]):
         yield _table("Everywhere", EVERYWHERE)
         if self._where is Where.DASHBOARD:
             yield from self._of_dashboard()
+        if self._where in (Where.DASHBOARD, Where.POLLS):
+            yield _table("Polls", polls.WORDS)
+        if self._where is Where.POLLS:
+            yield _table("Why a run has no answer", polls.UNANSWERED.items())
 
     def _own(self) -> list[tuple[str, str]]:
         """The keys of the screen; what it says of a key of every table comes first."""
@@ -86,7 +93,6 @@ class HelpScreen(ModalScreen[None]):
         yield Text()
         reasons = [(why.value, said.meaning) for why, said in WHY_NOT.items()]
         yield _table("Why a node does not lead", reasons)
-        yield _table("Polls", polls.WORDS)
 
 
 def _table(title: str, rows: Iterable[tuple[str, str]]) -> RenderableType:

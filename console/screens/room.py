@@ -123,6 +123,11 @@ class Room(Screen[None]):
         """The node that an action on a node means; "": none."""
         return ""
 
+    @property
+    def schedule_under_cursor(self) -> str | None:
+        """The last part of the key of the schedule that a run would be of; None: there is none."""
+        return None
+
     def go_to(self, key: str, back: Callable[[], object] | None = None) -> None:
         """Show one thing that another screen names; `back` goes to where it was named."""
 

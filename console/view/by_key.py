@@ -16,6 +16,8 @@ _ROOMS: Mapping[str, str] = MappingProxyType(
         "history --audit": f"the audit ({Where.AUDIT.key})",
         "history": f"the events ({Where.EVENTS.key})",
         "status": f"the dashboard ({Where.DASHBOARD.key})",
+        "schedule list": f"the polls ({Where.POLLS.key})",
+        "schedule show ID": f"the polls ({Where.POLLS.key}, then enter)",
         "status NODE": f"the dashboard ({Where.DASHBOARD.key}, then enter)",
     }
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from console.snapshot import Snapshot
-from console.view.line import LONG, Line, Span, Tone, foreign, joined, line
+from console.view.line import LONG, Line, Span, Tone, foreign, joined, line, text_of
 from coord.status import Seen
 from coord.status.words import ago, duration, plain, span
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 UNANSWERED = {
     "no_poller": "no poller's check passes",
+    "no_assigned_poller": "none of the pollers that it is assigned to passes its check",
+    "no_poller_of_kind": "no poller that may run it has all its kinds of check",
     "poller_unreachable": "its poller could not be reached",
     "poller_busy": "the pollers had no room for it",
     "older_term": "its poller follows a later leader",
@@ -23,6 +27,7 @@ UNANSWERED = {
     "bad_reply": "what its poller said is no answer",
     "deadline": "its poller did not answer in time",
     "leader_lost": "its leader ended, and it was too late to try again",
+    "cancelled": "it was called off",
 }
 """Why a run has no answer."""
 
@@ -37,13 +42,21 @@ WORDS = (
 )
 """What the line says, and what it means."""
 
-_SYMBOLS = {
+SYMBOLS = {
     "down": ("✖", Tone.BAD),
     "unanswered": ("!", Tone.WARN),
     "late": ("!", Tone.WARN),
     "never_run": ("!", Tone.WARN),
     "unreadable": ("?", Tone.WARN),
+    "new": ("◔", Tone.PLAIN),
+    "unknown": ("?", Tone.DIM),
+    "up": ("●", Tone.GOOD),
+    "disabled": ("○", Tone.DIM),
 }
+"""How each is marked that fares so."""
+
+ORDER = {fare: place for place, fare in enumerate(SYMBOLS) if place < 5}
+"""Those that do not fare well, the worst first."""
 
 QUIET_MS = 60_000
 """Later than that, it is told when the latest result came, in milliseconds."""
@@ -58,6 +71,20 @@ def in_a_line(snapshot: Snapshot, now: float) -> Line:
     if polls.seen is not Seen.KNOWN:
         return line("polls ", Span("not permitted: the token may not see them", Tone.DIM))
     return line("polls ") + joined((*_counts(polls), *_times(snapshot, polls, now)))
+
+
+def in_lines(snapshot: Snapshot, now: float, width: int, most: int) -> tuple[Line, ...]:
+    """The same in as many lines of that width as it takes, but no more than so many."""
+    polls = snapshot.polls
+    whole = in_a_line(snapshot, now)
+    if polls is None or polls.seen is not Seen.KNOWN or cell_len(text_of(whole)) <= width:
+        return (whole,) if whole else ()
+    lines: list[list[Line]] = [[]]
+    for part in (*_counts(polls), *_times(snapshot, polls, now)):
+        if len(lines) < most and cell_len(text_of(joined((*lines[-1], part)))) > width:
+            lines.append([])
+        lines[-1].append(part)
+    return tuple(joined(each) for each in lines)
 
 
 def _counts(polls: PollSummary) -> Iterator[Line]:
@@ -115,10 +142,10 @@ def troubles(snapshot: Snapshot, now: float, most: int) -> tuple[Line, ...]:
     name_width, word_width = (max(map(len, column)) for column in zip(*heads, strict=True))
     lines = [
         line(
-            Span(f"{_SYMBOLS[each.fare][0]} ", _SYMBOLS[each.fare][1]),
+            Span(f"{SYMBOLS[each.fare][0]} ", SYMBOLS[each.fare][1]),
             Span(name.ljust(name_width + 2), Tone.STRONG),
-            Span(word.ljust(word_width + 2), _SYMBOLS[each.fare][1]),
-            *_why(each, snapshot.wall_ms(now)),
+            Span(word.ljust(word_width + 2), SYMBOLS[each.fare][1]),
+            *why(each, snapshot.wall_ms(now)),
         )
         for each, (name, word) in zip(shown, heads, strict=True)
     ]
@@ -132,9 +159,15 @@ def _word(fare: ScheduleFare) -> str:
     return plain(fare.code, 20) if fare.fare == "unanswered" else fare.fare.replace("_", " ")
 
 
-def _why(fare: ScheduleFare, now_ms: int) -> Iterator[Span | str]:
-    seconds, left = divmod(fare.interval_ms, 1000)
-    every = f"it is to run every {span(fare.interval_ms) if left else duration(seconds)}"
+def every(interval_ms: int) -> str:
+    """An interval in words."""
+    seconds, left = divmod(interval_ms, 1000)
+    return span(interval_ms) if left else duration(seconds)
+
+
+def why(fare: ScheduleFare, now_ms: int) -> Iterator[Span | str]:
+    """Why it does not fare well; nothing where it does."""
+    runs = f"it is to run every {every(fare.interval_ms)}"
     match fare.fare.value:
         case "down":
             yield f"{plain(fare.kind)} {plain(fare.target, 100)}: "
@@ -145,8 +178,8 @@ def _why(fare: ScheduleFare, now_ms: int) -> Iterator[Span | str]:
             yield UNANSWERED.get(fare.code, "not known here")
         case "late":
             age = ago((now_ms - (fare.last_ms or 0)) / 1000)
-            yield f"its last result came {age}; {every}"
+            yield f"its last result came {age}; {runs}"
         case "never_run":
-            yield every
+            yield runs
         case _:
             yield foreign(": ".join(filter(None, (fare.code, fare.detail))), limit=LONG)

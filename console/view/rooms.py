@@ -14,6 +14,7 @@ class Where(StrEnum):
     HEALTH = "health"
     AUDIT = "audit"
     RUNBOOKS = "runbooks"
+    POLLS = "polls"
 
     @property
     def key(self) -> str:
@@ -38,5 +39,6 @@ SHOWS = {
     Where.HEALTH: "what ClusterHealth says, and what the doctor finds",
     Where.AUDIT: "what operators did, and why",
     Where.RUNBOOKS: "what to do, step by step",
+    Where.POLLS: "what is polled, what was found last, who runs it",
 }
 """What each is for."""

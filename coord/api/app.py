@@ -1,8 +1,8 @@
 """The node's HTTP API: health endpoints, the cluster, recent events, metrics. All of it reads only.
 
 The health endpoints answer by `PROBES`, the one table of state and endpoint, from what the node
-knows by itself: they need no Consul. `/api/cluster` reads Consul, at most once a second however
-often it is asked.
+knows by itself: they need no Consul. `/api/cluster` and `/api/polls` read Consul, each at most once
+a second however often it is asked.
 
 Every answer but the metrics is JSON; an error is ``{"error": code}``, with ``field`` and ``fix``
 where there is something to put right.
@@ -11,9 +11,8 @@ where there is something to put right.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -25,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from coord.api.cache import ClusterCache, ReadCache
 from coord.api.event_stream import MEDIA_TYPE, STREAMS_MOST, EventStreams
 from coord.api.health_table import PROBES, ElectionView, row_of
 from coord.api.replies import Plain, error_response, json_response, on_crash, on_http_error
@@ -33,7 +33,9 @@ from coord.consul import ConsulError, ConsulNotPermitted, ConsulUnavailable
 from coord.election.reasons import WhyNot
 from coord.identity import Identity
 from coord.members import Listing, Member, best_by_node
+from coord.polling.overview import PollOverview
 from coord.status import ClusterStatus, to_dict
+from coord.status.as_json import encoded, plain_value
 from coord.supervisor import ChildStatus
 from coord.telemetry import RECENT_EVENTS, Telemetry
 from coord.telemetry import to_dict as event_to_dict
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
 
 DOCUMENT: Final = Path(__file__).with_name("openapi.json")
 """The description of all this as OpenAPI, which `make docs` writes."""
-
-CACHE_S: Final = 1.0
-"""How long one reading of the cluster serves, good or failed, in seconds."""
 
 METRICS_S: Final = 0.1
 """How long the metrics serve once they are made, in seconds: it takes the loop some milliseconds,
@@ -58,7 +57,7 @@ LIMIT_DIGITS: Final = 5
 """How long the number may be that `/api/events` takes as its limit."""
 
 CLUSTER_WAIT_S: Final = 10.0
-"""How long `/api/cluster` waits for Consul in all."""
+"""How long `/api/cluster` and `/api/polls` wait for Consul in all."""
 
 
 class RendersMetrics(Protocol):
@@ -88,55 +87,9 @@ class NodeView(Protocol):
         most, and never twice at a time."""
         ...
 
-
-# --- reading the cluster once for all ------------------------------------------------------------
-
-
-class ClusterCache:
-    """Reads the cluster at most once in `CACHE_S`, however many ask; an error is kept as long."""
-
-    def __init__(self, read: Callable[[], Awaitable[ClusterStatus]], clock: Clock) -> None:
-        self._read = read
-        self._clock = clock
-        self._task: asyncio.Task[ClusterStatus] | None = None
-        self._began = 0.0
-
-    async def get(self, wait_s: float) -> ClusterStatus:
-        """The snapshot, with its age.
-
-        Raises:
-            ConsulError: it could not be read.
-            TimeoutError: not read within `wait_s`; the reading goes on for whoever asks next.
-        """
-        task = self._current()
-        # Shielded: who asked and went away does not end the reading that others wait for.
-        async with asyncio.timeout(wait_s):
-            status = await asyncio.shield(task)
-        return replace(status, age_ms=max(0, round((self._clock.now() - self._began) * 1000)))
-
-    async def aclose(self) -> None:
-        """End a reading that is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def _current(self) -> asyncio.Task[ClusterStatus]:
-        now = self._clock.now()
-        task = self._task
-        if task is None or (task.done() and now - self._began >= CACHE_S):
-            self._began = now
-            task = self._task = asyncio.ensure_future(self._read_once())
-            task.add_done_callback(_seen)
-        return task
-
-    async def _read_once(self) -> ClusterStatus:
-        return await self._read()
-
-
-def _seen(task: asyncio.Task[ClusterStatus]) -> None:
-    """Whoever waited may be gone: a failure nobody took is no news for the loop's log."""
-    if not task.cancelled():
-        task.exception()
+    async def polls(self) -> PollOverview:
+        """Read from Consul what is polled; as `cluster_status`."""
+        ...
 
 
 # --- the endpoints -------------------------------------------------------------------------------
@@ -147,6 +100,7 @@ class _Endpoints:
         self._node = node
         self.streams = EventStreams(node.telemetry, node.identity.boot_id)
         self.cache = ClusterCache(node.cluster_status, clock)
+        self.polls_cache = ReadCache(lambda: _encoded(node.polls()), clock)
         self._document = DOCUMENT.read_bytes()
         self._clock = clock
         self._metrics: tuple[float, bytes, str] | None = None
@@ -205,17 +159,18 @@ class _Endpoints:
     async def cluster(self, request: Request) -> Response:
         try:
             status = await self.cache.get(CLUSTER_WAIT_S)
-        except ConsulNotPermitted:
-            return _unavailable(
-                WhyNot.NOT_PERMITTED, "give the node's Consul token the rights of a reader"
-            )
-        except ConsulUnavailable as error:
-            if error.no_leader:
-                return _unavailable(WhyNot.NO_CONSUL_LEADER, "see that Consul's servers have one")
-            return _unavailable(WhyNot.CONSUL_UNREACHABLE, _CONSUL_FIX)
-        except (ConsulError, TimeoutError):
-            return _unavailable(WhyNot.CONSUL_UNREACHABLE, _CONSUL_FIX)
+        except (ConsulError, TimeoutError) as error:
+            return _not_read(error)
         return json_response(to_dict(status))
+
+    async def polls(self, request: Request) -> Response:
+        try:
+            body, age_ms = await self.polls_cache.read(CLUSTER_WAIT_S)
+        except (ConsulError, TimeoutError) as error:
+            return _not_read(error)
+        # Encoded where it was read: thousands of schedules take their time.
+        aged = b'{"age_ms": %d, ' % age_ms + body.removeprefix(b"{")
+        return Response(aged, media_type="application/json")
 
     async def events(self, request: Request) -> Response:
         streamed = MEDIA_TYPE in request.headers.get("accept", "")
@@ -258,12 +213,12 @@ URLS: Final = (
     "/api/health/ready",
     "/api/health/leader",
     "/api/cluster",
+    "/api/polls",
     "/api/events",
     "/api/openapi.json",
     "/metrics",
 )
 """What `/` names."""
-_CONSUL_FIX: Final = "see that the Consul agent runs and that CONSUL_HTTP_ADDR names it"
 
 
 def _told(view: ElectionView, *, ok: bool) -> Probe:
@@ -305,6 +260,30 @@ def _counted(listing: Listing[Member]) -> Counted:
     }
 
 
+async def _encoded(reading: Awaitable[PollOverview]) -> bytes:
+    """What is polled, as JSON without its age."""
+    overview = await reading
+
+    def encode() -> bytes:
+        answer = plain_value(overview)
+        del answer["age_ms"]
+        return encoded(answer, indent=None).encode("ascii")
+
+    return await asyncio.to_thread(encode)
+
+
+def _not_read(error: ConsulError | TimeoutError) -> Response:
+    match error:
+        case ConsulNotPermitted():
+            fix = "give the node's Consul token the rights of a reader"
+            return _unavailable(WhyNot.NOT_PERMITTED, fix)
+        case ConsulUnavailable(no_leader=True):
+            return _unavailable(WhyNot.NO_CONSUL_LEADER, "see that Consul's servers have one")
+        case _:
+            fix = "see that the Consul agent runs and that CONSUL_HTTP_ADDR names it"
+            return _unavailable(WhyNot.CONSUL_UNREACHABLE, fix)
+
+
 def _unavailable(why: WhyNot, fix: str) -> Response:
     return error_response(HTTPStatus.SERVICE_UNAVAILABLE, why.value, fix=fix)
 
@@ -314,7 +293,7 @@ def create_api(
 ) -> Starlette:
     """The node's application for an ASGI server; `routes` are mounted beside its own.
 
-    A reading of the cluster that is under way when it shuts down is ended in its lifespan. A server
+    A reading of Consul that is under way when it shuts down is ended in its lifespan. A server
     waits for streams of events, so end them before: `app.state.close_streams()`.
     """
     ends = _Endpoints(node, clock or SystemClock())
@@ -323,6 +302,7 @@ def create_api(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await ends.cache.aclose()
+        await ends.polls_cache.aclose()
 
     get = ["GET"]
     app = Starlette(
@@ -333,6 +313,7 @@ def create_api(
             Route("/api/health/ready", ends.ready, methods=get),
             Route("/api/health/leader", ends.leader, methods=get),
             Route("/api/cluster", ends.cluster, methods=get),
+            Route("/api/polls", ends.polls, methods=get),
             Route("/api/events", ends.events, methods=get),
             Route("/api/openapi.json", ends.document, methods=get),
             Route("/metrics", ends.metrics, methods=get),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from coord.cli.errors import EPILOG, BadUsage, ExitCode
+from coord.cli.examples import ExemplifiedGroup
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.schedule_edit import Plan, Said, change
 from coord.cli.schedule_flags import fields_of, source_of
@@ -20,11 +21,12 @@ from coord.clock import SystemClock
 from coord.config import Settings, Source, SourceKind
 from coord.config.values import parse_duration
 from coord.consul.client import ConsulClient
+from coord.polling.audit import Act
 from coord.polling.drafts import check_id, draft, read_file
 from coord.polling.editing import plan_add, plan_import, plan_remove, plan_switch
 from coord.polling.paths import PollPaths
 from coord.polling.shelf import Shelf, read_shelf
-from coord.records import Paths
+from coord.records import MAX_REASON, Paths
 from coord.status.as_json import encoded
 from coord.status.words import plain
 
@@ -32,10 +34,11 @@ Function = Callable[..., Any]
 
 _ID = Source(SourceKind.FLAG, "ID")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_REASON = click.option("--reason", metavar="TEXT", default="", help="Why, for the audit.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what it would change.")
 
 
-@click.group(name="schedule", epilog=EPILOG)
+@click.group(name="schedule", cls=ExemplifiedGroup, epilog=EPILOG)
 def schedule() -> None:
     """What is polled: schedules, kept in Consul.
 
@@ -133,6 +136,7 @@ async def _read(settings: Settings) -> Shelf:
 @click.option("--name", metavar="TEXT", help="For people.")
 @click.option("--disabled", is_flag=True, help="It does not run until it is enabled.")
 @click.option("--replace", is_flag=True, help="Write over a schedule that is there.")
+@_REASON
 @_DRY_RUN
 @_JSON
 @click.pass_context
@@ -141,14 +145,12 @@ def add(
     /,
     schedule_id: str,
     replace: bool,
+    reason: str,
     dry_run: bool,
     as_json: bool,
     **params: Any,
 ) -> None:
     """Write a schedule. Its first run is due at once.
-
-    \b
-    coord schedule add web --interval 10s --http https://www.example.org/ --contains Welcome
 
     Exits with 5 if there is one of that id, unless --replace is given, or somebody wrote it
     meanwhile.
@@ -158,44 +160,56 @@ def add(
     name = check_id(schedule_id, _ID)
     now_ms = SystemClock().wall_ms()
     record = draft(name, fields, now_ms=now_ms, source=lambda where: source_of(where, origins))
-    plan = Plan(lambda found, keys: plan_add(found, record, keys, replace=replace))
-    ctx.exit(change(settings, plan, Said(dry_run=dry_run, as_json=as_json)))
+    plan = Plan(Act.ADD, lambda found, keys: plan_add(found, record, keys, replace=replace))
+    said = Said(reason=_checked_reason(reason), dry_run=dry_run, as_json=as_json)
+    ctx.exit(change(settings, plan, said))
 
 
 @_command("enable")
 @click.argument("ids", metavar="ID…", nargs=-1, required=True)
+@_REASON
 @_JSON
 @click.pass_context
-def enable(ctx: click.Context, /, ids: tuple[str, ...], as_json: bool, **params: Any) -> None:
+def enable(
+    ctx: click.Context, /, ids: tuple[str, ...], reason: str, as_json: bool, **params: Any
+) -> None:
     """Let schedules run again, from now on."""
-    ctx.exit(_switch(load_settings(params), ids, as_json, enabled=True))
+    ctx.exit(_switch(load_settings(params), ids, reason, as_json, enabled=True))
 
 
 @_command("disable")
 @click.argument("ids", metavar="ID…", nargs=-1, required=True)
+@_REASON
 @_JSON
 @click.pass_context
-def disable(ctx: click.Context, /, ids: tuple[str, ...], as_json: bool, **params: Any) -> None:
+def disable(
+    ctx: click.Context, /, ids: tuple[str, ...], reason: str, as_json: bool, **params: Any
+) -> None:
     """Keep schedules from running.
 
     A run that a poller works on ends as it would; one that waits to be tried again is cancelled.
     """
-    ctx.exit(_switch(load_settings(params), ids, as_json, enabled=False))
+    ctx.exit(_switch(load_settings(params), ids, reason, as_json, enabled=False))
 
 
-def _switch(settings: Settings, ids: tuple[str, ...], as_json: bool, *, enabled: bool) -> ExitCode:
+def _switch(
+    settings: Settings, ids: tuple[str, ...], reason: str, as_json: bool, *, enabled: bool
+) -> ExitCode:
     names = _checked(ids)
     now_ms = SystemClock().wall_ms()
     plan = Plan(
-        lambda found, _: plan_switch(found, names, enabled=enabled, now_ms=now_ms), again=True
+        Act.ENABLE if enabled else Act.DISABLE,
+        lambda found, _: plan_switch(found, names, enabled=enabled, now_ms=now_ms),
+        again=True,
     )
-    return change(settings, plan, Said(as_json=as_json))
+    return change(settings, plan, Said(reason=_checked_reason(reason), as_json=as_json))
 
 
 @_command("run")
 @click.argument("schedule_id", metavar="ID")
 @click.option("--wait", is_flag=True, help="Wait for what it finds, and show it.")
 @click.option("--timeout", metavar="DURATION", help="Wait this long at most; 1m unless given.")
+@_REASON
 @_JSON
 @click.pass_context
 def run(
@@ -204,6 +218,7 @@ def run(
     schedule_id: str,
     wait: bool,
     timeout: str | None,
+    reason: str,
     as_json: bool,
     **params: Any,
 ) -> None:
@@ -218,7 +233,8 @@ def run(
     if timeout is not None and not wait:
         raise BadUsage("--timeout goes with --wait")
     wait_s = _duration(timeout or "1m") if wait else None
-    ctx.exit(run_now(settings, name, wait_s=wait_s, as_json=as_json))
+    why = _checked_reason(reason)
+    ctx.exit(run_now(settings, name, wait_s=wait_s, as_json=as_json, reason=why))
 
 
 def _duration(text: str) -> float:
@@ -231,6 +247,7 @@ def _duration(text: str) -> float:
 @_command("rm")
 @click.argument("ids", metavar="ID…", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@_REASON
 @_DRY_RUN
 @_JSON
 @click.pass_context
@@ -239,6 +256,7 @@ def remove(
     /,
     ids: tuple[str, ...],
     yes: bool,
+    reason: str,
     dry_run: bool,
     as_json: bool,
     **params: Any,
@@ -249,14 +267,22 @@ def remove(
     """
     settings = load_settings(params)
     names = _checked(ids)
-    said = Said(yes=yes, dry_run=dry_run, as_json=as_json, asks=f"Remove {', '.join(names)}?")
-    ctx.exit(change(settings, Plan(lambda found, _: plan_remove(found, names)), said))
+    said = Said(
+        reason=_checked_reason(reason),
+        yes=yes,
+        dry_run=dry_run,
+        as_json=as_json,
+        asks=f"Remove {', '.join(names)}?",
+    )
+    plan = Plan(Act.REMOVE, lambda found, _: plan_remove(found, names))
+    ctx.exit(change(settings, plan, said))
 
 
 @_command("import")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--prune", is_flag=True, help="Remove the schedules that are not in the file.")
 @click.option("--yes", is_flag=True, help="Do not ask before something is removed.")
+@_REASON
 @_DRY_RUN
 @_JSON
 @click.pass_context
@@ -266,6 +292,7 @@ def import_file(
     file: Path,
     prune: bool,
     yes: bool,
+    reason: str,
     dry_run: bool,
     as_json: bool,
     **params: Any,
@@ -279,7 +306,7 @@ def import_file(
     interval = "10s"
     checks = [{ kind = "http", target = "https://www.example.org/", status = [200] }]
 
-    Up to 64 changes are made together or not at all; more in several steps, and if one fails it
+    Up to 63 changes are made together or not at all; more in several steps, and if one fails it
     says which were made: the same command goes on from there.
 
     Exits with 1 if you said no; with 5 if somebody wrote one of them meanwhile.
@@ -288,11 +315,18 @@ def import_file(
     records = read_file(file, now_ms=SystemClock().wall_ms())
     if not records and prune:
         raise BadUsage(f"{plain(str(file), 200)} has no schedule, and --prune would remove all")
-    plan = Plan(lambda found, keys: plan_import(found, records, keys, prune=prune))
+    plan = Plan(Act.IMPORT, lambda found, keys: plan_import(found, records, keys, prune=prune))
     asks = "Remove what is not in the file?" if prune else None
-    said = Said(yes=yes, dry_run=dry_run, as_json=as_json, asks=asks)
+    why = _checked_reason(reason)
+    said = Said(reason=why, yes=yes, dry_run=dry_run, as_json=as_json, asks=asks)
     ctx.exit(change(settings, plan, said))
 
 
 def _checked(ids: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_id(each, _ID) for each in ids))
+
+
+def _checked_reason(reason: str) -> str:
+    if len(reason.strip()) > MAX_REASON:
+        raise BadUsage(f"--reason: at most {MAX_REASON} characters; it has {len(reason.strip())}")
+    return reason.strip()

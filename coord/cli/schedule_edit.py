@@ -13,8 +13,12 @@ import click
 
 from coord.cli.errors import BadUsage, CliError, ExitCode, consul_failure
 from coord.cli.schedule_text import SENTENCES, changes_json, edit_lines, named
+from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
+from coord.operations import new_request_id, whoami
+from coord.operations.audit import keep_audit_short
+from coord.polling.audit import Act, Trail
 from coord.polling.editing import (
     TRIES,
     Change,
@@ -34,19 +38,23 @@ Make = Callable[[Mapping[str, Stored], PollPaths], tuple[Edit, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """make: gives what is to be written, for what stands there; raises EditRefused.
+    """act: what it is in the audit.
 
+    make: gives what is to be written, for what stands there; raises EditRefused.
     again: made on whatever somebody else wrote meanwhile, it loses nothing of theirs.
     """
 
+    act: Act
     make: Make
     again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What was said on the command line. asks: what is asked before something is removed."""
+    """What was said on the command line. asks: what is asked before something is removed.
+    reason: why, for the audit; "" if nothing was."""
 
+    reason: str = ""
     yes: bool = False
     dry_run: bool = False
     as_json: bool = False
@@ -72,9 +80,9 @@ def change(settings: Settings, plan: Plan, said: Said) -> ExitCode:
             if any(edit.change is Change.REMOVED for edit in edits) and not _confirmed(edits, said):
                 click.echo("nothing was done", err=True)
                 return ExitCode.NOT_GOOD
-            written = asyncio.run(_written(settings, edits))
+            written = asyncio.run(_written(settings, edits, _trail(settings, plan, said)))
         else:
-            edits, written = asyncio.run(_done(settings, plan))
+            edits, written = asyncio.run(_done(settings, plan, _trail(settings, plan, said)))
     except EditRefused as refused:
         return telling.refused(refused.code, refused.ids)
     return telling.outcome(edits, written)
@@ -86,20 +94,36 @@ async def _planned(settings: Settings, plan: Plan) -> tuple[Edit, ...]:
         return plan.make(await read_schedules(consul, keys), keys)
 
 
-async def _written(settings: Settings, edits: tuple[Edit, ...]) -> Written:
+async def _written(settings: Settings, edits: tuple[Edit, ...], trail: Trail) -> Written:
     async with ConsulClient(settings.consul_address) as consul:
-        return await write(consul, edits)
+        written = await write(consul, edits, trail)
+        await keep_audit_short(consul, trail.paths)
+    return written
 
 
-async def _done(settings: Settings, plan: Plan) -> tuple[tuple[Edit, ...], Written]:
-    keys = PollPaths(Paths(settings.election))
+async def _done(settings: Settings, plan: Plan, trail: Trail) -> tuple[tuple[Edit, ...], Written]:
+    keys = PollPaths(trail.paths)
     async with ConsulClient(settings.consul_address) as consul:
         for _ in range(TRIES if plan.again else 1):
             edits = plan.make(await read_schedules(consul, keys), keys)
-            written = await write(consul, edits)
+            written = await write(consul, edits, trail)
             if not written.conflicts or written.done:
                 break
+        await keep_audit_short(consul, trail.paths)
     return edits, written
+
+
+def _trail(settings: Settings, plan: Plan, said: Said) -> Trail:
+    clock = SystemClock()
+    return Trail(
+        paths=Paths(settings.election),
+        act=plan.act,
+        actor=whoami(),
+        reason=said.reason,
+        request_id=new_request_id(),
+        at_ms=clock.wall_ms(),
+        wall_ms=clock.wall_ms,
+    )
 
 
 def _confirmed(edits: Iterable[Edit], said: Said) -> bool:

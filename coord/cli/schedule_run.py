@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
-from enum import StrEnum
 
 import click
 
@@ -16,26 +14,9 @@ from coord.clock import SystemClock
 from coord.config import Settings
 from coord.consul.client import ConsulClient
 from coord.operations import new_request_id, whoami
-from coord.polling.asking import answer, ask, withdraw
-from coord.polling.editing import EditRefused
-from coord.polling.paths import PollPaths
-from coord.polling.records import AskedRecord, ResultRecord
+from coord.polling import running
+from coord.polling.running import AskedRecord, Came, EditRefused, RunWord
 from coord.records import Paths
-
-
-class RunWord(StrEnum):
-    """What came of asking for a run."""
-
-    ASKED = "asked"
-    """It is asked for; nobody waited."""
-    RUN = "run"
-    NOT_RUN = "not_run"
-    """The leader took the request away: it came too late, by its clock."""
-    TAKEN_BACK = "taken_back"
-    """Nobody took it up in time, so it was taken back."""
-    RUNNING = "running"
-    """It was taken up, and has no result yet."""
-
 
 _SENTENCES = {
     RunWord.ASKED: "{id}: asked for a run; `coord schedule show {id}` tells what comes of it",
@@ -46,16 +27,16 @@ _SENTENCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Came:
-    word: RunWord
-    result: ResultRecord | None = None
-
-
 def run_now(
-    settings: Settings, schedule_id: str, *, wait_s: float | None, as_json: bool
+    settings: Settings,
+    schedule_id: str,
+    *,
+    wait_s: float | None,
+    as_json: bool,
+    reason: str = "",
 ) -> ExitCode:
-    """Ask for a run; wait_s: for its result, at most so long; None: not at all.
+    """Ask for a run; wait_s: for its result, at most so long; None: not at all. reason: why, for
+    the audit.
 
     Raises:
         ConsulError: as any call to Consul.
@@ -67,7 +48,7 @@ def run_now(
         at_ms=SystemClock().wall_ms(),
     )
     try:
-        came = asyncio.run(_asked(settings, asked, wait_s))
+        came = asyncio.run(_asked(settings, asked, wait_s, reason))
     except EditRefused as refused:
         return Telling(settings.election, as_json=as_json).refused(refused.code, refused.ids)
     if as_json:
@@ -83,16 +64,7 @@ def run_now(
     return ExitCode.OK if good else ExitCode.NOT_GOOD
 
 
-async def _asked(settings: Settings, asked: AskedRecord, wait_s: float | None) -> _Came:
-    keys = PollPaths(Paths(settings.election))
+async def _asked(settings: Settings, asked: AskedRecord, wait_s: float | None, reason: str) -> Came:
     async with ConsulClient(settings.consul_address) as consul:
-        await ask(consul, keys, asked)
-        if wait_s is None:
-            return _Came(RunWord.ASKED)
-        try:
-            async with asyncio.timeout(wait_s):
-                result = await answer(consul, keys, asked)
-        except TimeoutError:
-            back = await withdraw(consul, keys, asked)
-            return _Came(RunWord.TAKEN_BACK if back else RunWord.RUNNING)
-        return _Came(RunWord.NOT_RUN if result is None else RunWord.RUN, result)
+        paths = Paths(settings.election)
+        return await running.run_now(consul, paths, asked, wait_s=wait_s, reason=reason)

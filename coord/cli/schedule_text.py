@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from coord.config import format_duration
+from coord.polling.board import options_of, result_of
 from coord.polling.editing import Change, Edit, EditCode, Stored
 from coord.polling.records import (
     AskedRecord,
@@ -15,6 +16,7 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
+from coord.polling.running import REFUSALS
 from coord.polling.shelf import Shelf
 from coord.status.words import ago, at, plain, span
 
@@ -22,23 +24,11 @@ _HEAD = ("ID", "EVERY", "CHECKS", "PRIO", "POLLERS", "LAST", "RUNS", "MISSED", "
 
 SENTENCES: dict[EditCode, tuple[str, str]] = {
     EditCode.EXISTS: ("{ids} is there already", "--replace writes over it"),
-    EditCode.NOT_FOUND: ("there is no schedule {ids}", "`coord schedule list` shows all"),
-    EditCode.UNREADABLE: (
-        "{ids} cannot be read",
-        "`coord schedule show ID` says why; `coord schedule add ID --replace` writes it anew",
-    ),
     EditCode.CHANGED_MEANWHILE: (
         "somebody else changed {ids} since this was looked at",
         "look again, and decide anew",
     ),
-    EditCode.NO_LEADER: (
-        "nobody leads, so nobody would run {ids}",
-        "`coord status` says why; ask again once somebody leads",
-    ),
-    EditCode.ASKED_ALREADY: (
-        "a run of {ids} is asked for already",
-        "`coord schedule show ID` tells what comes of it",
-    ),
+    **REFUSALS,
 }
 """What a refusal says, and what helps."""
 
@@ -92,17 +82,11 @@ def _row(name: str, shelf: Shelf, now_ms: int) -> tuple[str, ...]:
 def _last(result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
     if result is None:
         return "not known" if shelf.results is None else "not yet run"
-    return f"{_verdict(result)}, {ago((now_ms - result.finished_ms) / 1000)}"
+    return f"{plain(result.outcome)}, {ago((now_ms - result.finished_ms) / 1000)}"
 
 
 def _assigned(record: ScheduleRecord) -> str:
     return " ".join((record.assignment, ",".join(record.assigned_to))).rstrip()
-
-
-def _verdict(result: ResultRecord) -> str:
-    if result.ok is not None:
-        return "up" if result.ok else "down"
-    return plain(str(result.error or result.state))
 
 
 def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
@@ -124,7 +108,7 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
     result = (shelf.results or {}).get(name)
     if result is not None:
         finished = f"{at(result.finished_ms)} ({ago((now_ms - result.finished_ms) / 1000)})"
-        yield f"  last      {_verdict(result)}, {finished}"
+        yield f"  last      {plain(result.outcome)}, {finished}"
         yield f"  by        {plain(result.poller) or '-'}, {span(result.lag_ms)} after it was due"
         yield (
             f"  so far    {result.runs} runs, {result.missed} missed, "
@@ -139,7 +123,7 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
     yield "Checks"
     for number, check in enumerate(record.checks):
         yield f"  {check.kind}  {plain(check.target, 200)}{_options(check)}"
-        found = _result_of(result, number, check)
+        found = result_of(result, number, check)
         if found is not None:
             yield f"    {_found(found)}"
 
@@ -148,7 +132,7 @@ def result_lines(result: ResultRecord, asked: AskedRecord) -> Iterator[str]:
     """What the run that was asked for found."""
     if result.job != asked.job:
         yield "  another run has ended since; this is what that found"
-    yield f"  {_verdict(result)}, by {plain(result.poller) or '-'}"
+    yield f"  {plain(result.outcome)}, by {plain(result.poller) or '-'}"
     for found in result.checks:
         yield f"  {found.kind}  {plain(found.target, 200)}"
         yield f"    {_found(found)}"
@@ -162,17 +146,8 @@ def _unreadable_lines(name: str, stored: Stored) -> Iterator[str]:
 
 
 def _options(check: Check) -> str:
-    data = check.model_dump(mode="json", exclude_defaults=True, exclude={"kind", "target"})
-    words = (f"{plain(str(key))}={plain(str(value), 100)}" for key, value in data.items())
+    words = (f"{plain(str(k))}={plain(str(v), 100)}" for k, v in options_of(check).items())
     return "".join(f"  {word}" for word in words)
-
-
-def _result_of(result: ResultRecord | None, number: int, check: Check) -> CheckResult | None:
-    """What was found of that check; None where the schedule was changed since."""
-    if result is None or number >= len(result.checks):
-        return None
-    found = result.checks[number]
-    return found if found.kind == check.kind and check.target.startswith(found.target) else None
 
 
 def _found(found: CheckResult) -> str:

@@ -7,10 +7,12 @@ after belongs to an operator who was killed, or lost Consul.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
-from coord.consul import Consistency, ConsulApi, KVEntry, TxnOp, check_key
+from coord.consul import Consistency, ConsulApi, ConsulError, KVEntry, TxnOp, check_key
 from coord.operations.asks import Operation
 from coord.operations.model import Preview
 from coord.operations.outcomes import Outcome
@@ -21,6 +23,9 @@ KEPT_ENTRIES = 1000
 
 BEGUN = "begun"
 """The outcome of an entry whose operation has not ended, as far as anybody wrote."""
+
+_PRUNE_S = 2.0
+"""How long pruning may take in passing, in seconds."""
 
 _TXN_DELETES = 60
 _MAX_DETAIL = 1000
@@ -118,6 +123,13 @@ async def prune_audit(consul: ConsulApi, paths: Paths, keep: int = KEPT_ENTRIES)
     for start in range(0, len(surplus), _TXN_DELETES):
         await consul.txn([TxnOp.kv_delete(key) for key in surplus[start : start + _TXN_DELETES]])
     return len(surplus)
+
+
+async def keep_audit_short(consul: ConsulApi, paths: Paths) -> None:
+    """As `prune_audit`, for a while; where that fails, whoever comes next does it."""
+    with suppress(ConsulError, TimeoutError):
+        async with asyncio.timeout(_PRUNE_S):
+            await prune_audit(consul, paths)
 
 
 def _decoded(entry: KVEntry) -> AuditEntry:

@@ -22,7 +22,7 @@ from coord.consul import (
     TxnResult,
 )
 from coord.operations.asks import Operation
-from coord.operations.audit import begin_op, begun, finished, prune_audit
+from coord.operations.audit import begin_op, begun, finished, keep_audit_short
 from coord.operations.model import Preview, RefusalCode, Refused
 from coord.operations.outcomes import Outcome, OutcomeWord
 from coord.operations.preview import control_key
@@ -217,11 +217,7 @@ class Writing:
                 await self._consul.kv_put(entry.key(self.paths), entry.encode())
         except (ConsulError, TimeoutError):
             return outcome
-        try:
-            async with asyncio.timeout(LAST_WORD_S):
-                await prune_audit(self._consul, self.paths)
-        except (ConsulError, TimeoutError):
-            pass  # whoever comes next prunes
+        await keep_audit_short(self._consul, self.paths)
         return replace(outcome, recorded=True)
 
 

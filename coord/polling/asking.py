@@ -8,6 +8,7 @@ comes of it is the schedule's last result, and names the request.
 from __future__ import annotations
 
 from coord.consul import ConsulApi, TxnOp
+from coord.polling.audit import asked_op
 from coord.polling.editing import EditCode, EditRefused
 from coord.polling.paths import PollPaths
 from coord.polling.records import AskedRecord, ResultRecord
@@ -17,8 +18,8 @@ _LOOK_S = 2.0
 """How often it is looked whether a request is still on its way, in seconds."""
 
 
-async def ask(consul: ConsulApi, keys: PollPaths, asked: AskedRecord) -> None:
-    """Ask for a run.
+async def ask(consul: ConsulApi, keys: PollPaths, asked: AskedRecord, *, reason: str = "") -> None:
+    """Ask for a run, and leave an entry in the audit with it. reason: why, if somebody says.
 
     Raises:
         EditRefused: nobody leads, there is no such schedule or it cannot be read, or another
@@ -34,7 +35,13 @@ async def ask(consul: ConsulApi, keys: PollPaths, asked: AskedRecord) -> None:
         raise EditRefused(EditCode.NOT_FOUND, (name,))
     if name not in load_schedules([entry], keys.schedules).records:
         raise EditRefused(EditCode.UNREADABLE, (name,))
-    if not await consul.kv_put(keys.ask(name), asked.encode(), cas=0):
+    written = await consul.txn(
+        [
+            TxnOp.kv_cas(keys.ask(name), asked.encode(), 0),
+            asked_op(keys.paths, asked, reason),
+        ]
+    )
+    if not written.ok:
         raise EditRefused(EditCode.ASKED_ALREADY, (name,))
 
 

@@ -9,10 +9,11 @@ from operator import itemgetter
 
 from coord.polling import schedules as slots
 from coord.polling.counting import counted
-from coord.polling.jobs import JobEvent, advance, backoff_ms, may_retry, sweep
+from coord.polling.jobs import OPEN, JobEvent, advance, backoff_ms, may_retry, sweep
 from coord.polling.records import (
     AskedRecord,
     JobRecord,
+    JobState,
     PollError,
     PollReply,
     ResultRecord,
@@ -95,6 +96,7 @@ class Book:
         open: open jobs by schedule: at most one each.
         waiting: jobs that are to be tried again, by schedule and whether they were asked for.
         asked: requests for a run, by schedule.
+        swept: how the runs ended that were given up at takeover.
     """
 
     def __init__(self, term: int) -> None:
@@ -105,6 +107,7 @@ class Book:
         self.open: dict[str, JobRecord] = {}
         self.waiting: dict[tuple[str, bool], Waiting] = {}
         self.asked: dict[str, Ask] = {}
+        self.swept: list[Ended] = []
         self._taken: set[str] = set()
         """Requests that were taken up, as long as they are seen."""
         self._slots: dict[str, _Slot] = {}
@@ -189,7 +192,8 @@ class Book:
                 continue
             given_up.append(swept)
             if not counted:
-                self.end(swept, PollError.LEADER_LOST, wall_ms)
+                result = self.end(swept, PollError.LEADER_LOST, wall_ms)
+                self.swept.append(Ended(swept, result))
         return given_up
 
     def retry(
@@ -330,6 +334,19 @@ class Book:
         )
         waits = (w.from_ms for w in self.waiting.values() if w.from_ms > wall_ms)
         return min(chain(slots_begin, waits), default=None)
+
+    # --- told ---
+
+    def count_jobs(self, wall_ms: int) -> dict[JobState, int]:
+        """How many jobs there are in each state of `OPEN`; pending also: due, and not started."""
+        counts = dict.fromkeys(sorted(OPEN), 0)
+        for job in self.open.values():
+            counts[job.state] += 1
+        idle = (each for id_, each in self.schedules.items() if id_ not in self.open)
+        slots_now = (self._in_turn(each, wall_ms) for each in idle)
+        due = sum(slot is not None and slot.due is not None for slot in slots_now)
+        counts[JobState.PENDING] += len(self.waiting) + len(self.asked) + due
+        return counts
 
     # --- one run ---
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from coord.consul import ConsulApi, ConsulError, KVEntry, TxnOp
+from coord.polling.audit import Trail
 from coord.polling.records import ScheduleRecord, UnreadableRecord
 from coord.polling.store import PollPaths, encode_schedule, load_schedules
 from coord.polling.writer import MAX_BATCH_BYTES
 from coord.records import is_name
 
-MAX_OPS = 64
-"""How many operations Consul takes in one transaction."""
+MAX_CHANGES = 63
+"""How many changes are made together: Consul takes 64 operations in a transaction, and one is the
+audit's."""
 
 TRIES = 5
 """How often a change of one field is tried anew, when others write the same schedule."""
@@ -214,7 +217,7 @@ def batches(edits: Iterable[Edit]) -> Iterator[tuple[Edit, ...]]:
         if edit.op is None:
             continue
         own = len(edit.op.key) + len(edit.op.value)
-        if batch and (len(batch) == MAX_OPS or size + own > MAX_BATCH_BYTES):
+        if batch and (len(batch) == MAX_CHANGES or size + own > MAX_BATCH_BYTES):
             yield tuple(batch)
             batch, size = [], 0
         batch.append(edit)
@@ -223,19 +226,45 @@ def batches(edits: Iterable[Edit]) -> Iterator[tuple[Edit, ...]]:
         yield tuple(batch)
 
 
-async def write(consul: ConsulApi, edits: Sequence[Edit]) -> Written:
-    """Write a plan: each batch wholly or not at all, and none after one that was refused."""
+async def write(consul: ConsulApi, edits: Sequence[Edit], trail: Trail | None = None) -> Written:
+    """Write a plan: each batch wholly or not at all, and none after one that was refused.
+
+    trail: the audit's entry of it, written with each batch; none where nothing is changed.
+    """
     groups = list(batches(edits))
     done: list[Edit] = []
     for number, group in enumerate(groups):
         left = tuple(edit for rest in groups[number:] for edit in rest)
+        ops = [edit.op for edit in group if edit.op is not None]
+        if trail is not None:
+            last = number == len(groups) - 1
+            ops.append(trail.op(_named((*done, *group)), first=number == 0, last=last))
         try:
-            result = await consul.txn([edit.op for edit in group if edit.op is not None])
+            result = await consul.txn(ops)
         except ConsulError as error:
-            return Written(tuple(done), left, error=error)
+            written = Written(tuple(done), left, error=error)
+            await _end_early(consul, trail, written)
+            return written
         if not result.ok:
-            named = {error.op_index for error in result.errors}
-            conflicts = tuple(edit.id for n, edit in enumerate(group) if n in named)
-            return Written(tuple(done), left, conflicts)
+            failed = {error.op_index for error in result.errors}
+            conflicts = tuple(edit.id for n, edit in enumerate(group) if n in failed)
+            written = Written(tuple(done), left, conflicts)
+            await _end_early(consul, trail, written)
+            return written
         done += group
     return Written(tuple(done))
+
+
+async def _end_early(consul: ConsulApi, trail: Trail | None, written: Written) -> None:
+    """Say in the audit how far a plan came that was begun. If that fails, the entry goes on saying
+    that it was begun, and what was changed by then."""
+    if trail is None or not written.done:
+        return
+    word = "unknown" if written.unknown else "partly"
+    record = trail.record(_named(written.done), word)
+    with suppress(ConsulError):
+        await consul.kv_put(record.key(trail.paths), record.encode())
+
+
+def _named(edits: Iterable[Edit]) -> list[tuple[str, str]]:
+    return [(edit.id, edit.change.value) for edit in edits]

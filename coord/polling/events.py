@@ -74,3 +74,21 @@ class RecordUnreadable(Event):
     key: str
     field: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsDropped(Event):
+    """A sink of results is too slow or fails: it lost some. Told every 30 s at most.
+
+    sink: which one, as the setting names it.
+    dropped: how many results it was too slow for, since this was last told.
+    failed: at how many it failed, since then.
+    """
+
+    NAME: ClassVar[str] = "poll_results_dropped"
+    EVENT: ClassVar[str] = POLLS + "results_dropped"
+    LEVEL: ClassVar[str] = "warning"
+
+    sink: str
+    dropped: int
+    failed: int

@@ -23,8 +23,10 @@ from coord.polling.events import RunsMissed
 from coord.polling.jobs import JobEvent, advance
 from coord.polling.keeper import Keeper
 from coord.polling.known import Known
+from coord.polling.metrics import PollMetrics
 from coord.polling.pollers import PollerTarget
 from coord.polling.records import JobRecord, PollError, PollReply, PollRequest, clip
+from coord.polling.sinks import SinkContext, Sinks, finished, load_sinks
 from coord.polling.store import PollPaths
 from coord.telemetry import PollFinished
 from coord.telemetry.lasting_fault import LastingFault
@@ -48,7 +50,15 @@ class PollOrchestrator:
     progress_timeout_s = 30.0
 
     def __init__(self, context: WorkContext) -> None:
+        """Raises PluginError: a sink that the settings name cannot be used."""
         self._context = context
+        self._metrics = PollMetrics(context.metrics, context.clock.wall_ms)
+        context.telemetry.attach_inline(self._metrics.handle)
+        its = SinkContext(
+            context.settings, context.identity, context.metrics, self._metrics.verdicts
+        )
+        sinks = load_sinks(context.settings.poll_sinks, its)
+        self._sinks = Sinks(sinks, context.telemetry, context.clock, context.metrics)
         # Outlives a run, so that a restart does not tell everything again.
         self._told: dict[str, int] = {}
 
@@ -59,7 +69,7 @@ class PollOrchestrator:
             LeadershipLost: not leading (any more, or for now).
         """
         try:
-            await _Run(self._context, leadership, self._told).run()
+            await _Run(self._context, leadership, self._told, self._metrics, self._sinks).run()
         except BaseExceptionGroup as group:
             raise _first(group) from group
 
@@ -76,9 +86,18 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 class _Run:
     """One run under one leadership."""
 
-    def __init__(self, context: WorkContext, leadership: Leadership, told: dict[str, int]) -> None:
+    def __init__(
+        self,
+        context: WorkContext,
+        leadership: Leadership,
+        told: dict[str, int],
+        metrics: PollMetrics,
+        sinks: Sinks,
+    ) -> None:
         self._context = context
         self._leadership = leadership
+        self._metrics = metrics
+        self._sinks = sinks
         self._keys = PollPaths(context.paths)
         faults = LastingFault(context.clock, log_fault)
         self._keeper = Keeper(context, leadership, faults, sequence_key=self._keys.sequence)
@@ -96,11 +115,15 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keeper.run(), name="poll writer")
                 await self._known.take_over()
+                self._metrics.leads(self._book)
+                for ended in self._book.swept:
+                    self._tell(ended)
                 group.create_task(self._known.follow_schedules(), name="poll schedules")
                 group.create_task(self._known.follow_pollers(), name="poll pollers")
                 group.create_task(self._known.follow_asked(), name="poll requests")
                 await self._loop(group)
         finally:
+            self._metrics.ends()
             await self._sender.aclose()
 
     # --- what is due ---
@@ -111,6 +134,7 @@ class _Run:
             self._leadership.guard()
             self._leadership.progress()
             await self._give_up()
+            self._sinks.tell_lost(self._leadership.term)
             wall_ms = self._context.clock.wall_ms()
             looks = [self._start_due(group, wall_ms), self._book.next_due_ms(wall_ms)]
             delay_s = min((TICK_S, *((ms - wall_ms) / 1000 for ms in looks if ms is not None)))
@@ -164,7 +188,9 @@ class _Run:
         self, group: asyncio.TaskGroup, run: DueRun, making: Coroutine[Any, Any, None]
     ) -> None:
         self._book.start(run)
-        if run.job.missed and run.job.attempt == 1:
+        if run.job.attempt > 1:
+            self._metrics.tried_again()
+        elif run.job.missed:
             self._context.telemetry.emit(
                 RunsMissed,
                 term=self._leadership.term,
@@ -222,15 +248,17 @@ class _Run:
 
     def _tell(self, ended: Ended) -> None:
         result = ended.result
-        verdict = None if result.ok is None else "up" if result.ok else "down"
         self._context.telemetry.emit(
             PollFinished,
             term=self._leadership.term,
             schedule=result.schedule,
             poller=ended.poller,
-            outcome=verdict or str(result.error or result.state),
+            outcome=result.outcome,
             took_ms=result.took_ms,
         )
+        schedule = self._book.schedules.get(result.schedule)
+        name = "" if schedule is None else schedule.name
+        self._sinks(finished(ended, self._leadership.election, name))
 
     async def _attempt(
         self, run: DueRun, target: PollerTarget
@@ -238,6 +266,9 @@ class _Run:
         """None: what asked for it was taken back, and nothing was run."""
         now_ms = self._context.clock.wall_ms()
         job = advance(run.job, JobEvent.ASSIGN, poller=clip(target.id), dispatched_ms=now_ms)
+        self._book.open[job.schedule] = job
+        if job.attempt == 1 and job.asked is None:
+            self._metrics.began(now_ms - job.due_ms)
         take = () if run.ask is None else self._known.take_ops(run.ask)
         written = TxnOp.kv_set(self._keys.job(job.id), job.encode())
         if not await self._keeper.write(*take, written):

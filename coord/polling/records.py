@@ -186,7 +186,7 @@ class PollError(StrEnum):
 
 
 POLL_OUTCOMES = ("up", "down", JobState.CANCELLED.value, *(error.value for error in PollError))
-"""What `PollFinished` may say: what the checks found, or why there was no answer."""
+"""What `ResultRecord.outcome` may be: what the checks found, or why there was no answer."""
 
 
 class JobRecord(Record):
@@ -254,6 +254,13 @@ class ResultRecord(Record):
     cancelled: Count = 0
     asked: RequestId | None = None
     asked_runs: Count = 0
+
+    @property
+    def outcome(self) -> str:
+        """Up or down, as its checks say; or why there was no answer."""
+        if self.ok is None:
+            return str(self.error or self.state)
+        return "up" if self.ok else "down"
 
 
 class AskedRecord(Record):

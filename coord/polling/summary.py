@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from coord.clock import Clock
-from coord.consul import Consistency, ConsulApi
 from coord.members import MAX_WALL_MS, Seen
 from coord.polling.paths import PollPaths
 from coord.polling.records import (
@@ -21,9 +18,7 @@ from coord.polling.records import (
     UnreadableRecord,
     clip,
 )
-from coord.polling.store import Loaded, load_results, load_schedules
-from coord.records import Paths
-from coord.status.below import Below, read_below
+from coord.polling.store import Loaded
 
 LATE_INTERVALS = 3
 """A result is late when it is older than so many intervals and the timeout of the checks."""
@@ -35,7 +30,6 @@ WORST = 5
 """How many of the schedules that do not fare well are named."""
 
 _MAX_COUNT = 2**62
-_ANY = "any"
 
 
 class Fare(StrEnum):
@@ -124,51 +118,28 @@ class PollSummary:
     worst: tuple[ScheduleFare, ...] = ()
 
 
-async def read_polls(
-    consul: ConsulApi,
-    paths: Paths,
+def in_numbers(
+    fares: Sequence[ScheduleFare],
+    schedules: Mapping[str, ScheduleRecord],
+    results: Mapping[str, ResultRecord],
     *,
-    clock: Clock,
-    consistency: Consistency = Consistency.DEFAULT,
+    open_runs: int,
+    at_ms: int,
 ) -> PollSummary:
-    """Read how everything fares that an election polls.
+    """The summary of what `fares` says of all schedules, all of which is to be seen. Pure.
 
-    Raises:
-        ConsulError: Consul did not answer; a lack of rights is told by `seen` and `results`.
+    schedules, results: those that can be read, by id.
     """
-    keys = PollPaths(paths)
-    schedules = await read_below(
-        consul, keys.schedules, keys.schedule(_ANY), consistency=consistency
-    )
-    if not schedules.entries:
-        return PollSummary(at_ms=clock.wall_ms(), seen=schedules.seen)
-    results, jobs = await asyncio.gather(
-        read_below(consul, keys.results, keys.result(_ANY), consistency=consistency),
-        read_below(consul, keys.jobs, keys.job(_ANY), consistency=consistency),
-    )
-    at_ms = clock.wall_ms()
-    # Thousands of records take their time, and whoever asks may have a screen to draw.
-    return await asyncio.to_thread(summarised, keys, schedules, results, jobs, at_ms)
-
-
-def summarised(
-    keys: PollPaths, schedules: Below, results: Below, jobs: Below, at_ms: int
-) -> PollSummary:
-    """What was read at wall-clock time `at_ms`, in numbers. Pure."""
-    known = load_schedules(schedules.entries, keys.schedules)
-    found = load_results(results.entries, keys.results)
-    told = [found.records[name] for name in known.records if name in found.records]
-    fares = list(_fares(keys, known, found, results.seen, at_ms))
+    told = [results[name] for name in schedules if name in results]
     counts = Counter(each.fare for each in fares)
     unanswered = Counter(each.code for each in fares if each.fare is Fare.UNANSWERED)
     troubled = [each for each in fares if each.fare in TROUBLES]
     troubled.sort(key=lambda each: (TROUBLES.index(each.fare), each.schedule))
     return PollSummary(
         at_ms=at_ms,
-        seen=schedules.seen,
-        results=results.seen,
+        seen=Seen.KNOWN,
         schedules=len(fares),
-        enabled=sum(schedule.enabled for schedule in known.records.values()),
+        enabled=sum(schedule.enabled for schedule in schedules.values()),
         up=counts[Fare.UP],
         down=counts[Fare.DOWN],
         unanswered=MappingProxyType(dict(unanswered.most_common())),
@@ -177,7 +148,7 @@ def summarised(
         new=counts[Fare.NEW],
         unreadable=counts[Fare.UNREADABLE],
         disabled=counts[Fare.DISABLED],
-        open_runs=sum(not entry.key.endswith("/") for entry in jobs.entries),
+        open_runs=open_runs,
         missed=min(sum(result.missed for result in told), _MAX_COUNT),
         last_ms=max((_finished_ms(result) for result in told), default=None),
         troubled=len(troubled),
@@ -185,13 +156,14 @@ def summarised(
     )
 
 
-def _fares(
+def fares_of(
     keys: PollPaths,
     schedules: Loaded[ScheduleRecord],
     results: Loaded[ResultRecord],
     seen: Seen,
     at_ms: int,
 ) -> Iterator[ScheduleFare]:
+    """How each schedule fares, at wall-clock time `at_ms`; seen: whether results are. Pure."""
     for key, unread in schedules.unreadable.items():
         yield _unreadable(keys.schedules, key, unread)
     for name, schedule in schedules.records.items():

@@ -15,11 +15,12 @@ class AuditRecord(Record):
     """One operation.
 
     operation: step_down, transfer, force_release, pause, resume, drain, undrain, purge; doctor_fix
-        for what `coord doctor --fix` took away.
-    node: whom it concerns: who led, who is drained; "" for pause and resume.
+        for what `coord doctor --fix` took away; schedule_add and others for `coord schedule add`.
+    node: whom it concerns: who led, who is drained; "" for all else.
     to: whom a transfer names.
     expected_term: the term that it was decided on; 0 where it concerns none.
-    outcome: "begun" until it is known; then a word of `coord.operations.Outcome`.
+    outcome: "begun" until it is known; then a word of `coord.operations.Outcome`. Of schedules:
+        done; asked, for a run; partly, or unknown, where Consul did not take all of it.
     detail: what came of it, in a sentence.
     at, finished_at: UTC, by the operator's clock.
     for_ms: for how long a pause was asked, in milliseconds; None for all else.

@@ -55,9 +55,12 @@ class Apart(Protocol):
     dropped: int
     failures: int
 
-    def __call__(self, event: Event) -> None: ...
+    def __call__(self, event: Any) -> None: ...
     def close(self) -> None: ...
     async def drained(self, timeout_s: float) -> None: ...
+
+
+MakeApart = Callable[[Callable[[Any], Awaitable[object] | None]], Apart]
 
 
 class Telemetry:
@@ -78,7 +81,7 @@ class Telemetry:
         clock: Clock,
         *,
         secrets: Secrets | None = None,
-        apart: Callable[[Handler], Apart] = OwnThread,
+        apart: MakeApart = OwnThread,
     ) -> None:
         node_type = identity.node_type
         self._common: Mapping[str, str] = {
@@ -91,6 +94,7 @@ class Telemetry:
         self._handlers: tuple[tuple[object, InlineHandler], ...] = ()
         self._make_apart = apart
         self._apart: list[Apart] = []
+        self._beside: list[Apart] = []
         self._waiting: deque[Event] = deque()
         self._emitting = False
         self._failures_told: set[tuple[object, type[Exception]]] = set()
@@ -126,11 +130,19 @@ class Telemetry:
 
         return end
 
+    def beside(self, handler: Callable[[Any], Awaitable[object] | None]) -> Apart:
+        """What calls `handler` as `attach` has it called, but with what it is given itself, which
+        is no event: it counts for itself what is dropped. It ends with `aclose`."""
+        apart = self._make_apart(handler)
+        self._beside.append(apart)
+        return apart
+
     async def aclose(self, timeout_s: float) -> None:
         """Hand over what still waits for handlers, for at most `timeout_s` seconds in all."""
-        for each in self._apart:
+        every = (*self._apart, *self._beside)
+        for each in every:
             each.close()
-        await asyncio.gather(*(each.drained(timeout_s) for each in self._apart))
+        await asyncio.gather(*(each.drained(timeout_s) for each in every))
 
     def attach_inline(self, handler: InlineHandler) -> Callable[[], None]:
         """As `attach`, but it is called at once, on the event loop: it must not block."""

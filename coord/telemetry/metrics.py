@@ -22,7 +22,6 @@ from coord.telemetry import (
     Event,
     LeaderChanged,
     LostLeadership,
-    PollFinished,
     Resumed,
     StateChanged,
     Suspended,
@@ -142,13 +141,6 @@ class Metrics:
         self._child_restarts = self._counter(
             "child_restarts", "Restarts of children of the coordination work.", "child"
         )
-        self._polls = self._counter(
-            "polls", "Polls that this node ran as the leader, by outcome.", "outcome"
-        )
-        self._polls_missed = self._counter(
-            "poll_runs_missed",
-            "Runs of polls that were left out: nobody led, or there was no room.",
-        )
         self._consul_errors = self._counter(
             "consul_request_errors",
             "Requests of the election to Consul that failed, by kind.",
@@ -226,8 +218,6 @@ class Metrics:
                 self._takeover_attempts.labels(event.outcome.value).inc()
             case ChildRestarted():
                 self._child_restarts.labels(event.child).inc()
-            case PollFinished():
-                self._polls.labels(event.outcome).inc()
             case _:
                 pass
 
@@ -304,15 +294,6 @@ class Metrics:
         """The coordination work has these children."""
         for child in ids:
             self._child_restarts.labels(child)
-
-    def poll_outcomes(self, outcomes: Iterable[str]) -> None:
-        """Polls may end like this."""
-        for outcome in outcomes:
-            self._polls.labels(outcome)
-
-    def polls_missed(self, runs: int) -> None:
-        """So many runs of polls were left out."""
-        self._polls_missed.inc(max(0, runs))
 
     def lease_remaining(self, read: Callable[[], float]) -> None:
         """Ask `read` for what is left of the lease, in seconds, whenever metrics are rendered."""

@@ -1,4 +1,5 @@
-"""A handler of events on a thread of its own: however slow it is, nobody waits for it."""
+"""A handler, of events or the like, on a thread of its own: however slow it is, nobody waits for
+it."""
 
 from __future__ import annotations
 
@@ -9,8 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Awaitable, Callable
-
-from coord.telemetry.events import Event
+from typing import Any
 
 QUEUE_LENGTH = 1000
 """How many events wait for one handler; of what comes then, nothing reaches it."""
@@ -19,23 +19,23 @@ _log = logging.getLogger("coord.telemetry")
 
 
 class OwnThread:
-    """Hands events to `handler`, one after the other, in the order in which they come.
+    """Hands what comes to `handler`, one after the other, in the order in which it comes.
 
     handler: a function, or a coroutine function, which runs on an event loop of its own.
     dropped: events that did not reach it, as too many waited.
     failures: calls of it that raised.
     """
 
-    def __init__(self, handler: Callable[[Event], Awaitable[object] | None]) -> None:
+    def __init__(self, handler: Callable[[Any], Awaitable[object] | None]) -> None:
         self._handler = handler
-        self._queue: queue.Queue[Event | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[Any] = queue.Queue(QUEUE_LENGTH)
         self._told: set[type[BaseException]] = set()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self.dropped = 0
         self.failures = 0
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Any) -> None:
         """Have the handler called with it; never waits."""
         if self._closed.is_set():
             return
@@ -70,7 +70,7 @@ class OwnThread:
                 if event is not None:
                     self._hand_over(runner, event)
 
-    def _hand_over(self, runner: asyncio.Runner, event: Event) -> None:
+    def _hand_over(self, runner: asyncio.Runner, event: Any) -> None:
         try:
             given = self._handler(event)
             if inspect.isawaitable(given):
@@ -80,9 +80,9 @@ class OwnThread:
             if type(error) not in self._told:
                 self._told.add(type(error))
                 _log.exception(
-                    "the event handler %s failed at %s; told once for each kind of failure",
+                    "the handler %s failed at %s; told once for each kind of failure",
                     _name_of(self._handler),
-                    event.EVENT,
+                    getattr(event, "EVENT", type(event).__name__),
                 )
 
 

@@ -102,7 +102,7 @@ def test_everything_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
 def test_a_recording_from_before_polls_were_recorded_is_played(tmp_path: Path) -> None:
     head, *rest = lines(a_night(tmp_path / "x"))
     for line in rest:
-        for told in ("polls", "polls_error"):
+        for told in ("polls", "polls_error", "poll_board"):
             line["new"].get("=", {}).pop(told, None)
             line["new"].get("~", {}).pop(told, None)
     old = written(tmp_path / "old", [head | {"coord_recording": 1}, *rest])

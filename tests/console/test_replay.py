@@ -131,7 +131,8 @@ async def test_every_screen_has_the_line_and_shows_what_was_known(night: Path) -
             await seat.press(where.key)
             await seat.pilot.pause()
             assert seat.place() == "3 of 6"
-        assert seat.room.WHERE is Where.RUNBOOKS
+        await seat.press(Where.RUNBOOKS.key)
+        await seat.pilot.pause()
         assert seat.table.row_count > 0
         await seat.press("2")
         with_events = seat.table.row_count

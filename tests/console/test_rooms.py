@@ -175,7 +175,7 @@ async def test_help_names_the_keys_of_the_screen() -> None:
             help_ = seat.app.screen
             assert isinstance(help_, HelpScreen)
             said = "\n".join(seat.screen())
-            for key, meaning in (*seat.room.KEYS, ("1 … 6", "the screens"), ("e", "choose")):
+            for key, meaning in (*seat.room.KEYS, ("1 … 7", "the screens"), ("e", "choose")):
                 assert key in said
                 assert meaning[:30] in said
             for key in seat.room._bindings.key_to_bindings:

@@ -12,9 +12,10 @@ from typing import Any, cast
 
 import pytest
 from console_bench import Seat, StoppedClock
+from console_polls import KEYS, MIXED, evil, polled, unpolled
 from console_rooms import FINDINGS, examined, with_audit, with_journal, with_runbooks, with_sessions
 from console_rooms import hostile as hostile_rooms
-from console_scenes import SCENES, leading
+from console_scenes import SCENES, disconnected, leading
 from operations_bench import planned
 from pictures import KEPT, WRITE, compare, first_difference, picture_of, stand_still
 from recordings import a_night
@@ -22,6 +23,8 @@ from recordings import a_night
 from console.app import ConsoleApp
 from console.controls.course import Course
 from console.controls.desk import Desk, Tell
+from console.controls.runner import Runner
+from console.controls.runs import RunCourse
 from console.controls.sight import Sight
 from console.recording.reading import read_recording
 from console.replay import ReplayApp
@@ -39,6 +42,7 @@ from coord.operations import (
     Step,
     StepKind,
 )
+from coord.polling.records import ResultRecord
 from docs.pictures import normalised
 
 pytestmark = pytest.mark.long
@@ -53,9 +57,12 @@ LOOKED_AT = (
 class StillDesk(Desk):
     """Sees what the screen shows, and follows what is begun as far as it is told to."""
 
-    def __init__(self, clock: Clock, snapshot: Snapshot, end: Outcome | None) -> None:
+    def __init__(
+        self, clock: Clock, snapshot: Snapshot, end: Outcome | None, ran: ResultRecord | None
+    ) -> None:
         settings = Settings(environ={}, node="operator", election="x")
         super().__init__(cast(ConsulApi, None), settings, clock=clock, actor="ann@ops")
+        self.runs = StillRunner(clock, ran)
         self._snapshot = snapshot
         self._end = end
 
@@ -77,6 +84,32 @@ class StillDesk(Desk):
         return replace(course, outcome=self._end)
 
 
+class StillRunner(Runner):
+    """Follows a run as far as it is told to."""
+
+    def __init__(self, clock: Clock, ran: ResultRecord | None) -> None:
+        super().__init__(cast(ConsulApi, None), clock=clock, actor="ann@ops")
+        self._ran = ran
+
+    async def denied(self, election: str) -> str:
+        return ""
+
+    def begin(
+        self, id: str, election: str, schedule: str, tell: Callable[[RunCourse], None]
+    ) -> RunCourse:
+        began = self._clock.now() - 1.2
+        job = f"{schedule}.{id}"
+        course = RunCourse(
+            election=election, schedule=schedule, id=id, job=job, began=began, asked_s=0.01
+        )
+        if self._ran is None:
+            return course
+        ran = self._ran.model_copy(update={"job": job})
+        return replace(course, came="run", ended_s=0.31, result=ran)
+
+
+RAN = ResultRecord.decode(next(e for e in MIXED if e.key == KEYS.result("web-shop")).value)
+
 TOOK_OVER = Outcome(
     operation=Operation.STEP_DOWN,
     request_id="b" * 16,
@@ -97,11 +130,12 @@ async def looking_at(
     size: tuple[int, int],
     *,
     end: Outcome | None = None,
+    ran: ResultRecord | None = None,
     read_only: bool = False,
     theme: str | None = None,
 ) -> AsyncIterator[Seat]:
     clock = StoppedClock()
-    desk = None if snapshot.status is None else StillDesk(clock, snapshot, end)
+    desk = None if snapshot.status is None else StillDesk(clock, snapshot, end, ran)
     app = ConsoleApp(
         None, clock=clock, snapshot=snapshot, desk=desk, read_only=read_only, theme=theme
     )
@@ -162,7 +196,12 @@ async def _done(seat: Seat) -> None:
 
 async def _left(seat: Seat) -> None:
     began = Course(plan=planned(Operation.STEP_DOWN), began=seat.clock.now() - 3.0)
-    await seat.app.push_screen(QuitScreen((began,)))
+    await seat.app.push_screen(QuitScreen((began.title,)))
+
+
+async def _run(seat: Seat) -> None:
+    """The button of the dialog."""
+    await seat.press("left", "enter")
 
 
 VIEWS = {
@@ -175,6 +214,12 @@ VIEWS = {
     "health": View(lambda: examined(*FINDINGS), ("4",)),
     "audit": View(with_audit, ("5", "enter")),
     "runbooks": View(with_runbooks, ("6",)),
+    "polls-disconnected": View(lambda: polled(shown=disconnected()), ("7",)),
+    "polls-detail": View(polled, ("7", "enter")),
+    "dialog-run": View(polled, ("7", "r")),
+    "dialog-run-narrow": View(polled, ("7", "r"), size="narrow"),
+    "dialog-run-under-way": View(polled, ("7", "r"), _run),
+    "dialog-run-outcome": View(polled, ("7", "r"), _run, {"ran": RAN}),
     "help": View(leading, ("question_mark",)),
     "menu": View(leading, ("down", "a")),
     "menu-read-only": View(leading, ("a",), more={"read_only": True}),
@@ -189,6 +234,18 @@ VIEWS = {
     "quit": View(leading, (), _left),
 }
 """All but the dashboard, once."""
+
+
+POLLS = {"mixed": polled, "none": unpolled, "hostile": evil}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scene", POLLS)
+async def test_the_polls(scene: str, size: str) -> None:
+    async with looking_at(POLLS[scene](), SIZES[size]) as seat:
+        await seat.press("7")
+        await settled(seat)
+        compare(f"polls-{scene}-{size}", picture_of(seat.app))
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -223,6 +280,7 @@ def test_none_is_kept_that_nobody_looks_at() -> None:
     if os.environ.get(WRITE):
         pytest.skip("they are being kept just now")
     known = {f"dashboard-{scene}-{size}" for scene in LOOKED_AT for size in SIZES}
+    known |= {f"polls-{scene}-{size}" for scene in POLLS for size in SIZES}
     known |= {*VIEWS, "replay-narrow", "replay-usual"}
     assert {path.stem for path in KEPT.glob("*.svg")} == known
 

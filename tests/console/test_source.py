@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from consul_agents import ConsulAgent, client_of
@@ -14,16 +15,17 @@ from rights_bench import tokens_for
 from tcp_proxy import Mode, TcpProxy
 
 from console.snapshot import Snapshot
-from console.source import POLLS_S, Source
+from console.source import POLLS_LIVE_S, POLLS_S, Source
 from coord.clock import SystemClock
 from coord.config import Settings
-from coord.consul import ConsulApi, ConsulClient, ConsulUnavailable
+from coord.consul import ConsulApi, ConsulClient, ConsulUnavailable, KVEntry, Reply
 from coord.doctor import Code, Here, Stage
 from coord.election.timing import Timing
 from coord.members import Seen
-from coord.polling.records import ScheduleRecord
+from coord.polling.paths import PollPaths
+from coord.polling.records import JobState, PollError, ResultRecord, ScheduleRecord
 from coord.polling.store import put_schedule
-from coord.records import AuditRecord, Paths
+from coord.records import POLLER_SERVICE, AuditRecord, Paths
 from coord.rights import Role
 from coord.runbooks import runbook_names
 from coord.telemetry import BecameLeader
@@ -215,6 +217,111 @@ async def test_how_polls_fare_is_read_and_stays_while_it_cannot_be(
     assert lost.polls.schedules == 1
 
 
+class Counted(ConsulClient):
+    """Keeps what it is asked below `polls/`, and for pollers."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.asked: list[str] = []
+
+    async def kv_list(self, prefix: str, **how: Any) -> Reply[tuple[KVEntry, ...]]:
+        if "/polls/" in prefix:
+            self.asked.append("list" if how.get("index") is None else "wait")
+        return await super().kv_list(prefix, **how)
+
+    async def kv_get(self, key: str, **how: Any) -> Reply[KVEntry | None]:
+        if "/polls/" in key:
+            self.asked.append("key")
+        return await super().kv_get(key, **how)
+
+
+def schedule_of(name: str, **fields: Any) -> ScheduleRecord:
+    checks = [{"kind": "tcp", "target": "db:5432"}]
+    made = {"id": name, "interval": "1h", "checks": checks}
+    return ScheduleRecord.model_validate(made | fields)
+
+
+async def result_for(consul: ConsulApi, paths: Paths, name: str, **fields: Any) -> None:
+    made: dict[str, Any] = {"state": JobState.COMPLETED, "ok": True}
+    now_ms = SystemClock().wall_ms()
+    record = ResultRecord(
+        schedule=name, job=f"{name}.1", attempt=1, term=1, due_ms=now_ms, finished_ms=now_ms,
+        **made | fields,
+    )  # fmt: skip
+    await consul.kv_put(PollPaths(paths).result(name), record.encode())
+
+
+async def test_while_nobody_looks_at_the_schedules_one_request_reads_all_of_them(
+    consul: ConsulClient, consul_agent: ConsulAgent, paths: Paths
+) -> None:
+    await put_schedule(consul, paths, schedule_of("db"))
+    await result_for(consul, paths, "db")
+    address = Settings(environ={}, consul_addr=consul_agent.http_addr, node="x").consul_address
+    async with Counted(address) as counted, listening(counted, paths) as listener:
+        read = await listener.until(lambda s: s.poll_board)
+        assert counted.asked == ["list"]
+    assert read.poll_board is not None
+    assert list(read.poll_board.rows) == ["db"]
+    assert read.poll_board.pollers is None
+    assert read.polls is not None
+    assert read.polls.up == 1
+
+
+async def test_while_somebody_looks_changes_are_waited_for_and_pollers_looked_for(
+    consul: ConsulClient, consul_agent: ConsulAgent, paths: Paths
+) -> None:
+    await put_schedule(consul, paths, schedule_of("db"))
+    await result_for(consul, paths, "db")
+    node = paths.election
+    await register(
+        consul, POLLER_SERVICE, node, election=paths.election, capacity="4", domain="fra"
+    )
+    address = Settings(environ={}, consul_addr=consul_agent.http_addr, node="x").consul_address
+    async with Counted(address) as counted:
+        listener, clock = Listener(), SystemClock()
+        source = Source(counted, paths, clock=clock)
+        running = asyncio.create_task(source.run(listener.post))
+        try:
+            await listener.until(lambda s: s.poll_board)
+            source.want_polls(True)
+            seen = await listener.until(lambda s: s.poll_board and s.poll_board.pollers)
+            began = clock.now()
+            error = PollError.NO_POLLER
+            await result_for(consul, paths, "db", ok=None, error=error, state=JobState.FAILED)
+            await listener.until(lambda s: s.polls and s.polls.unanswered)
+            # It hangs until something changes, and what it waits for is bounded.
+            took = clock.now() - began
+            assert counted.asked.count("wait") <= 2 + took / POLLS_LIVE_S
+            assert counted.asked.count("list") == 2
+            source.want_polls(False)
+            await result_for(consul, paths, "db")
+            await listener.until(lambda s: s.polls and s.polls.up)
+            left = len(counted.asked)
+            await result_for(consul, paths, "db", ok=False)
+            before = listener.posted[-1].read_at
+            await listener.until(lambda s: s.read_at > before)
+            assert len(counted.asked) == left
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert seen.poll_board is not None
+    (poller,) = seen.poll_board.pollers or ()
+    assert (poller.node, poller.capacity, poller.domain) == (paths.election, 4, "fra")
+
+
+async def test_what_cannot_be_read_of_polls_is_on_the_board(
+    consul: ConsulClient, paths: Paths
+) -> None:
+    keys = PollPaths(paths)
+    await put_schedule(consul, paths, schedule_of("db"))
+    await consul.kv_put(keys.schedules + "torn", b"{")
+    await consul.kv_put(keys.job("db.1"), b"{")
+    board = (await Source(consul, paths, clock=SystemClock()).read_once()).poll_board
+    assert board is not None
+    assert board.rows["torn"].schedule is None
+    assert [each.key for each in board.unreadable] == [keys.job("db.1")]
+
+
 async def test_polls_that_may_not_be_seen_are_not_taken_for_none(
     locked_agent: ConsulAgent, paths: Paths
 ) -> None:
@@ -223,6 +330,8 @@ async def test_polls_that_may_not_be_seen_are_not_taken_for_none(
         snapshot = await Source(poller, paths, clock=SystemClock()).read_once()
     assert snapshot.polls is not None
     assert snapshot.polls.seen is Seen.NOT_PERMITTED
+    assert snapshot.poll_board is not None
+    assert snapshot.poll_board.seen is Seen.NOT_PERMITTED
 
 
 # --- what is read when somebody asks ---

@@ -62,6 +62,7 @@ async def look(node: Node, *, leader: int, ready: int, cluster: int) -> None:
         "/api/health/ready": ready,
         "/api/health": ready,
         "/api/cluster": cluster,
+        "/api/polls": cluster,
     }
     for path in OPENAPI["paths"]:
         reply = await node.get(path, timeout_s=15.0)

@@ -10,11 +10,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from consul_agents import ROOT_TOKEN, ConsulAgent, Mode, acl_settings, client_of, eventually
 from hand_made import lead, make_token, record, register, release, tell
+from openapi_checks import check
 from rich.console import Console
 
 from coord.api import ElectionView, create_api
@@ -30,6 +32,9 @@ from coord.consul import (
 from coord.election.reasons import WhyNot
 from coord.identity import Identity
 from coord.node_type import EligibleWhy, NodeType
+from coord.polling.overview import PollOverview, read_overview
+from coord.polling.records import JobRecord, ResultRecord, ScheduleRecord
+from coord.polling.store import PollPaths, put_schedule
 from coord.records import POLLER_SERVICE, LeaderState, Paths
 from coord.status import (
     ClusterStatus,
@@ -466,6 +471,9 @@ class Node:
     async def cluster_status(self) -> ClusterStatus:
         return await status_of(self._consul, self._paths)
 
+    async def polls(self) -> PollOverview:
+        return await read_overview(self._consul, self._paths, clock=SystemClock())
+
 
 def _metrics() -> Metrics:
     from prometheus_client import CollectorRegistry
@@ -503,3 +511,43 @@ async def test_api_cluster_with_consul_away(
         health = await client.get("/api/health/live")
     assert (reply.status_code, reply.json()["error"]) == (503, "consul_unreachable")
     assert health.status_code == 200
+
+
+async def test_api_polls(consul: ConsulClient, paths: Paths) -> None:
+    keys = PollPaths(paths)
+    web = "http://127.0.0.1:1/health?key=secret"
+    up = {"kind": "tcp", "target": "127.0.0.1:1"}
+    for schedule_id, target in (("web", {"kind": "http", "target": web}), ("db", up)):
+        await put_schedule(
+            consul,
+            paths,
+            ScheduleRecord.model_validate(
+                {"id": schedule_id, "interval": "1h", "checks": [target], "name": "the \u00e9"}
+            ),
+        )
+    await consul.kv_put(keys.schedules + "torn", b"{")
+    now_ms = SystemClock().wall_ms()
+    run: dict[str, Any] = {"attempt": 2, "term": 3, "poller": "p-1", "due_ms": now_ms}
+    found = {"kind": "http", "target": web, "ok": False, "latency_ms": 1.0, "error": "refused"}
+    result = {"schedule": "web", "job": "web.1", "state": "completed", "ok": False, "runs": 7}
+    result |= {"finished_ms": now_ms, "checks": [found | {"detail": web}], **run}
+    await consul.kv_put(keys.result("web"), ResultRecord.model_validate(result).encode())
+    job = {"id": "db.2", "schedule": "db", "state": "dispatching", **run}
+    await consul.kv_put(keys.job("db.2"), JobRecord.model_validate(job).encode())
+    async with api_of(consul, paths) as client:
+        reply = await client.get("/api/polls")
+    check(reply)
+    assert "secret" not in reply.text
+    body = reply.json()
+    assert body["fares"] == {"down": 1, "new": 1, "unreadable": 1}
+    seen = ("schedules_seen", "results_seen", "jobs_seen")
+    assert [body[each] for each in seen] == ["known"] * 3
+    by_id = {each["id"]: each for each in body["schedules"]}
+    assert list(by_id) == ["db", "torn", "web"]
+    web_told = by_id["web"]
+    assert web_told["target"] == "http://127.0.0.1:1/health"
+    assert (web_told["code"], web_told["failing"], web_told["checks"]) == ("refused", 1, 1)
+    assert web_told["last"]["outcome"] == "down"
+    assert (web_told["last"]["runs"], web_told["last"]["attempt"], web_told["job"]) == (7, 2, None)
+    assert (by_id["db"]["job"]["id"], by_id["db"]["last"]) == ("db.2", None)
+    assert (by_id["torn"]["fare"], by_id["torn"]["enabled"]) == ("unreadable", None)

@@ -14,6 +14,7 @@ from coord.election.reasons import WhyNot
 from coord.election.states import State
 from coord.identity import Identity
 from coord.node_type import EligibleWhy, NodeType
+from coord.polling.overview import PollOverview
 from coord.status import (
     ClusterStatus,
     Condition,
@@ -50,6 +51,18 @@ STATUS = ClusterStatus(
     health=HealthStatus(Seen.KNOWN),
 )
 
+OVERVIEW = PollOverview(
+    election="coordinator",
+    at_ms=1,
+    schedules_seen=Seen.KNOWN,
+    results_seen=Seen.KNOWN,
+    jobs_seen=Seen.KNOWN,
+    fares={},
+    schedules=(),
+    left_out=0,
+    pollers=Listing(Seen.UNKNOWN),
+)
+
 
 class HandClock:
     """Time moves when the test says so."""
@@ -81,6 +94,7 @@ class Node:
 
     view: ElectionView = field(default_factory=lambda: ElectionView(state="standby"))
     answer: ClusterStatus | Exception = STATUS
+    overview: PollOverview = OVERVIEW
     reads: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event | None = None
@@ -99,6 +113,12 @@ class Node:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    async def polls(self) -> PollOverview:
+        self.reads += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.overview
 
 
 @asynccontextmanager

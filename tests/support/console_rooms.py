@@ -6,7 +6,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from console_scenes import HOSTILE, LEADER, NOW, WORK, fleet, health, leading, of, past, poller
+from console_polls import evil as evil_polls
+from console_polls import polled
+from console_scenes import (
+    HOSTILE,
+    LEADER,
+    NOW,
+    WORK,
+    fleet,
+    health,
+    hostile_polls,
+    leading,
+    of,
+    past,
+    poller,
+)
 from journals import PATHS, Pen, audited
 from snapshots import NOW_MS, candidate, snapshot
 
@@ -195,7 +209,7 @@ def with_runbooks() -> Snapshot:
 
 def everything() -> Snapshot:
     """Something for every screen to show."""
-    shown = with_sessions(shown=with_audit())
+    shown = polled(shown=with_sessions(shown=with_audit()))
     return replace(shown, examination=examined(*FINDINGS).examination, runbooks=read_runbooks())
 
 
@@ -246,6 +260,8 @@ def hostile() -> Snapshot:
         shown,
         past=told_of,
         sessions=SessionListing(Seen.KNOWN, (evil,)),
+        poll_board=evil_polls().poll_board,
+        polls=hostile_polls(),
         examination=examination,
         runbooks=read_runbooks(),
     )

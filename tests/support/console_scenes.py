@@ -137,12 +137,12 @@ def fleet() -> tuple[ServiceInstance, ...]:
     )
 
 
-def poller(node: str) -> ServiceInstance:
+def poller(node: str, *, status: CheckStatus = CheckStatus.PASSING) -> ServiceInstance:
     """One that only runs polls."""
-    return replace(
-        candidate(node, state="", why_not="", node_type="poller", eligible="false"),
-        id=f"poller-{node}",
+    told = candidate(
+        node, state="", why_not="", node_type="poller", eligible="false", status=status
     )
+    return replace(told, id=f"poller-{node}")
 
 
 def health(verdict: str = "healthy", *reasons: str) -> HealthStatus:

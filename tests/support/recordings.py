@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console_bench import StoppedClock
+from console_polls import evil, polled, unpolled
 from console_rooms import examined, with_audit, with_sessions
 from console_scenes import SCENES, disconnected, leaderless, leading, never_read
 
@@ -19,7 +20,8 @@ STEP_S = 30.0
 
 def every_kind() -> tuple[Snapshot, ...]:
     """Snapshots that between them have everything that there is to be recorded."""
-    return (*(scene() for scene in SCENES.values()), with_audit(), with_sessions(), examined())
+    scenes = (scene() for scene in SCENES.values())
+    return (*scenes, with_audit(), with_sessions(), examined(), polled(), unpolled(), evil())
 
 
 def recorded(

@@ -168,9 +168,10 @@ async def test_cluster_is_the_status_with_leader_and_election_state() -> None:
         (ConsulRefused("GET /v1/kv/x", "no", status=400), "consul_unreachable"),
     ],
 )
-async def test_cluster_without_consul_is_a_typed_error(error: Exception, code: str) -> None:
+@pytest.mark.parametrize("url", ["/api/cluster", "/api/polls"])
+async def test_without_consul_there_is_a_typed_error(url: str, error: Exception, code: str) -> None:
     async with serving(Node(answer=error)) as client:
-        reply = await client.get("/api/cluster")
+        reply = await client.get(url)
     assert reply.status_code == 503
     assert reply.json()["error"] == code
     assert reply.json()["fix"]
@@ -261,7 +262,7 @@ async def test_a_crash_is_a_json_500_that_tells_nothing() -> None:
 
 async def test_head_is_get_without_its_body() -> None:
     async with serving(Node()) as client:
-        for url in ("/", *URLS, "/api/cluster", "/api/events", "/metrics"):
+        for url in ("/", *URLS, "/api/cluster", "/api/polls", "/api/events", "/metrics"):
             got, head = await client.get(url), await client.head(url)
             assert (head.status_code, head.content) == (got.status_code, b"")
             assert head.headers["content-type"] == got.headers["content-type"]
@@ -292,23 +293,25 @@ async def test_many_requests_at_once_are_one_reading() -> None:
 
 
 @pytest.mark.parametrize("answer", [STATUS, ConsulUnavailable("GET /", "refused")], ids=repr)
-async def test_one_reading_a_second_good_or_failed(answer: Any) -> None:
+@pytest.mark.parametrize("url", ["/api/cluster", "/api/polls"])
+async def test_one_reading_a_second_good_or_failed(url: str, answer: Any) -> None:
     node, clock = Node(answer=answer), HandClock()
     async with serving(node, clock) as client:
         for _ in range(20):
-            await client.get("/api/cluster")
+            await client.get(url)
         assert node.reads == 1
         clock.seconds += CACHE_S
-        await client.get("/api/cluster")
+        await client.get(url)
     assert node.reads == 2
 
 
-async def test_a_cached_snapshot_tells_its_age() -> None:
+@pytest.mark.parametrize("url", ["/api/cluster", "/api/polls"])
+async def test_a_cached_snapshot_tells_its_age(url: str) -> None:
     node, clock = Node(), HandClock()
     async with serving(node, clock) as client:
-        assert (await client.get("/api/cluster")).json()["age_ms"] == 0
+        assert (await client.get(url)).json()["age_ms"] == 0
         clock.seconds += 0.25
-        assert (await client.get("/api/cluster")).json()["age_ms"] == 250
+        assert (await client.get(url)).json()["age_ms"] == 250
 
 
 async def test_who_goes_away_does_not_end_the_reading_of_others() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
-from prometheus_client.parser import text_string_to_metric_families
+from rendered import Rendered
 
 from coord.consul.errors import (
     ConsulError,
@@ -26,7 +26,6 @@ from coord.telemetry import (
     ElectionCheck,
     LeaderChanged,
     LostLeadership,
-    PollFinished,
     Resumed,
     StateChanged,
     Suspended,
@@ -34,23 +33,6 @@ from coord.telemetry import (
 )
 from coord.telemetry.metric_parts import CONSUL_ERROR_KINDS
 from coord.telemetry.metrics import Metrics
-
-
-class Rendered:
-    """One scrape: values by name and labels."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        body, self.content_type = metrics.render()
-        self.families = list(text_string_to_metric_families(body.decode()))
-        self.samples = [sample for family in self.families for sample in family.samples]
-
-    def value(self, name: str, **labels: str) -> float:
-        found = [s.value for s in self.samples if s.name == name and s.labels == labels]
-        assert len(found) == 1, f"{name}{labels}: {found}"
-        return float(found[0])
-
-    def labels(self, name: str) -> list[dict[str, str]]:
-        return [s.labels for s in self.samples if s.name == name]
 
 
 @pytest.fixture
@@ -78,7 +60,7 @@ def test_everything_countable_is_there_at_zero(metrics: Metrics) -> None:
     for name in (
         *("is_leader", "working", "term", "eligible", "paused", "drained"),
         *("lease_seconds", "lease_remaining_seconds", "watch_age_seconds"),
-        *("suspended_seconds_total", "lease_close_calls_total", "poll_runs_missed_total"),
+        *("suspended_seconds_total", "lease_close_calls_total"),
     ):
         assert seen.value(f"coordinator_{name}") == 0
     assert seen.content_type.startswith("text/plain")
@@ -274,23 +256,9 @@ def test_attempts_and_restarts_are_counted(metrics: Metrics) -> None:
 
 def test_what_may_be_counted_later_is_there_at_zero(metrics: Metrics) -> None:
     metrics.children(["cluster-health", "poll-orchestrator"])
-    metrics.poll_outcomes(["up", "no_poller"])
     seen = Rendered(metrics)
     for child in ("cluster-health", "poll-orchestrator"):
         assert seen.value("coordinator_child_restarts_total", child=child) == 0
-    for outcome in ("up", "no_poller"):
-        assert seen.value("coordinator_polls_total", outcome=outcome) == 0
-
-
-def test_polls_are_counted_by_outcome_and_those_left_out_apart(metrics: Metrics) -> None:
-    for outcome in ("up", "no_poller", "up"):
-        metrics.handle(PollFinished(schedule="a", outcome=outcome))
-    metrics.polls_missed(3)
-    metrics.polls_missed(-1)
-    seen = Rendered(metrics)
-    assert seen.value("coordinator_polls_total", outcome="up") == 2
-    assert seen.value("coordinator_polls_total", outcome="no_poller") == 1
-    assert seen.value("coordinator_poll_runs_missed_total") == 3
 
 
 @pytest.mark.parametrize(

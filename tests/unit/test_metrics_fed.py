@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from coord.election_loop import WATCH_WAIT_S
 from coord.leadership import Leadership
 from coord.polling.events import RunsMissed
+from coord.polling.orchestrator import PollOrchestrator
 from coord.testing import SimulatedConsul, World
 from coord.testing.node import SimulatedNode
 from coord.workloads import WorkContext
@@ -35,10 +36,10 @@ class Pulse:
 class Bench:
     """One node that leads, on a simulated Consul of one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[WorkContext], object] = Pulse) -> None:
         self.world = World()
         self.consul = SimulatedConsul(self.world, rng=random.Random(1), servers=1)
-        self.node = SimulatedNode.on(self.consul, "core-1", work=Pulse)
+        self.node = SimulatedNode.on(self.consul, "core-1", work=work)
         self.node.start()
         self.run_for(20.0)
 
@@ -72,7 +73,6 @@ def test_what_a_leader_serves(bench: Bench) -> None:
     assert bench.value("lease_seconds") == bench.node.settings.timing.lease
     assert 0 < bench.value("lease_remaining_seconds") <= bench.value("lease_seconds")
     assert bench.value("child_restarts_total", child="pulse") == 0
-    assert bench.value("polls_total", outcome="no_poller") == 0
     assert bench.value("journal_entries_written_total") > 0
     assert bench.value("journal_entries_lost_total") == 0
 
@@ -99,7 +99,14 @@ def test_confirmations_that_come_late_are_close_calls(bench: Bench) -> None:
     assert bench.value("is_leader") == 1
 
 
-def test_runs_of_polls_that_are_left_out_are_counted(bench: Bench) -> None:
-    assert bench.node.application is not None
-    bench.node.application.telemetry.emit(RunsMissed, schedule="a", runs=4)
-    assert bench.value("poll_runs_missed_total") == 4
+def test_a_node_serves_the_metrics_of_its_work() -> None:
+    bench = Bench(PollOrchestrator)
+    try:
+        assert bench.value("polls_total", outcome="no_poller") == 0
+        # It leads: there are jobs, and how many.
+        assert bench.value("poll_jobs", state="running") == 0
+        assert bench.node.application is not None
+        bench.node.application.telemetry.emit(RunsMissed, schedule="a", runs=4)
+        assert bench.value("poll_runs_missed_total") == 4
+    finally:
+        bench.world.close()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import quote
@@ -27,6 +28,9 @@ from coord.api.app import DOCUMENT
 from coord.api.app import URLS as NAMED
 from coord.consul import ConsulNotPermitted, ConsulRefused, ConsulUnavailable, Denied
 from coord.election.reasons import WhyNot
+from coord.members import Listing, Seen
+from coord.polling.overview import LastRun, OpenJob, PassingPoller, PolledSchedule, PollOverview
+from coord.polling.summary import Fare
 from coord.status import ClusterStatus, to_dict
 from coord.supervisor import ChildState, ChildStatus
 from coord.telemetry import Event, Telemetry
@@ -205,20 +209,49 @@ async def test_the_cluster_keeps_to_it(scene: str) -> None:
     ],
     ids=str,
 )
-async def test_the_cluster_without_consul_keeps_to_it(error: Exception) -> None:
+async def test_what_is_read_keeps_to_it_without_consul(error: Exception) -> None:
     async with serving(Node(answer=error)) as client:
-        for method in ("GET", "HEAD"):
-            reply = await client.request(method, "/api/cluster")
+        for url, method in product(("/api/cluster", "/api/polls"), ("GET", "HEAD")):
+            reply = await client.request(method, url)
             assert reply.status_code == 503
             check(reply)
 
 
-def any_event(kind: type[Event]) -> st.SearchStrategy[Event]:
+def any_of(kind: type[Any], **more: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(kind)
-    return st.builds(kind, **{each.name: st.from_type(hints[each.name]) for each in fields(kind)})
+    made = {each.name: st.from_type(hints[each.name]) for each in fields(kind)}
+    return st.builds(kind, **made | more)
 
 
-@given(st.one_of(*(any_event(kind) for kind in EVENTS if not kind.PERIODIC)))
+LAST = any_of(LastRun)
+SCHEDULES = any_of(
+    PolledSchedule,
+    last=LAST | st.none(),
+    job=any_of(OpenJob) | st.none(),
+    assigned_to=st.lists(st.text(), max_size=2).map(tuple),
+)
+POLLERS = st.builds(
+    Listing, st.sampled_from(Seen), st.lists(any_of(PassingPoller), max_size=2).map(tuple)
+)
+
+
+@given(
+    any_of(
+        PollOverview,
+        schedules=st.lists(SCHEDULES, max_size=2).map(tuple),
+        pollers=POLLERS,
+        fares=st.dictionaries(st.sampled_from(Fare), st.integers()),
+    )
+)
+async def test_what_is_polled_keeps_to_it(overview: PollOverview) -> None:
+    async with serving(Node(overview=overview)) as client:
+        for method in ("GET", "HEAD"):
+            reply = await client.request(method, "/api/polls")
+            assert reply.status_code == 200
+            check(reply)
+
+
+@given(st.one_of(*(any_of(kind) for kind in EVENTS if not kind.PERIODIC)))
 def test_every_event_keeps_to_it(event: Event) -> None:
     validator("components", "schemas", "Events").validate({"events": [event_to_dict(event)]})
 

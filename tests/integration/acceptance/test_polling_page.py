@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from acceptance import Bench, MakeBench
@@ -85,6 +86,14 @@ async def until_up(bench: Bench, schedule_id: str) -> ResultRecord:
     return found
 
 
+def last_results(path: Path) -> dict[str, Any]:
+    """The last result that the page's own sink wrote of each schedule."""
+    if not path.exists():
+        return {}
+    told = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    return {each["schedule"]: each for each in told}
+
+
 async def test_every_command_of_the_page_does_what_it_says(
     make_bench: MakeBench,
     consul_agent: ConsulAgent,
@@ -98,9 +107,11 @@ async def test_every_command_of_the_page_does_what_it_says(
     mail = await asyncio.start_server(greet, "127.0.0.1", 0)
     where = f"127.0.0.1:{mail.sockets[0].getsockname()[1]}"
     (tmp_path / "own_checks.py").write_text(block("python", "# own_checks.py"))
-    said = settings_of("poller-1")
+    (tmp_path / "own_sinks.py").write_text(block("python", "# own_sinks.py"))
+    results = tmp_path / "results.jsonl"
+    said = settings_of("poller-1") | settings_of("core-1")
     bench = await make_bench(
-        env=said | {"PYTHONPATH": f"{tmp_path}:{REPO}"},
+        env=said | {"PYTHONPATH": f"{tmp_path}:{REPO}", "RESULTS": str(results)},
         workloads="cluster-health,poll-orchestrator,demo.work:Pulse",
     )
     shell = Shell(
@@ -111,6 +122,7 @@ async def test_every_command_of_the_page_does_what_it_says(
     (tmp_path / "schedules.toml").write_text(shell.put(block("toml", "# schedules.toml")))
     monkeypatch.chdir(tmp_path)
     assert said["COORDINATOR_POLLER_CHECKS"] == "own_checks:Banner"
+    assert said["COORDINATOR_POLL_SINKS"] == "prometheus,own_sinks:Lines"
     await bench.fleet.start("core-1", "poller-1")
     await bench.working_leader()
 
@@ -130,6 +142,11 @@ async def test_every_command_of_the_page_does_what_it_says(
     assert "mail: added" in await shell.run(imported)
     # The kind of the page's own, in a real poller, by way of a leader that does not have it.
     assert [check.kind for check in (await until_up(bench, "mail")).checks] == ["banner"]
+    lines = await eventually(
+        lambda: asyncio.to_thread(last_results, results), until=lambda told: "mail" in told
+    )
+    assert lines["consul-api"]["outcome"] == lines["mail"]["outcome"] == "up"
+    assert [check["kind"] for check in lines["consul-api"]["checks"]] == ["http", "tcp"]
     assert "mail: as it was" in await shell.run(pruned)
     assert "mail: removed" in await shell.run(remove)
     mail.close()
@@ -142,6 +159,7 @@ def test_every_command_of_the_page_is_known_here() -> None:
         ["node", "--node", "core-1"],
         ["node", "--node", "poller-1"],
         ["node", "--node", "poller-1"],
+        ["node", "--node", "core-1"],
     ]
 
 

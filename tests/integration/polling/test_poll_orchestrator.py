@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import httpx
 import pytest
 import uvicorn
 from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, entry_of, eventually
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from tcp_proxy import TcpProxy
 
@@ -38,7 +42,7 @@ from coord.consul import (
 from coord.identity import Identity, new_boot_id
 from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.node_type import EligibleWhy, NodeType
-from coord.operations import new_request_id
+from coord.operations import new_request_id, read_audit
 from coord.polling.asking import answer, ask, withdraw
 from coord.polling.book import ASKED_WITHIN_MS
 from coord.polling.dispatch import PollFailed, PollSender
@@ -133,6 +137,11 @@ class Bench:
 
     context: WorkContext
     events: list[Event] = field(default_factory=list)
+
+    @cached_property
+    def work(self) -> PollOrchestrator:
+        """Made once, as a node makes it."""
+        return PollOrchestrator(self.context)
 
     def told(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
@@ -271,7 +280,7 @@ async def target() -> AsyncIterator[Target]:
 async def polling(bench: Bench, held: Held) -> AsyncIterator[asyncio.Task[None]]:
     """The orchestrator at work; at the end it is cancelled and nothing of it is left."""
     before = asyncio.all_tasks()
-    task = asyncio.create_task(PollOrchestrator(bench.context).run(held.leadership))
+    task = asyncio.create_task(bench.work.run(held.leadership))
     try:
         yield task
     finally:
@@ -334,6 +343,191 @@ async def test_due_schedules_are_polled_and_their_results_written(
         "down": ("down", "poller-1", 1),
         "new": ("up", "poller-1", 1),
     }
+
+
+def served(bench: Bench) -> dict[tuple[str, str], float]:
+    """What the metrics of polling say now, by name and what they are told apart by."""
+    text = generate_latest(bench.context.metrics).decode()
+    return {
+        (sample.name.removeprefix("coordinator_"), "".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_what_the_leader_serves_and_that_it_ends_with_its_lead(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    nobody = {"kind": "tcp", "target": "127.0.0.1:1"}
+    target.go.clear()
+    await put_schedule(consul, Paths(name), schedule("down", nobody))
+    await put_schedule(consul, Paths(name), schedule("slow", http(target)))
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "down", lambda r: r.runs == 1)
+        await asyncio.wait_for(target.reached.wait(), 20)
+        told = served(bench)
+        assert told["poll_jobs", "running"] == 1
+        assert told["poll_up", "down"] == 0
+        assert ("poll_up", "slow") not in told
+        assert told["poll_latency_seconds_count", ""] == 1
+        assert told["poll_lag_seconds_count", ""] == 2
+        target.go.set()
+        slow = await until_result(consul, keys, "slow", lambda r: r.runs == 1)
+        assert slow.ok
+        assert served(bench)["poll_up", "slow"] == 1
+        await consul.kv_delete(keys.schedule("slow"))
+        await until_key(consul, keys.result("slow"), lambda raw: raw is None)
+        assert ("poll_up", "slow") not in served(bench)
+    told = served(bench)
+    assert not [key for key in told if key[0] in ("poll_up", "poll_jobs")]
+    assert (told["polls_total", "up"], told["polls_total", "down"]) == (1, 1)
+    await held.release()
+    # Whoever leads next knows at once what was found last.
+    next_one = make_bench(consul, name, node="core-2")
+
+    async def found_last() -> float | None:
+        return served(next_one).get(("poll_up", "down"))
+
+    async with polling(next_one, await take_lead(consul, name)):
+        assert await eventually(found_last, until=lambda up: up is not None) == 0
+
+
+SINKS = """
+import threading
+
+go_on = threading.Event()
+heard = []
+hung = threading.Event()
+
+def keep(context):
+    return heard.append
+
+def hang(context):
+    def wait(run):
+        hung.set()
+        assert go_on.wait(60)
+    return wait
+"""
+
+
+async def test_each_run_that_ends_goes_to_the_sinks_and_none_delays_the_next(
+    consul: ConsulClient,
+    name: str,
+    target: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = f"sinks_{name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(SINKS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = f"{module}:hang,{module}:keep,prometheus"
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name, poll_sinks=names)
+    sinks = importlib.import_module(module)
+    nobody = {"kind": "tcp", "target": "127.0.0.1:1"}
+    await put_schedule(consul, Paths(name), schedule("web", http(target), nobody, name="The site"))
+    await put_schedule(
+        consul,
+        Paths(name),
+        schedule("none", nobody, assignment="specific", assigned_to=["nobody"], interval="500ms"),
+    )
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name), polling(bench, held):
+        web = await until_result(consul, keys, "web", lambda r: r.runs == 1)
+        assert await asyncio.to_thread(sinks.hung.wait, 20)
+        # One sink hangs since the first run that ended; the others go on, and so does polling.
+        await until_result(consul, keys, "none", lambda r: r.runs >= 3)
+    sinks.go_on.set()
+    await bench.context.telemetry.aclose(20)
+    (run,) = [run for run in sinks.heard if run.schedule == "web"]
+    assert (run.outcome, run.name, run.poller, run.attempt) == ("down", "The site", "poller-1", 1)
+    assert (run.election, run.term, run.job) == (name, web.term, web.job)
+    assert [(check.ok, check.error) for check in run.checks] == [(True, None), (False, "refused")]
+    assert run.due_ms <= run.dispatched_ms <= run.finished_ms == web.finished_ms
+    none = [run for run in sinks.heard if run.schedule == "none"]
+    assert {run.outcome for run in none} == {"no_assigned_poller"}
+    assert len(none) >= 3
+    assert served(bench)["poll_latency_seconds_count", ""] == 1
+
+
+async def test_a_run_that_is_given_up_at_takeover_is_told_as_any_other(
+    consul: ConsulClient, name: str
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    left = schedule("web", {"kind": "tcp", "target": "127.0.0.1:1"}, max_retries=0)
+    await put_schedule(consul, Paths(name), left)
+    job = {"id": "web.1", "schedule": "web", "term": 1, "due_ms": 1, "state": "dispatching"}
+    await consul.kv_put(keys.job("web.1"), JobRecord.model_validate(job).encode())
+    told: asyncio.Queue[PollFinished] = asyncio.Queue()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, PollFinished):
+            told.put_nowait(event)
+
+    bench.context.telemetry.attach_inline(tell)
+    async with polling(bench, await take_lead(consul, name)):
+        first = await asyncio.wait_for(told.get(), 20)
+    assert (first.schedule, first.outcome, first.took_ms) == ("web", "leader_lost", 0)
+
+
+def _of_schedules(number: int) -> Callable[[bytes | None], bool]:
+    return lambda raw: raw is not None and PollStateRecord.decode(raw).schedules == number
+
+
+async def test_a_run_costs_two_writes_and_each_attempt_after_the_first_one_more(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    """As docs/polling.md says under "What Consul bears"; each change of the sequence is one."""
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    await consul.kv_put(keys.asked, b"")  # an election's first leader makes it: one write more
+    held = await take_lead(consul, name)
+
+    async def writes() -> int:
+        entry = (await consul.kv_get(keys.sequence, consistency=Consistency.CONSISTENT)).value
+        assert entry is not None
+        return int(entry.value.split()[2])
+
+    async with running_poller(consul, name), polling(bench, held):
+        await until_result(consul, keys, "web", lambda r: r.runs == 1)
+        assert await writes() == 2 + 2  # the takeover's are two
+        before = await writes()
+        await ask(consul, keys, request_for("web"))
+        await until_result(consul, keys, "web", lambda r: r.runs == 2)
+        assert await writes() - before == 2
+        # A poller that is gone, and does not say so: each attempt is written down, each is refused.
+        gone = "gone-" + name
+        await consul.service_register(
+            ServiceRegistration(
+                id=gone,
+                name="poller",
+                address="127.0.0.1",
+                port=1,
+                meta={"node": "gone", "election": name},
+                checks=(TtlCheck(id=gone, name="poller", ttl_s=600),),
+            )
+        )
+        await consul.check_pass(gone)
+        await until_passing(consul, gone)
+        lost = schedule("lost", http(target), assignment="specific", assigned_to=["gone"])
+        await put_schedule(consul, Paths(name), lost.model_copy(update={"enabled": False}))
+        await until_key(consul, keys.state, _of_schedules(2))
+        before = await writes()
+        await put_schedule(consul, Paths(name), lost.model_copy(update={"max_retries": 2}))
+        result = await until_result(consul, keys, "lost", lambda r: r.runs == 1)
+        assert (result.attempt, result.error) == (3, PollError.UNREACHABLE)
+        assert await writes() - before == 2 + 2
+        await consul.service_deregister(gone)
+    # Whoever follows begins to count anew. A run that finds no poller is one.
+    await held.release()
+    nobody = {"assignment": "specific", "assigned_to": ["nobody"]}
+    none = schedule("none", http(target), interval="3s", **nobody)
+    await put_schedule(consul, Paths(name), none)
+    async with polling(make_bench(consul, name, node="core-2"), await take_lead(consul, name)):
+        result = await until_result(consul, keys, "none", lambda r: r.runs == 1)
+        assert result.error in (PollError.NO_POLLER, PollError.NOT_ASSIGNED)
+        assert await writes() == 2 + 1
 
 
 KIND = """
@@ -605,6 +799,8 @@ async def test_what_the_old_leader_left_running_is_tried_again_by_the_new_one(
     assert target.connections == 2
     (swept,) = bench.told(PollsSwept)
     assert (swept.retried, swept.timed_out, swept.term) == (1, 0, new.leadership.term)
+    told = served(bench)
+    assert (told["poll_jobs_swept_total", "retried"], told["poll_retries_total", ""]) == (1, 1)
     assert (await consul.kv_list(keys.jobs)).value == ()
 
 
@@ -641,6 +837,9 @@ async def test_what_is_too_old_or_unreadable_is_given_up_and_counted(
     assert target.connections == 1
     (swept,) = bench.told(PollsSwept)
     assert (swept.retried, swept.timed_out, swept.unreadable) == (0, 2, 1)
+    told = served(bench)
+    assert told["poll_jobs_swept_total", "timed_out"] == 2
+    assert told["poll_jobs_swept_total", "unreadable"] == 1
     assert [e.runs for e in bench.told(RunsMissed)] == [result.missed - 3]
     assert PollStateRecord.decode(raw).swept_timed_out == 2
     assert (await consul.kv_list(keys.jobs)).value == ()
@@ -700,6 +899,38 @@ async def test_a_lease_that_ends_while_the_job_is_written_lets_nobody_be_asked(
     (job,) = (await consul.kv_list(keys.jobs)).value
     assert JobRecord.decode(job.value).attempt == 1
     assert target.connections == 0
+
+
+class _SeenAsWritten(ConsulClient):
+    """A client that looks at what `bench` serves while a job is being written."""
+
+    bench: Bench | None = None
+    jobs: Mapping[str, float] | None = None
+
+    async def txn(
+        self,
+        ops: Sequence[TxnOp],
+        *,
+        consistency: Consistency = Consistency.DEFAULT,
+        deadline_s: float | None = None,
+    ) -> TxnResult:
+        if self.bench is not None and self.jobs is None and any("/jobs/" in op.key for op in ops):
+            told = served(self.bench)
+            self.jobs = {label: told[name, label] for name, label in told if name == "poll_jobs"}
+        return await super().txn(ops, consistency=consistency, deadline_s=deadline_s)
+
+
+async def test_a_job_that_is_being_written_is_dispatching(
+    consul: ConsulClient, consul_agent: ConsulAgent, name: str, target: Target
+) -> None:
+    keys = PollPaths(Paths(name))
+    await put_schedule(consul, Paths(name), schedule("web", http(target)))
+    async with _SeenAsWritten(ConsulAddress(consul_agent.http_url)) as client:
+        held = await take_lead(client, name)
+        client.bench = bench = make_bench(client, name)
+        async with running_poller(consul, name), polling(bench, held):
+            await until_result(consul, keys, "web", lambda r: r.ok is True)
+        assert client.jobs == {"pending": 0, "dispatching": 1, "running": 0}
 
 
 async def test_a_poller_with_a_senseless_address_costs_an_attempt_not_the_run(
@@ -843,7 +1074,7 @@ async def test_a_run_is_made_when_it_is_asked_for_whoever_leads(
     async with running_poller(consul, name), polling(make_bench(consul, name), held):
         result = await asyncio.wait_for(answer(consul, keys, first), 20)
         due = await until_result(consul, keys, "web", lambda r: r.runs == 2)
-        await ask(consul, keys, second)
+        await ask(consul, keys, second, reason="the shop is slow")
         off = await asyncio.wait_for(answer(consul, keys, second), 20)
         assert not await withdraw(consul, keys, second)
     assert result is not None
@@ -854,6 +1085,15 @@ async def test_a_run_is_made_when_it_is_asked_for_whoever_leads(
     assert (off.job, off.runs, off.asked_runs, target.connections) == (second.job, 1, 1, 3)
     assert (await consul.kv_keys(keys.asked)).value == (keys.asked,)
     assert (await consul.kv_list(keys.jobs)).value == ()
+    # Those that were refused are not in the audit.
+    audit = {each.record for each in await read_audit(consul, Paths(name)) if each.record}
+    assert {(each.request_id, each.detail, each.reason) for each in audit} == {
+        (first.request_id, "asked for a run: web", "none given"),
+        (second.request_id, "asked for a run: off", "the shop is slow"),
+    }
+    assert {(each.operation, each.outcome, each.actor) for each in audit} == {
+        ("schedule_run", "asked", "ann")
+    }
 
 
 async def test_what_was_asked_for_too_long_ago_or_taken_back_is_not_run(

@@ -12,16 +12,19 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from consul_agents import ConsulAgent, client_of, entry_of
+from consul_agents import ROOT_TOKEN, ConsulAgent, client_of, entry_of
 from coord_command import GENEROUS_S, coord, environment
 from rights_bench import Rights, tokens_for
 from warm_start import warm
 
+from console.view.audit import audit_rows, detail
 from coord.cli import main
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulApi, ConsulClient, TxnOp, TxnResult
+from coord.operations import new_request_id, read_audit, whoami
+from coord.polling.audit import Act, Trail
 from coord.polling.editing import (
-    MAX_OPS,
+    MAX_CHANGES,
     EditCode,
     plan_import,
     plan_switch,
@@ -37,8 +40,9 @@ from coord.polling.records import (
 )
 from coord.polling.shelf import read_schedules
 from coord.polling.store import PollPaths
-from coord.records import Paths
+from coord.records import AuditRecord, Paths
 from coord.rights import Role
+from secure import make_policy, make_token
 
 EVIL = "\x1b[2J\u202e[bold]x[/]"
 ADD = ("--interval", "10s", "--http", "http://127.0.0.1:1/")
@@ -306,19 +310,19 @@ class MeanwhileSomebody:
 async def test_what_does_not_fit_into_one_transaction_says_what_was_done(
     consul: ConsulClient, keys: PollPaths
 ) -> None:
-    ids = [f"s-{number:03}" for number in range(MAX_OPS + 2)]
+    ids = [f"s-{number:03}" for number in range(MAX_CHANGES + 2)]
     plan = plan_import({}, some(*ids), keys, prune=False)
     busy: Any = MeanwhileSomebody(consul, keys, ids[-1])
     written = await write(busy, plan)
-    assert [edit.id for edit in written.done] == ids[:MAX_OPS]
-    assert [edit.id for edit in written.left] == ids[MAX_OPS:]
+    assert [edit.id for edit in written.done] == ids[:MAX_CHANGES]
+    assert [edit.id for edit in written.left] == ids[MAX_CHANGES:]
     assert written.conflicts == (ids[-1],)
-    assert len(await read_schedules(consul, keys)) == MAX_OPS + 1
+    assert len(await read_schedules(consul, keys)) == MAX_CHANGES + 1
 
     seen = await read_schedules(consul, keys)
     written = await write(consul, plan_import(seen, some(*ids), keys, prune=False))
     assert written.left == ()
-    assert len(await read_schedules(consul, keys)) == MAX_OPS + 2
+    assert len(await read_schedules(consul, keys)) == MAX_CHANGES + 2
 
 
 async def test_two_who_switch_at_once_lose_nothing_of_each_other(
@@ -424,3 +428,127 @@ async def test_removing_without_a_terminal_needs_a_word(
     code, _, err = await desk.text("rm", "web")
     assert (code, "--yes" in err) == (ExitCode.USAGE, True)
     assert await record_of(consul, keys, "web") is not None
+
+
+# --- the audit ---
+
+
+async def entries(consul: ConsulApi, keys: PollPaths) -> list[AuditRecord]:
+    """All that stands in the audit, the earliest first; each can be read."""
+    found = await read_audit(consul, keys.paths)
+    assert not [entry.problem for entry in found if entry.record is None]
+    return [entry.record for entry in found if entry.record is not None]
+
+
+@pytest.mark.also_with_acls
+async def test_each_command_that_changes_something_leaves_one_entry_in_the_audit(
+    desk: Desk, root: ConsulClient, keys: PollPaths, tmp_path: Path
+) -> None:
+    path = tmp_path / "schedules.toml"
+    check = 'checks = [{ kind = "tcp", target = "127.0.0.1:1" }]'
+    path.write_text(f'[schedules.b]\ninterval = "10s"\n{check}\n')
+    ok = (
+        ("add", "a", *ADD, "--reason", " for the shop "),
+        ("disable", "a"),
+        ("enable", "a", "--reason", EVIL),
+        ("import", str(path), "--prune", "--yes"),
+        ("rm", "b", "--yes"),
+    )
+    for words in ok:
+        assert (await desk(*words))[0] == ExitCode.OK
+    # Nothing is changed by these.
+    await desk("add", "c", *ADD)
+    told = await entries(root, keys)
+    assert (await desk("add", "c", *ADD))[0] == ExitCode.REFUSED
+    assert (await desk("enable", "c"))[0] == ExitCode.OK
+    assert (await desk("rm", "c", "--dry-run"))[0] == ExitCode.OK
+    assert (await desk("rm", "nothing", "--yes"))[0] == ExitCode.REFUSED
+    assert (await desk("run", "c"))[0] == ExitCode.REFUSED
+    assert await entries(root, keys) == told
+
+    assert [(each.operation, each.outcome, each.detail) for each in told] == [
+        ("schedule_add", "done", "added: a"),
+        ("schedule_disable", "done", "disabled: a"),
+        ("schedule_enable", "done", "enabled: a"),
+        ("schedule_import", "done", "added: b; removed: a"),
+        ("schedule_rm", "done", "removed: b"),
+        ("schedule_add", "done", "added: c"),
+    ]
+    assert [each.reason for each in told[:3]] == ["for the shop", "none given", EVIL]
+    assert {each.actor for each in told} == {whoami()}
+    assert len({each.request_id for each in told}) == len(told)
+    assert all(each.finished_at is not None for each in told)
+
+
+async def test_what_stands_in_the_audit_of_schedules_is_shown(
+    consul_agent: ConsulAgent, consul: ConsulClient, keys: PollPaths, desk: Desk
+) -> None:
+    await desk("add", "a", *ADD, "--reason", EVIL)
+    code, out, err = await coord(
+        consul_agent.http_addr, "history", "--audit", "--election", keys.paths.election
+    )
+    assert code == ExitCode.OK, err
+    assert "schedule_add" in out
+    assert "added: a" in out
+    assert "\x1b" not in out
+    (row,) = audit_rows(await read_audit(consul, keys.paths))
+    assert (row.operation, row.outcome, row.actor) == ("schedule_add", "done", whoami())
+    assert list(detail(row))
+
+
+async def test_a_reason_that_is_too_long_changes_nothing(
+    consul: ConsulClient, keys: PollPaths, desk: Desk
+) -> None:
+    code, _, err = await desk.text("add", "a", *ADD, "--reason", "x" * 501)
+    assert (code, "--reason: at most 500" in err) == (ExitCode.USAGE, True)
+    assert await record_of(consul, keys, "a") is None
+
+
+def trail_of(keys: PollPaths) -> Trail:
+    return Trail(
+        paths=keys.paths,
+        act=Act.IMPORT,
+        actor="ann@desk",
+        reason="",
+        request_id=new_request_id(),
+        at_ms=1_700_000_000_000,
+        wall_ms=lambda: 1_700_000_000_250,
+    )
+
+
+async def test_a_change_in_several_steps_leaves_one_entry_also_where_it_ends_early(
+    consul: ConsulClient, keys: PollPaths
+) -> None:
+    ids = [f"s-{number:03}" for number in range(3 * MAX_CHANGES + 1)]
+    busy: Any = MeanwhileSomebody(consul, keys, ids[-1])
+    plan = plan_import({}, some(*ids), keys, prune=False)
+    assert len((await write(busy, plan, trail_of(keys))).done) == 3 * MAX_CHANGES
+    (partly,) = await entries(consul, keys)
+    assert (partly.outcome, partly.detail[:20]) == ("partly", "added: s-000, s-001,")
+
+    seen = await read_schedules(consul, keys)
+    plan = plan_import(seen, some(*ids, name="anew"), keys, prune=False)
+    assert (await write(consul, plan, trail_of(keys))).left == ()
+    done = [each for each in await entries(consul, keys) if each.outcome == "done"]
+    assert len(done) == 1
+    assert done[0].detail.startswith("replaced: s-000")
+    assert done[0].detail.endswith("more")
+
+    seen = await read_schedules(consul, keys)
+    busy = MeanwhileSomebody(consul, keys, ids[0])
+    plan = plan_import(seen, some(*ids, name="once more"), keys, prune=False)
+    assert (await write(busy, plan, trail_of(keys))).done == ()
+    assert len(await entries(consul, keys)) == 2
+
+
+async def test_who_may_not_write_the_audit_changes_nothing(
+    locked_agent: ConsulAgent, name: str, keys: PollPaths
+) -> None:
+    rules = f'key_prefix "{keys.schedules}" {{ policy = "write" }}'
+    await asyncio.to_thread(make_policy, locked_agent, name, rules)
+    _, token = await asyncio.to_thread(make_token, locked_agent, name, name)
+    desk = Desk(locked_agent.http_addr, name, {"CONSUL_HTTP_TOKEN": token})
+    code, _, err = await desk.text("add", "a", *ADD)
+    assert code == ExitCode.NOT_PERMITTED, err
+    async with client_of(locked_agent, token=ROOT_TOKEN) as consul:
+        assert await record_of(consul, keys, "a") is None

@@ -38,6 +38,7 @@ URLS = (
     "/api/health/ready",
     "/api/health/leader",
     "/api/cluster",
+    "/api/polls",
     "/api/events",
     "/metrics",
 )

@@ -10,7 +10,7 @@ import pytest
 
 from coord.consul import KVEntry, TxnVerb
 from coord.polling.editing import (
-    MAX_OPS,
+    MAX_CHANGES,
     Change,
     Edit,
     EditCode,
@@ -122,9 +122,9 @@ def test_what_cannot_be_read_can_be_removed() -> None:
 
 
 def test_as_much_goes_together_as_a_transaction_takes() -> None:
-    small = [record(f"s{number}") for number in range(MAX_OPS + 1)]
+    small = [record(f"s{number}") for number in range(MAX_CHANGES + 1)]
     edits = plan_import({}, small, KEYS, prune=False)
-    assert [len(batch) for batch in batches(edits)] == [MAX_OPS, 1]
+    assert [len(batch) for batch in batches(edits)] == [MAX_CHANGES, 1]
     large = [
         record(f"l{number}", checks=[{"kind": "x", "target": "y", "blob": "z" * 30_000}])
         for number in range(9)

@@ -6,6 +6,7 @@ from typing import Any
 
 from coord.consul import KVEntry
 from coord.members import Seen
+from coord.polling.board import boarded
 from coord.polling.paths import PollPaths
 from coord.polling.records import (
     CheckError,
@@ -15,9 +16,9 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
-from coord.polling.summary import Fare, PollSummary, ScheduleFare, summarised
+from coord.polling.store import Loaded, load_jobs, load_results, load_schedules
+from coord.polling.summary import Fare, PollSummary, ScheduleFare
 from coord.records import Paths
-from coord.status.below import Below
 
 KEYS = PollPaths(Paths("x"))
 NOW_MS = 1_800_000_000_000
@@ -44,14 +45,17 @@ def told(
     schedules: list[KVEntry], results: list[KVEntry], results_seen: Seen = Seen.KNOWN
 ) -> PollSummary:
     """The summary of these, with one open run."""
-    jobs = Below(Seen.KNOWN, (KVEntry(KEYS.job("a.1"), b"{}"), KVEntry(KEYS.jobs, b"")))
-    return summarised(
+    jobs = [KVEntry(KEYS.job("a.1"), b"{}"), KVEntry(KEYS.jobs, b"")]
+    _, summary = boarded(
         KEYS,
-        Below(Seen.KNOWN, tuple(schedules)),
-        Below(results_seen, tuple(results)),
-        jobs,
-        NOW_MS,
+        load_schedules(schedules, KEYS.schedules),
+        load_results(results, KEYS.results),
+        load_jobs(jobs, KEYS.jobs),
+        Loaded(),
+        seen=results_seen,
+        at_ms=NOW_MS,
     )
+    return summary
 
 
 def found(ok: bool, **fields: Any) -> CheckResult:
