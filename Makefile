@@ -14,7 +14,7 @@ PYTEST := --durations=10
 .PHONY: help have-consul have-prometheus demo console test test-election test-unit test-console \
 	test-conformance \
 	test-integration test-runbooks test-alerts test-all test-packaging test-newest-python test-console-long test-exhaustive test-simulation test-long \
-	test-conformance-long test-observability test-browser test-chaos lint simulate exhaustive storm chaos bench \
+	test-conformance-long test-observability test-browser test-docker test-chaos lint simulate exhaustive storm chaos bench \
 	docs html test-docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
 help: ## list the targets
@@ -68,7 +68,7 @@ have-prometheus: $(READY)
 test-alerts: have-prometheus
 	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
 
-test-all: test-docs test-packaging test-newest-python test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-browser test-chaos ## the long suites: simulation, exhaustive search, chaos on a real cluster
+test-all: test-docs test-packaging test-newest-python test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-browser test-docker test-chaos ## the long suites: simulation, exhaustive search, Docker, chaos on a real cluster
 
 test-docs: $(READY)
 	@.ci/step "documentation" $(MAKE) --no-print-directory html
@@ -102,6 +102,9 @@ test-observability: have-consul have-prometheus
 test-browser: have-consul
 	@.ci/browser-prerequisites
 	@.ci/step "pages in a browser" .ci/suite tests/browser $(PYTEST)
+
+test-docker: have-consul have-prometheus
+	@.ci/step "compose file on a Docker engine" .ci/suite tests/docker $(PYTEST)
 
 test-chaos: have-consul
 	@.ci/chaos-prerequisites

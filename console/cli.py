@@ -106,7 +106,8 @@ def main(
     """Show one election live, in a terminal, and act on it. It needs Consul only.
 
     To look, a viewer's token will do; to act, it takes an operator's. Every action shows first what
-    it would do, and asks whether and why. COORDINATOR_READ_ONLY=true says --read-only for good.
+    it would do, and asks whether and why. COORDINATOR_READ_ONLY=true says --read-only for good,
+    and COORDINATOR_THEME which theme to begin with.
 
     Where no election is named and Consul has others than the default one, it asks which.
 
@@ -137,6 +138,7 @@ def main(
         ctx.exit(asyncio.run(_record(settings, record, ask_s)))
     if not seen:
         raise BadUsage("there is no terminal to draw on; --once, --json and --record need none")
+    theme = theme or settings.theme or None
     ctx.exit(asyncio.run(_open(settings, theme, _actor(actor), record, ask_s)))
 
 

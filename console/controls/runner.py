@@ -87,7 +87,8 @@ class Runner:
     async def denied(self, election: str) -> str:
         """Why the token does not allow it there, found without writing anything; "": it may, or
         that cannot be told."""
-        asked = f"{Paths(election).polls}asked/"
-        if await may_write(self._consul, f"{asked}console") is False:
-            return no_right(f"this token lacks key:write on {asked}")
+        paths = Paths(election)
+        for below in (paths.audit, f"{paths.polls}asked/"):
+            if await may_write(self._consul, f"{below}console") is False:
+                return no_right(f"this token lacks key:write on {below}")
         return ""

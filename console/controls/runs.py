@@ -212,7 +212,7 @@ def outcome(course: RunCourse, snapshot: Snapshot) -> Iterator[Part]:
     yield _step(good[0], f"{course.ended_s:.2f} s", f"run: {by_whom}", good[1])
     yield ()
     yield _end(*(good[0], in_a_word(course), good[1]))
-    if result.ok is None and (why := UNANSWERED.get(str(result.error or result.state))):
+    if result.ok is None and (why := UNANSWERED.get(result.outcome)):
         yield _end("", why, Tone.PLAIN)
     if result.job != course.job:
         yield _end("", "another run has ended since; this is what that found", Tone.WARN)
@@ -231,7 +231,7 @@ def in_a_word(course: RunCourse) -> str:
     result = course.result
     if result is not None:
         if result.ok is None:
-            return f"no answer: {plain(str(result.error or result.state))}"
+            return f"no answer: {plain(result.outcome)}"
         down = sum(not check.ok for check in result.checks)
         return "up" if result.ok else f"down: {down} of {len(result.checks)} checks"
     if course.refused is not None:

@@ -15,8 +15,8 @@ from coord.status import Seen
 from coord.status.words import exactly, ms_of, span
 
 UNFINISHED = "unfinished"
-_TONES = {"done": Tone.GOOD, UNFINISHED: Tone.WARN}
-_SYMBOLS = {"done": "●", UNFINISHED: "◔", "": "?"}
+_TONES = {"done": Tone.GOOD, "asked": Tone.PLAIN, UNFINISHED: Tone.WARN}
+_SYMBOLS = {"done": "●", "asked": "●", UNFINISHED: "◔", "": "?"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

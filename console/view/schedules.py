@@ -132,9 +132,8 @@ def verdict(row: BoardRow) -> tuple[str, Tone]:
     """What the last run found, or why there was no answer. There must have been one."""
     result = row.result
     assert result is not None
-    if result.ok is not None:
-        return ("up", Tone.GOOD) if result.ok else ("down", Tone.BAD)
-    return str(result.error or result.state), Tone.WARN
+    tones = {True: Tone.GOOD, False: Tone.BAD, None: Tone.WARN}
+    return result.outcome, tones[result.ok]
 
 
 # --- what is not known ----------------------------------------------------------------------------

@@ -6,22 +6,21 @@ import click
 from click.shell_completion import get_completion_class
 
 from coord.cli.errors import EPILOG
+from coord.cli.examples import Exemplified
 
 SHELLS = ("bash", "zsh", "fish")
 _PROGRAMS = ("coord", "coord-console")
 
 
-@click.command(name="completion", epilog=EPILOG)
+@click.command(name="completion", cls=Exemplified, epilog=EPILOG)
 @click.argument("shell", type=click.Choice(SHELLS), metavar="|".join(SHELLS))
 def command(shell: str) -> None:
     """Print what makes your shell complete the words of coord and coord-console.
 
-    \b
-    bash:  coord completion bash > ~/.local/share/bash-completion/completions/coord
-    zsh:   coord completion zsh  > ~/.zfunc/_coord      (with ~/.zfunc in fpath)
-    fish:  coord completion fish > ~/.config/fish/completions/coord.fish
+    For zsh, ~/.zfunc has to be in fpath. In this shell alone, at once:
 
-    In this shell alone, at once: eval "$(coord completion bash)"
+    \b
+    eval "$(coord completion bash)"
     """
     kind = get_completion_class(shell)
     assert kind is not None

@@ -11,6 +11,7 @@ import click
 from pydantic_core import PydanticUndefined
 
 from coord.cli.errors import ConsulUnreachable, known_error
+from coord.cli.examples import Exemplified
 from coord.config import (
     NO_FLAG_FIELDS,
     TIMING_FIELDS,
@@ -83,7 +84,7 @@ def default_text(field: str, value: object) -> str:
     return str(value)
 
 
-class SettingsCommand(click.Command):
+class SettingsCommand(Exemplified):
     """A command whose flags for settings stand in sections of their own in its help."""
 
     def __init__(self, *args: Any, settings_fields: Collection[str], **kwargs: Any) -> None:

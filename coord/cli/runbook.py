@@ -6,11 +6,12 @@ import click
 from rich.markdown import Markdown
 
 from coord.cli.errors import EPILOG
+from coord.cli.examples import Exemplified
 from coord.cli.printing import console_here, lines_of
 from coord.runbooks import RunbookError, find, read_runbook, runbook_names
 
 
-@click.command(name="runbook", epilog=EPILOG)
+@click.command(name="runbook", cls=Exemplified, epilog=EPILOG)
 @click.argument("name", metavar="[NAME[#SECTION]]", required=False)
 @click.option("--raw", is_flag=True, help="Print the Markdown as it stands.")
 def command(name: str | None, raw: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from coord.cli.errors import EPILOG, BadUsage, ExitCode
+from coord.cli.examples import ExemplifiedGroup
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.schedule_edit import Plan, Said, change
 from coord.cli.schedule_flags import fields_of, source_of
@@ -37,7 +38,7 @@ _REASON = click.option("--reason", metavar="TEXT", default="", help="Why, for th
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what it would change.")
 
 
-@click.group(name="schedule", epilog=EPILOG)
+@click.group(name="schedule", cls=ExemplifiedGroup, epilog=EPILOG)
 def schedule() -> None:
     """What is polled: schedules, kept in Consul.
 
@@ -150,9 +151,6 @@ def add(
     **params: Any,
 ) -> None:
     """Write a schedule. Its first run is due at once.
-
-    \b
-    coord schedule add web --interval 10s --http https://www.example.org/ --contains Welcome
 
     Exits with 5 if there is one of that id, unless --replace is given, or somebody wrote it
     meanwhile.

@@ -69,9 +69,9 @@ if TYPE_CHECKING:
 SECRET_FIELDS = frozenset({"consul_token", "poller_token"})
 """Settings whose values are shown nowhere."""
 
-NO_FLAG_FIELDS = SECRET_FIELDS | {"read_only"}
+NO_FLAG_FIELDS = SECRET_FIELDS | {"read_only", "theme"}
 """Settings without a flag of their own: every user of a machine can read the arguments of its
-processes; and `--read-only` is the console's alone."""
+processes; and `--read-only` and `--theme` are the console's alone."""
 
 
 def _this_host() -> str:
@@ -207,6 +207,9 @@ class Settings(BaseSettings):
     )
     log_level: LogLevelWord = Field("info", description="debug, info, warning or error.")
     read_only: Bool = Field(False, description="The console only looks, and offers no action.")
+    theme: str = Field(
+        "", max_length=64, description="The console's theme; coord unless it is set."
+    )
 
     consul_addr: ConsulAddr = Field(
         "127.0.0.1:8500", description="Consul: host:port, http://, https:// or unix:///path."

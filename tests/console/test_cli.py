@@ -186,9 +186,14 @@ async def test_it_ends_when_its_window_is_closed(
                 assert await process.wait() == 0
 
 
-async def test_an_unknown_theme_is_refused_with_those_there_are(consul_agent: ConsulAgent) -> None:
+@pytest.mark.parametrize(
+    ("args", "extra"), [(("--theme", "pink"), {}), ((), {"COORDINATOR_THEME": "pink"})]
+)
+async def test_an_unknown_theme_is_refused_with_those_there_are(
+    consul_agent: ConsulAgent, args: tuple[str, ...], extra: dict[str, str]
+) -> None:
     with terminal() as (screen, theirs):
-        process = await opened(theirs, consul_agent.http_addr, "--theme", "pink")
+        process = await opened(theirs, consul_agent.http_addr, *args, **extra)
         async with asyncio.timeout(GENEROUS_S):
             assert await process.wait() == 2
         await screen.until("high-contrast")

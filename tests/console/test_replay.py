@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from console_bench import Seat, StoppedClock
+from console_polls import polled, result, schedule
 from console_scenes import NOW, SCENES, leading
 from recordings import NIGHT, STEP_S, a_night, recorded
 from textual.widgets import Button, OptionList
@@ -138,6 +139,24 @@ async def test_every_screen_has_the_line_and_shows_what_was_known(night: Path) -
         with_events = seat.table.row_count
         await seat.press("full_stop")
         assert seat.table.row_count != with_events
+
+
+async def test_what_was_polled_is_shown_and_none_of_it_can_be_run(tmp_path: Path) -> None:
+    later = polled([schedule("db"), result("db")])
+    async with viewing(recorded(tmp_path / "x", [polled(), later])) as seat:
+        await seat.press(Where.POLLS.key)
+        await seat.pilot.pause()
+        assert seat.title() == "Schedules: 19"
+        assert seat.column("outcome")[0] == "down: status"
+        await seat.press("enter")
+        assert "503 Service Unavailable" in seat.details()
+        await seat.press("escape", "r")
+        assert seat.app.screen is seat.room
+        assert "r Run now ✖" in seat.screen()[-1]
+        said = [each.message for each in seat.app._notifications]
+        assert said == ["Run now: this is a replay: what it shows is over"]
+        await seat.press("full_stop")
+        assert seat.column("id") == ["● db"]
 
 
 async def test_nothing_can_be_acted_on(night: Path) -> None:

@@ -480,7 +480,7 @@ async def test_to_have_it_run_is_an_operators_right(
                 return
             await hands.until(lambda: "r Run now ✖" in hands.picture()[-1])
             await hands.press("r")
-            assert f"this token lacks key:write on {paths.polls}asked/" in hands.notices[-1]
+            assert f"this token lacks key:write on {paths.audit}" in hands.notices[-1]
             assert "CONSUL_HTTP_TOKEN_FILE" in hands.notices[-1]
             assert hands.app.screen is hands.app.room
             assert not await Leader(root, paths).asked()

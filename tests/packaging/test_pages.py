@@ -28,6 +28,7 @@ PAGES = (
     *sorted((REPO / "docs").rglob("*.md")),
 )
 ELSEWHERE = {
+    "docs/docker.md": "tests/docker/test_page.py",
     "docs/polling.md": "tests/integration/acceptance/test_polling_page.py",
     "docs/operations.md": "tests/browser/test_console_page.py",
 }

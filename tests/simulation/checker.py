@@ -160,7 +160,7 @@ class Checker:
         not any more: the record is gone, and whoever it was of has yet to notice.
         """
         knew = self._processes[who].knew
-        just_restored = self._at - self._restored_at <= RESTORE_LIMIT_S
+        just_restored = self._just_restored
         for other in self._processes.values():
             if other.node == who or other.working is None:
                 continue
@@ -170,6 +170,10 @@ class Checker:
             self._broken(
                 "two at work", f"{who} in term {term}, {other.node} in term {other.working}"
             )
+
+    @property
+    def _just_restored(self) -> bool:
+        return self._at - self._restored_at <= RESTORE_LIMIT_S
 
     def _begun(self, entry: Entry) -> None:
         (term,) = entry.details
@@ -198,7 +202,8 @@ class Checker:
     def _acted(self, entry: Entry) -> None:
         (term,) = entry.details
         process = self._processes[entry.who]
-        if term < self._highest_begun:
+        forgotten = self._just_restored and (entry.who, term) in self._from_before
+        if term < self._highest_begun and not forgotten:
             self._broken(
                 "acted in an old term", f"{entry.who} in {term}, {self._highest_begun} has begun"
             )

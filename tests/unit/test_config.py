@@ -296,6 +296,7 @@ BAD: list[tuple[str, object]] = [
     ("log_format", "xml"),
     ("log_level", "loud"),
     ("read_only", "perhaps"),
+    ("theme", "x" * 65),
     ("consul_addr", "ftp://h"),
     ("consul_addr", "h:0"),
     ("consul_addr", "http://h/path"),

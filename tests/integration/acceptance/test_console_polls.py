@@ -10,7 +10,7 @@ import pytest
 from acceptance import FAST, Bench, MakeBench
 from console_polls import tcp
 from consul_agents import client_of
-from control_bench import Hands, at_console
+from control_bench import ACTOR, Hands, at_console
 from rights_bench import Rights
 
 from console.screens.polls import PollsRoom
@@ -104,6 +104,13 @@ async def test_a_run_now_is_pressed_and_its_result_is_seen(
         assert after.due_ms == before.due_ms
         await hands.press("escape")
         await hands.until(lambda: rows(hands)["open"].runs == after.runs)
+
+        await hands.press(Where.AUDIT.key)
+        await hands.until(lambda: "● asked" in "\n".join(hands.picture()))
+        shown = "\n".join(hands.picture())
+        assert "schedule_run" in shown
+        assert ACTOR in shown
+        await hands.press(Where.POLLS.key)
 
         # Nobody listens there any more: the run that is asked for finds it.
         server.close()

@@ -1,0 +1,40 @@
+"""Exits with 0 if the node of this container says that it is well, else with 1: a health check.
+
+    health.py live     its event loop runs
+    health.py ready    it can take part in the election, too
+
+Standard library only, and little of it: it runs every few seconds.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+TIMEOUT_S = 4.0
+
+
+def port(listen: str | None) -> int:
+    """The port of COORDINATOR_LISTEN, or of its default."""
+    return int((listen or ":8610").rpartition(":")[2])
+
+
+def main() -> int:
+    """Ask ``/api/health/live`` or ``/ready``; gives the exit status."""
+    which = sys.argv[1]
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", port(os.environ.get("COORDINATOR_LISTEN")), timeout=TIMEOUT_S
+    )
+    try:
+        connection.request("GET", f"/api/health/{which}")
+        reply = connection.getresponse()
+        print(reply.status, reply.read(1000).decode(errors="replace"))
+    except (OSError, http.client.HTTPException) as error:
+        print(f"no answer: {error}")
+        return 1
+    return 0 if reply.status == 200 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
