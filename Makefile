@@ -13,7 +13,7 @@ PYTEST := --durations=10
 
 .PHONY: help have-consul have-prometheus demo console test test-election test-unit test-console \
 	test-conformance \
-	test-integration test-runbooks test-alerts test-all test-packaging test-newest-python test-console-long test-exhaustive test-simulation test-long \
+	test-integration test-runbooks test-alerts test-all test-packaging test-newest-python test-console-long test-simulations test-exhaustive test-simulation test-long \
 	test-conformance-long test-observability test-browser test-docker test-chaos lint simulate exhaustive storm chaos bench \
 	docs html test-docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
@@ -68,7 +68,7 @@ have-prometheus: $(READY)
 test-alerts: have-prometheus
 	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
 
-test-all: test-docs test-packaging test-newest-python test-console-long test-exhaustive test-simulation test-long test-conformance-long test-observability test-browser test-docker test-chaos ## the long suites: simulation, exhaustive search, Docker, chaos on a real cluster
+test-all: test-docs test-packaging test-newest-python test-console-long test-simulations test-long test-observability test-browser test-docker test-chaos ## the long suites: simulation, exhaustive search, Docker, chaos on a real cluster
 
 test-docs: $(READY)
 	@.ci/step "documentation" $(MAKE) --no-print-directory html
@@ -82,6 +82,10 @@ test-newest-python: have-consul
 
 test-console-long: $(READY)
 	@.ci/step "console, every screen and dialog" .ci/suite tests/console -m long -n $(WORKERS) $(PYTEST)
+
+# What real Consul does only after minutes is waited for meanwhile.
+test-simulations: have-consul
+	@MAKE="$(MAKE)" .ci/beside test-conformance-long test-exhaustive test-simulation
 
 test-exhaustive: $(READY)
 	@.ci/step "exhaustive search" .ci/suite tests/simulation/pure $(PYTEST)
