@@ -1,4 +1,4 @@
-"""The console before a leader whose work was suspended: it is not shown as having led throughout."""
+"""The console before a leader whose work was suspended: it is not shown as led throughout."""
 
 from __future__ import annotations
 
