@@ -186,6 +186,8 @@ class ConsoleApp(RunningApp):
         """Let time pass on the screen; when the app ends, its parts go before it."""
         if self.is_running:
             self.room.tick()
+            if self._source is not None:
+                self._source.look_at(self.node_under_cursor)
 
     def on_examine(self, message: Examine) -> None:
         """Have the doctor look, or call him off."""

@@ -24,7 +24,7 @@ from rich.console import Console
 from console.controls.desk import Desk
 from console.once import as_json, print_dashboard
 from console.snapshot import Snapshot
-from console.source import Post, Source
+from console.source import ASK_S, Post, Source
 from coord.cli.errors import EPILOG, BadUsage, CliError, ExitCode, cli_errors
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.status import status_exit_code
@@ -72,6 +72,9 @@ class _Command(SettingsCommand):
     "--read-only", is_flag=True, default=None, help="Only look: offer no action, try no right."
 )
 @click.option(
+    "--no-ask", is_flag=True, help="Do not ask the nodes themselves, by http at their addresses."
+)
+@click.option(
     "--record",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -92,6 +95,7 @@ def main(
     /,
     once: bool,
     json_: bool,
+    no_ask: bool,
     record: Path | None,
     replay: Path | None,
     actor: str | None,
@@ -127,13 +131,15 @@ def main(
             raise BadUsage("there is no terminal to play it on")
         ctx.exit(asyncio.run(_play(replay, theme)))
     settings = load_settings(params)
+    ask_s = None if no_ask else ASK_S
     if once or json_:
         ctx.exit(asyncio.run(_print(settings, json_=json_)))
     if record is not None and not seen:
-        ctx.exit(asyncio.run(_record(settings, record)))
+        ctx.exit(asyncio.run(_record(settings, record, ask_s)))
     if not seen:
         raise BadUsage("there is no terminal to draw on; --once, --json and --record need none")
-    ctx.exit(asyncio.run(_open(settings, theme or settings.theme or None, _actor(actor), record)))
+    theme = theme or settings.theme or None
+    ctx.exit(asyncio.run(_open(settings, theme, _actor(actor), record, ask_s)))
 
 
 def _is_seen() -> bool:
@@ -157,15 +163,18 @@ def _source(
     consul: ConsulClient,
     clock: Clock,
     also: Post = lambda _: None,
+    ask_s: float | None = None,
     election: str | None = None,
 ) -> Source:
-    """What reads that election; None: that of the settings. also: gets each snapshot, too."""
+    """What reads that election; None: that of the settings. also: gets each snapshot, too. ask_s:
+    how often the nodes are asked, in seconds; None: they are not."""
     return Source(
         consul,
         Paths(election or settings.election),
         clock=clock,
         address=settings.consul_address.url,
         here=here_of(settings),
+        ask_s=ask_s,
         also=also,
     )
 
@@ -203,7 +212,7 @@ def _exit_code(snapshot: Snapshot) -> ExitCode:
     return status_exit_code(snapshot.status)
 
 
-async def _record(settings: Settings, path: Path) -> int:
+async def _record(settings: Settings, path: Path, ask_s: float | None) -> int:
     """Record without a terminal, until a signal comes."""
     from console import headless
 
@@ -215,7 +224,7 @@ async def _record(settings: Settings, path: Path) -> int:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             numbers.append(signal.SIGHUP)
         with _heeding(dict.fromkeys(numbers, stop.set)):
-            source = _source(settings, consul, clock, recorder.record)
+            source = _source(settings, consul, clock, recorder.record, ask_s)
             found = await headless.record(source, recorder, stop)
     if isinstance(found, headless.Finished):
         _tell(f"{found.changes} pictures recorded in {path}, {found.size_bytes:,} bytes")
@@ -245,7 +254,9 @@ async def _play(path: Path, theme: str | None) -> int:
         return await app.run_to_its_end()
 
 
-async def _open(settings: Settings, theme: str | None, actor: str, path: Path | None) -> int:
+async def _open(
+    settings: Settings, theme: str | None, actor: str, path: Path | None, ask_s: float | None
+) -> int:
     _textual()
     from console.app import ConsoleApp
 
@@ -257,10 +268,10 @@ async def _open(settings: Settings, theme: str | None, actor: str, path: Path | 
         desk = Desk(consul, settings, clock=clock, actor=actor)
         try:
             app = ConsoleApp(
-                _source(settings, consul, clock, also),
+                _source(settings, consul, clock, also, ask_s),
                 clock=clock,
                 theme=theme,
-                opened=partial(_source, settings, consul, clock, also),
+                opened=partial(_source, settings, consul, clock, also, ask_s),
                 named=settings.sources["election"].kind is not SourceKind.DEFAULT,
                 desk=desk,
                 read_only=settings.read_only,

@@ -32,8 +32,8 @@ def dashboard(snapshot: Snapshot, now: float, width: int) -> Iterator[Line]:
     yield from (each for each in lines if each)
     yield from warnings(snapshot, now)
     yield from _section(timeline.title(snapshot, now))
-    yield from timeline.timeline(snapshot, now, width)
-    yield timeline.legend()
+    bar, marks, last = timeline.timeline(snapshot, now, width)
+    yield from (bar, marks, last, timeline.legend(bar, marks))
     yield from _section(failover.title(snapshot, now))
     yield from (each for each in failover.panel(snapshot, now, width, whole=True) if each)
     if troubles := polls.troubles(snapshot, now, POLLS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from coord.consul import ConsulError
@@ -66,6 +67,60 @@ class Examination:
     called_off: bool = False
 
 
+class Answer(StrEnum):
+    """What came of asking a node."""
+
+    ANSWERED = "answered"
+    UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
+    """What answers there does not answer as a node does."""
+    ANOTHER = "another"
+    """Another node than Consul has there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSaid:
+    """What a node says of itself, by its `/api/health`.
+
+    node, address: as Consul has them.
+    state, why_not, leader_node, term, consul: as it says, "" or None where it says none.
+    detail: what more it says of why it does not lead; or what is wrong, where it did not answer.
+    since: since when it says that state, or does not answer, as far as it was asked, in seconds by
+        the monotonic clock.
+    answered_before: it does not answer any more, but did.
+    """
+
+    node: str
+    address: str
+    answer: Answer
+    state: str = ""
+    why_not: str = ""
+    detail: str = ""
+    leader_node: str = ""
+    term: int | None = None
+    consul: str = ""
+    since: float = 0.0
+    answered_before: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the nodes said in one round.
+
+    at: when it began, in seconds by the monotonic clock.
+    leader_node, term: who led then, as Consul had it; None: nobody, or it cannot be read. Likewise
+    since: since when Consul showed that, as far as it was read.
+    left_out: how many were not asked.
+    """
+
+    at: float
+    leader_node: str | None
+    term: int | None
+    since: float
+    nodes: tuple[NodeSaid, ...] = ()
+    left_out: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Elections:
     """Which elections there are. error: why that could not be read; None: it was."""
@@ -90,6 +145,7 @@ class Snapshot:
     polls: how what is polled fares, as it was last read; None: it never was.
     poll_board: every schedule, as read with `polls`.
     polls_error: why that is not read now; None: it is.
+    said: what the nodes say themselves; None: they were not asked.
     examination: what the doctor does, or found last; None: nobody asked for it.
     runbooks: all there are.
     """
@@ -108,6 +164,7 @@ class Snapshot:
     polls: PollSummary | None = None
     poll_board: PollBoard | None = None
     polls_error: ConsulError | None = None
+    said: Said | None = None
     examination: Examination | None = None
     runbooks: tuple[Runbook, ...] = ()
 

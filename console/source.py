@@ -5,7 +5,8 @@ the audit. Beyond that the status is read every `REFRESH_S`, so that a healthy c
 nothing new asks about three times a second; while things change it reads the status at most every
 `PAUSE_S`. How polls fare is read every `POLLS_S`, in one request, and as it changes while somebody
 looks at them. Sessions, which Consul does not let us wait for, are read while somebody looks at
-them; the doctor looks, and elections are looked for, when somebody asks. Nothing here knows of a
+them; the doctor looks, and elections are looked for, when somebody asks. The nodes are asked what
+they say themselves every `ASK_S`, and soon after the leader changed. Nothing here knows of a
 terminal.
 """
 
@@ -17,7 +18,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from console.snapshot import Contact, Elections, Examination, Failing, Snapshot
+from console.snapshot import Contact, Elections, Examination, Failing, Said, Snapshot
 from coord.clock import Clock
 from coord.consul import Consistency, ConsulApi, ConsulError
 from coord.consul.changes import Changes, key_query, prefix_query
@@ -53,6 +54,12 @@ POLLS_WAIT_S = 5.0
 POLLS_REST = 4.0
 """So many times as long as a reading takes lies at least between two: of thousands it is work."""
 
+ASK_S = 5.0
+"""How often the nodes are asked what they say themselves, in seconds; and"""
+
+SETTLE_S = 2.0
+"""how long after the leader changed: a node hears of it a moment later."""
+
 RETRY_S = 2.0
 """How soon history and journal, and polls, are read again after that failed, in seconds."""
 
@@ -64,6 +71,7 @@ class Source:
 
     address: of the Consul that is asked, for people.
     here: the settings here, for the doctor; None: he cannot be asked.
+    ask_s: how often the nodes are asked, in seconds; None: they are not.
     also: gets each new snapshot, too.
     """
 
@@ -77,6 +85,7 @@ class Source:
         here: Here | None = None,
         refresh_s: float = REFRESH_S,
         polls_s: float = POLLS_S,
+        ask_s: float | None = ASK_S,
         also: Post = lambda _: None,
     ) -> None:
         self._consul = consul
@@ -94,6 +103,11 @@ class Source:
         self._polls_due = asyncio.Event()
         self._polls_wanted = False
         self._board: BoardReader | None = None
+        self._ask_s = ask_s
+        self._led_anew = asyncio.Event()
+        self._led: tuple[str | None, int | None] = (None, None)
+        self._led_since = self._began
+        self._selected = ""
         self.snapshot = Snapshot(election=paths.election, address=address)
 
     async def run(self, post: Post) -> None:
@@ -107,6 +121,8 @@ class Source:
             tasks.create_task(self._follow_sessions())
             tasks.create_task(self._follow_polls())
             tasks.create_task(self._read_runbooks())
+            if self._ask_s is not None:
+                tasks.create_task(self._follow_nodes(self._ask_s))
 
     def want_sessions(self, wanted: bool) -> None:
         """Somebody looks at the sessions from now on, or nobody any more."""
@@ -119,6 +135,10 @@ class Source:
         self._polls_wanted = wanted
         if wanted:
             self._polls_due.set()
+
+    def look_at(self, node: str) -> None:
+        """Somebody looks at that node; "": at none."""
+        self._selected = node
 
     async def examine(self) -> None:
         """Have the doctor look, reading only, and post how far he is and what he finds."""
@@ -189,6 +209,10 @@ class Source:
         now = self._clock.now()
         if isinstance(read, ClusterStatus):
             at = now - read.age_ms / 1000
+            led = (read.leader_node, read.leader.term)
+            if led != self._led:
+                self._led, self._led_since = led, at
+                self._led_anew.set()
             return replace(self.snapshot, status=replace(read, age_ms=0), read_at=at, failing=None)
         since = self._began if self.snapshot.status is None else self.snapshot.read_at
         return replace(self.snapshot, failing=Failing(since, read.error))
@@ -273,6 +297,30 @@ class Source:
             self._set(replace(self.snapshot, polls_error=error))
         else:
             self._set(replace(self.snapshot, polls=polls, poll_board=board, polls_error=None))
+
+    async def _follow_nodes(self, ask_s: float) -> NoReturn:
+        """From the first picture on. It goes on while Consul is away: they may know more."""
+        from console.asking import Asker, whom
+
+        await self._looked.wait()
+        async with aclosing(Asker()) as asker:
+            while True:
+                self._led_anew.clear()
+                status, at, before = self.snapshot.status, self._clock.now(), self.snapshot.said
+                (led, term), since = self._led, self._led_since
+                # Where Consul was never reached, nobody's address is known.
+                members, left_out = ((), 0) if status is None else whom(status, self._selected)
+                last = () if before is None else before.nodes
+                nodes = await asker.ask(members, self._paths.election, last, at)
+                said = Said(
+                    at=at, leader_node=led, term=term, since=since, nodes=nodes, left_out=left_out
+                )
+                if status is not None:
+                    self._set(replace(self.snapshot, said=said))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(ask_s):
+                        await self._led_anew.wait()
+                        await asyncio.sleep(min(SETTLE_S, ask_s))
 
     async def _read_runbooks(self) -> None:
         found = await asyncio.to_thread(read_runbooks)

@@ -66,10 +66,7 @@ def document() -> Schema:
 def _operations() -> Mapping[str, Schema]:
     return {
         "/": _operation("The node's name, and the paths that it answers.", {200: _ok("Index")}),
-        "/api/health": _operation(
-            "The node as it sees itself, and the cluster in short. Needs no Consul.",
-            _probe("health", "Health"),
-        ),
+        "/api/health": _health(),
         "/api/health/live": _operation(
             "Whether the process is alive. Restart it where this fails.", _probe("live", "Probe")
         ),
@@ -104,6 +101,23 @@ def _operations() -> Mapping[str, Schema]:
             {200: _answer("Prometheus's text format.", {"text/plain": _text("All of them.")})},
         ),
     }
+
+
+def _health() -> Schema:
+    operation = _operation(
+        "The node as it sees itself, and the cluster in short. Needs no Consul.",
+        {
+            **_probe("health", "Health"),
+            400: _error("`cluster` is neither true nor false.", ("bad_request",)),
+        },
+    )
+    cluster = {
+        "name": "cluster",
+        "in": "query",
+        "description": "false leaves `cluster` null, for which the node would read Consul.",
+        "schema": {"type": "string", "enum": ["true", "false"]},
+    }
+    return {**operation, "parameters": [cluster]}
 
 
 def _events() -> Schema:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from console.snapshot import Contact, Examination, Failing, Snapshot
+from console.snapshot import Contact, Examination, Failing, Said, Snapshot
 from coord.consul import (
     ConsulError,
     ConsulNotFound,
@@ -120,10 +120,11 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {
     "polls": TypeAdapter(PollSummary | None),
     "poll_board": TypeAdapter(PollBoard | None),
     "polls_error": TypeAdapter(Fault | None),
+    "said": TypeAdapter(Said | None),
     "examination": TypeAdapter(_Examination | None),
 }
 
-_NOT_IN_ALL = frozenset({"polls", "polls_error", "poll_board"})
+_NOT_IN_ALL = frozenset({"polls", "polls_error", "poll_board", "said"})
 """What recordings of older formats do not have."""
 
 

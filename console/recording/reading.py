@@ -34,6 +34,7 @@ _TIMES = frozenset({"read_at", "contact", "sessions_at"})
 _TIMES_IN = {
     "status": frozenset({"at_ms", "age_ms"}),
     "polls": frozenset({"at_ms", "last_ms", "open_runs"}),
+    "said": frozenset({"at"}),
 }
 """what changes within these."""
 

@@ -19,8 +19,9 @@ from console.snapshot import Snapshot
 from coord.clock import Clock
 from coord.telemetry.secrecy import Secrets
 
-FORMAT = 3
-"""The version of the format; that and older ones can be read. 2: with polls; 3: each of them."""
+FORMAT = 4
+"""The version of the format; that and older ones can be read. 2: with polls; 3: each of them; 4:
+what nodes say themselves."""
 
 LIMIT_BYTES = 512 * 1024 * 1024
 """A recording ends when its file, or what was written before compression, is so large."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widget import Widget
@@ -14,13 +14,16 @@ from textual.widget import Widget
 from console.screens.listing import ListRoom
 from console.screens.room import TALL, WIDE, Command, Keys
 from console.snapshot import Snapshot
-from console.view import failover, headline, nodes, polls, timeline
+from console.view import failover, headline, nodes, polls, said, timeline
 from console.view.by_key import by_key, lines_by_key
+from console.view.detail import gridded
 from console.view.line import Line, Span, Tone, line
 from console.view.nodes import NodeRow
 from console.view.rooms import Where
+from console.view.vacancy import goes_on
 from console.view.warnings import warnings
 from console.widgets.lines import Lines
+from console.widgets.paint import palette_of
 from coord.status import node_status
 from coord.status.text import render_node
 
@@ -74,15 +77,17 @@ class Dashboard(ListRoom[NodeRow]):
         if node.why is not None:
             waits_for, advice = by_key(node.why.waits_for), by_key(node.why.advice)
             node = replace(node, why=replace(node.why, waits_for=waits_for, advice=advice))
-        return render_node(node, old=old)
+        shown = render_node(node, old=old)
+        says = tuple(said.detail(self._snapshot, row.node, row.address, self._now()))
+        return Group(shown, gridded(says, palette_of(self.app))) if says else shown
 
     # --- drawing ---
 
     def draw_time(self) -> None:
         """Everything but the rows changes as time passes."""
         snapshot, now = self._snapshot, self._now()
-        banner, said = headline.banner(snapshot, now), warnings(snapshot, now)
-        self.set_class(bool(said), "-warned")
+        banner, warned = headline.banner(snapshot, now), warnings(snapshot, now)
+        self.set_class(bool(warned), "-warned")
         top = self.query_one("#headline", Lines)
         fares = polls.in_a_line(snapshot, now)
         top.show((*headline.headline(snapshot, now), *((fares,) if fares else ())))
@@ -90,17 +95,17 @@ class Dashboard(ListRoom[NodeRow]):
         led = known and snapshot.status is not None and snapshot.status.leader.locked
         top.set_class(led, "-led")
         top.set_class(known and not led, "-vacant")
-        self.query_one("#warnings", Lines).show(self._warnings(said))
+        self.query_one("#warnings", Lines).show(self._warnings(warned))
         self._draw_panels(now)
         self._draw_polls(now)
         super().draw_time()
 
-    def _warnings(self, said: tuple[Line, ...]) -> tuple[Line, ...]:
+    def _warnings(self, found: tuple[Line, ...]) -> tuple[Line, ...]:
         most = MANY_WARNINGS if self.size.height >= TALL else FEW_WARNINGS
-        if len(said) <= most:
-            return said
-        more = Span(f"! {len(said) - most + 1} more warnings; see `coord status`", Tone.WARN)
-        return (*said[: most - 1], line(more))
+        if len(found) <= most:
+            return found
+        more = Span(f"! {len(found) - most + 1} more warnings; see `coord status`", Tone.WARN)
+        return (*found[: most - 1], line(more))
 
     def _draw_panels(self, now: float) -> None:
         snapshot, wide = self._snapshot, self.size.width >= WIDE
@@ -109,10 +114,11 @@ class Dashboard(ListRoom[NodeRow]):
         width = history.content_size.width
         bar, marks, last = timeline.timeline(snapshot, now, width, self._window_s)
         history.entitle(timeline.title(snapshot, now, self._window_s))
-        history.show((bar, marks, timeline.legend(), last) if whole or wide else (bar, marks, last))
+        legend = (timeline.legend(bar, marks),) if whole or wide else ()
+        history.show((bar, marks, *legend, last))
         last_one = self.query_one("#failover", Lines)
         last_one.entitle(failover.title(snapshot, now))
-        last_one.set_class(failover.goes_on(snapshot), "-vacant")
+        last_one.set_class(goes_on(snapshot), "-vacant")
         room = last_one.content_size.width
         last_one.show(lines_by_key(failover.panel(snapshot, now, room, whole=whole or wide)))
 

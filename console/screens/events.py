@@ -19,7 +19,8 @@ from console.view.events import EventRow
 from console.view.line import Line
 from console.view.rooms import Where
 from console.widgets.paint import palette_of
-from coord.history.cause import cause_of, request_of
+from coord.history.cause import explained
+from coord.operations import AuditEntry
 from coord.telemetry.journal import JournalEntry
 
 
@@ -51,6 +52,10 @@ class EventsRoom(ListRoom[EventRow]):
     def _told(self) -> tuple[JournalEntry, ...]:
         return () if self._snapshot.past is None else self._snapshot.past.entries
 
+    @property
+    def _audit(self) -> tuple[AuditEntry, ...]:
+        return () if self._snapshot.past is None else self._snapshot.past.operations
+
     def rows_of(self, snapshot: Snapshot) -> tuple[EventRow, ...]:
         """What was told, or what had been told when it was held."""
         rows = events.event_rows(self._told if self._held is None else self._held, self._made)
@@ -63,7 +68,7 @@ class EventsRoom(ListRoom[EventRow]):
 
     def detail_of(self, row: EventRow) -> RenderableType:
         """See `ListRoom`."""
-        return gridded(events.detail(row, self._told), palette_of(self.app))
+        return gridded(events.detail(row, self._told, self._audit), palette_of(self.app))
 
     def none(self, snapshot: Snapshot) -> Line:
         """See `ListRoom`."""
@@ -104,16 +109,16 @@ class EventsRoom(ListRoom[EventRow]):
         row = self.table.current
         if row is None:
             return
-        cause = cause_of(row.entry, self._told)
-        if cause is not None:
+        cause = explained(row.entry, self._told, self._audit)
+        if isinstance(cause, JournalEntry):
             back = partial(self._return, row.key, self._filter.value, self._held)
             if all(each.key != cause.key for each in self._rows):
                 self._hold(None)
             self.go_to(cause.key, back)
-        elif request := request_of(row.entry):
-            self.post_message(Jump(Where.AUDIT, request))
+        elif cause:
+            self.post_message(Jump(Where.AUDIT, cause))
         else:
-            self.notify("Nothing in the journal explains this", timeout=3)
+            self.notify("Nothing in the journal or the audit explains this", timeout=3)
 
     def _return(self, key: str, words: str, held: tuple[JournalEntry, ...] | None) -> None:
         """Show what was shown before the cursor was sent on from that row."""

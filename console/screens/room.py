@@ -107,7 +107,10 @@ class Room(Screen[None]):
         banner = headline.banner(snapshot, now)
         self.set_class(bool(banner), "-banner")
         self.set_class(bool(banner) and snapshot.status is not None, "-old")
-        self.query_one("#header", Ends).show(headline.header(snapshot, now, self._mode()))
+        # The dashboard says it louder, right below.
+        leads = self.WHERE is not Where.DASHBOARD
+        head = headline.header(snapshot, now, self._mode(), leads=leads)
+        self.query_one("#header", Ends).show(head)
         self.query_one("#banner", Lines).show([banner])
 
     def on_resize(self) -> None:

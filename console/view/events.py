@@ -9,9 +9,10 @@ from console.snapshot import Snapshot
 from console.view.detail import Part, said, told
 from console.view.line import LONG, Line, Span, Tone, foreign, line
 from console.view.table import Column, Layout, at, by, text
-from coord.history.cause import cause_of, request_of
+from coord.history.cause import explained
 from coord.history.events import event_of, kind_of, sentence
 from coord.history.text import limits
+from coord.operations import AuditEntry
 from coord.status import Seen
 from coord.status.words import exactly, plain
 from coord.telemetry.journal import JournalEntry
@@ -110,27 +111,31 @@ def notes(snapshot: Snapshot) -> tuple[Line, ...]:
     )
 
 
-def detail(row: EventRow, entries: Sequence[JournalEntry]) -> Iterator[Part]:
-    """The entry in full; `entries`: those among which what explains it is looked for."""
+def detail(
+    row: EventRow, entries: Sequence[JournalEntry], audit: Sequence[AuditEntry] = ()
+) -> Iterator[Part]:
+    """The entry in full; `entries`, `audit`: among which what explains it is looked for."""
     entry = row.entry
     yield told("At", f"{plain(exactly(entry.at_ms))} UTC, by the clock of who told")
     yield said("Told by", entry.node, Tone.STRONG)
     yield ("Event", line(Span(f"{row.symbol} ", row.tone), foreign(entry.event, limit=LONG)))
     yield told("Term", "-" if entry.term is None else str(entry.term))
     yield said("Says", row.said)
-    yield from _because(entry, entries)
+    yield from _because(entry, entries, audit)
     for name, value in entry.details.items():
         yield said(plain(name, 24), str(value))
     yield said("Key", entry.key, Tone.DIM)
 
 
-def _because(entry: JournalEntry, entries: Sequence[JournalEntry]) -> Iterator[Part]:
-    cause = cause_of(entry, entries)
-    if cause is not None:
+def _because(
+    entry: JournalEntry, entries: Sequence[JournalEntry], audit: Sequence[AuditEntry]
+) -> Iterator[Part]:
+    cause = explained(entry, entries, audit)
+    if isinstance(cause, JournalEntry):
         who = foreign(f"{cause.node}: {sentence(cause)}", Tone.STRONG, LONG)
         yield ("Because", line(who, Span(" (c goes there)", Tone.DIM)))
-    elif request := request_of(entry):
-        asked = foreign(f"request {request}", Tone.STRONG)
+    elif cause:
+        asked = foreign(f"request {cause}", Tone.STRONG)
         yield ("Because", line(asked, Span(" (c shows it in the audit)", Tone.DIM)))
 
 

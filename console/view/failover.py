@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from console.snapshot import Snapshot
 from console.view.line import Line, Span, Tone, foreign, joined, line
-from console.view.nodes import NodeRow, node_rows
+from console.view.nodes import QUARANTINED, NodeRow
 from console.view.timeline import changes
-from coord.history import Gap, Tenure, Until
-from coord.history.text import whole_gap
-from coord.history.told import whole
-from coord.status import Condition
-from coord.status.reasons import WHY_NOT
-from coord.status.words import ago, duration, ms_of, plain, span
-from coord.telemetry import BecameLeader, ElectionStarted
-from coord.telemetry.journal import JournalEntry
+from console.view.vacancy import able, goes_on, vacant_since_ms
+from coord.history import Gap, Tenure
+from coord.history.text import paused_words, whole_gap
+from coord.status.words import ago, duration, plain, span
 
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = ("detect", "quarantine", "acquire", "start")
 """In this order; `Gap` has each as `<phase>_ms`."""
+SUSPENDED = "suspended"
+"""What came before them: the leader was there, but its work had been stopped."""
 
 _TONES = dict(zip(PHASES, (Tone.ONE, Tone.TWO, Tone.THREE, Tone.FOUR), strict=True))
+_TONES[SUSPENDED] = Tone.WARN
 _LABEL, _VALUE = 10, 8
 _LEAST_BAR = 8
-_CANDIDATE = 1
-"""The rank of a row that may lead; see `NodeRow`."""
 _SHOWN_CANDIDATES = 3
 
 
@@ -46,6 +42,28 @@ def phases(gap: Gap) -> tuple[tuple[str, int], ...]:
     return tuple((name, ms) for name, ms in told if ms is not None)
 
 
+def stopped_ms(snapshot: Snapshot) -> int | None:
+    """How long the work of the leader before the latest failover had been suspended when that one
+    lost the leadership, by its own clock, in milliseconds; None: it was not, or nothing tells."""
+    tenure = latest(snapshot)
+    if tenure is None or snapshot.past is None:
+        return None
+    tenures = snapshot.past.history.tenures
+    before = next(iter(tenures[tenures.index(tenure) + 1 :]), None)
+    if before is None or before.unresumed is None or tenure.previous not in ("", before.node):
+        return None
+    return before.unresumed.lasted_ms
+
+
+def _of_latest(snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
+    """The phases of the latest failover, and what came before them."""
+    tenure, stopped = latest(snapshot), stopped_ms(snapshot)
+    if tenure is None or tenure.gap is None:
+        return ()
+    before = () if stopped is None else ((SUSPENDED, stopped),)
+    return (*before, *phases(tenure.gap))
+
+
 def title(snapshot: Snapshot, now: float) -> str:
     """How long it took in all; or how long one has been going on."""
     if goes_on(snapshot):
@@ -55,7 +73,12 @@ def title(snapshot: Snapshot, now: float) -> str:
     tenure = latest(snapshot)
     if tenure is None or tenure.gap is None or tenure.gap.total_ms is None:
         return "Last failover"
-    return f"Last failover: {whole_gap(tenure.gap)} without a leader at work"
+    gap = whole_gap(tenure.gap)
+    stopped = stopped_ms(snapshot)
+    if stopped is not None:
+        return f"Failover: {gap}, after {span(stopped)} suspended"
+    said = f"Last failover: {gap}"
+    return f"{said}, PAUSED meanwhile" if tenure.paused else f"{said} without a leader at work"
 
 
 def panel(snapshot: Snapshot, now: float, width: int, *, whole: bool) -> tuple[Line, ...]:
@@ -64,15 +87,22 @@ def panel(snapshot: Snapshot, now: float, width: int, *, whole: bool) -> tuple[L
         return progress(snapshot, now) if whole else progress(snapshot, now)[:1]
     if not whole:
         return (in_a_line(snapshot),)
-    return (*waterfall(snapshot, width), gaps(snapshot))
+    return (*waterfall(snapshot, width), *_paused(snapshot), gaps(snapshot))
+
+
+def _paused(snapshot: Snapshot) -> Iterator[Line]:
+    """That it took so long for that, and who had asked for it."""
+    tenure = latest(snapshot)
+    for each in () if tenure is None else tenure.paused:
+        yield line(Span(f"! {paused_words(each).plain}", Tone.WARN))
 
 
 def waterfall(snapshot: Snapshot, width: int) -> tuple[Line, ...]:
     """A line for each phase, each beginning where the one before ended."""
-    tenure = latest(snapshot)
-    if tenure is None or tenure.gap is None:
+    told = _of_latest(snapshot)
+    if not told:
         return (line(Span("no failover is told of yet", Tone.DIM)),)
-    return phase_lines(phases(tenure.gap), width)
+    return phase_lines(told, width)
 
 
 def phase_lines(told: Sequence[tuple[str, int]], width: int) -> tuple[Line, ...]:
@@ -95,11 +125,11 @@ def phase_lines(told: Sequence[tuple[str, int]], width: int) -> tuple[Line, ...]
 
 def in_a_line(snapshot: Snapshot) -> Line:
     """The same in one line, the phases in words."""
-    tenure = latest(snapshot)
-    if tenure is None or tenure.gap is None:
+    told = _of_latest(snapshot)
+    if not told:
         return line(Span("no failover is told of yet", Tone.DIM))
-    said = (line(f"{name} ", Span(span(ms), Tone.STRONG)) for name, ms in phases(tenure.gap))
-    return joined(said, " + ")
+    said = joined((line(f"{name} ", Span(span(ms), Tone.STRONG)) for name, ms in told), " + ")
+    return joined((said, *_paused(snapshot)))
 
 
 def whose(snapshot: Snapshot, now: float) -> Line:
@@ -116,19 +146,27 @@ def gaps(snapshot: Snapshot, most: int = 24) -> Line:
     """The gaps of the latest changes as a row of bars, the latest to the right, and in numbers."""
     if snapshot.past is None:
         return ()
-    told = [
-        change.tenure.gap.total_ms
+    found = [
+        (change.tenure.gap.total_ms, change.tenure.gap.at_least)
         for change in changes(snapshot.past.history.tenures)
         if change.tenure.gap is not None and change.tenure.gap.total_ms is not None
     ][:most]
-    if not told:
+    if not found:
         return ()
+    told, longer = [ms for ms, _ in found], [ms for ms, at_least in found if at_least]
+    middle = round(median(told))
+    last = _at_least(told[0], longer=found[0][1])
     numbers = (
-        line(Span("gaps ", Tone.DIM), Span(bars(told[::-1]), Tone.ONE), f" {span(told[0])}"),
-        line(f"median {span(round(median(told)))}"),
-        line(f"worst {span(max(told))}"),
+        line(Span("gaps ", Tone.DIM), Span(bars(told[::-1]), Tone.ONE), f" {last}"),
+        line(f"median {_at_least(middle, longer=any(ms <= middle for ms in longer))}"),
+        line(f"worst {_at_least(max(told), longer=bool(longer))}"),
     )
     return joined(numbers)
+
+
+def _at_least(ms: int, *, longer: bool) -> str:
+    """longer: it was that, or may have been, by what nothing tells."""
+    return f"{'≥' if longer else ''}{span(ms)}"
 
 
 def bars(values: Sequence[int]) -> str:
@@ -143,93 +181,31 @@ def bars(values: Sequence[int]) -> str:
 # --- one that goes on ----------------------------------------------------------------------------
 
 
-def goes_on(snapshot: Snapshot) -> bool:
-    """Whether nobody leads, as far as is known."""
-    status = snapshot.status
-    if status is None or status.leader.locked:
-        return False
-    return status.leader.condition is not Condition.NOT_PERMITTED
-
-
-def vacant_since_ms(snapshot: Snapshot) -> int | None:
-    """Since when nobody leads, as well as anything tells: the record of the leader key, else what
-    the nodes told, else who waits longest."""
-    status, past = snapshot.status, snapshot.past
-    if status is None:
-        return None
-    leader = status.leader
-    if leader.condition is Condition.VACANT and not leader.vanished and leader.since is not None:
-        return ms_of(leader.since)
-    latest_one = past.history.tenures[0] if past is not None and past.history.tenures else None
-    if latest_one is not None and latest_one.until in (Until.TOLD, Until.SEEN):
-        return latest_one.until_ms
-    waiting = [row.since_ms for row in _able(snapshot) if row.why in _QUARANTINED]
-    return min((since for since in waiting if since is not None), default=None)
-
-
 def progress(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
     """Which phase it is in, and what each candidate waits for, whoever is through first first."""
-    able, now_ms = _able(snapshot), snapshot.wall_ms(now)
-    if not able:
+    found, now_ms = able(snapshot), snapshot.wall_ms(now)
+    if not found:
         return (
             line(Span("✖ no candidate can follow: none is there whose check passes", Tone.BAD)),
         )
-    first = (_phases_so_far(able, now_ms),)
-    shown = able if len(able) <= _SHOWN_CANDIDATES else able[: _SHOWN_CANDIDATES - 1]
-    rest = len(able) - len(shown)
+    first = (_phases_so_far(found, now_ms),)
+    shown = found if len(found) <= _SHOWN_CANDIDATES else found[: _SHOWN_CANDIDATES - 1]
+    rest = len(found) - len(shown)
     more = (line(Span(f"and {rest} more, below", Tone.DIM)),) if rest else ()
     return (*first, *(_waits(row, now_ms) for row in shown), *more)
 
 
-_LEADER_THERE, _WAITS_OUT = "held_by_other", "lock_delay"
-_QUARANTINED = frozenset({_WAITS_OUT, "waiting_turn"})
 _STOPS = ("paused", "drained", "not_permitted", "no_session", "consul_unreachable")
 
 
-def _able(snapshot: Snapshot) -> tuple[NodeRow, ...]:
-    """The candidates that may follow, whoever is through first first."""
-    set_out = _set_out(snapshot)
-    rows = [_now(row, set_out) for row in node_rows(snapshot) if row.rank == _CANDIDATE]
-    endless = max((row.until_ms or 0 for row in rows), default=0) + 1
-    return tuple(sorted(rows, key=lambda row: (row.until_ms or endless, row.node)))
-
-
-def _set_out(snapshot: Snapshot) -> Mapping[str, JournalEntry]:
-    """Who told, since somebody began to lead last, of setting out to; the latest of each."""
-    found: dict[str, JournalEntry] = {}
-    for entry in reversed(() if snapshot.past is None else snapshot.past.entries):
-        if entry.event == BecameLeader.EVENT:
-            break
-        if entry.event == ElectionStarted.EVENT:
-            found.setdefault(entry.node, entry)
-    return found
-
-
-def _now(row: NodeRow, set_out: Mapping[str, JournalEntry]) -> NodeRow:
-    """The row as the journal has it. A candidate tells in its entry in the catalog only what has
-    lasted some seconds, so that there it waits for a vacancy while it waits one out."""
-    entry = set_out.get(row.node)
-    if entry is None or entry.at_ms is None or row.why != _LEADER_THERE:
-        return row
-    wait_ms = whole(entry, "wait_ms")
-    if wait_ms is None:
-        return replace(row, why="", state="acquiring", waits_for="the lock", until_ms=None)
-    until_ms = entry.at_ms + wait_ms
-    return replace(row, why=_WAITS_OUT, waits_for=_waits_for(_WAITS_OUT), until_ms=until_ms)
-
-
-def _waits_for(why: str) -> str:
-    return next(said.waits_for for each, said in WHY_NOT.items() if each.value == why)
-
-
-def _phases_so_far(able: Sequence[NodeRow], now_ms: int) -> Line:
+def _phases_so_far(found: Sequence[NodeRow], now_ms: int) -> Line:
     """The phases, those that are over with a tick, the present one with what is left of it."""
-    at = _phase(able)
+    at = _phase(found)
     if at is None:
-        why = Span(plain(", ".join(sorted({row.why for row in able}))), Tone.STRONG)
+        why = Span(plain(", ".join(sorted({row.why for row in found}))), Tone.STRONG)
         return line(Span("! no candidate tries: ", Tone.WARN), why)
     present = PHASES.index(at)
-    ends = [row.until_ms for row in able if row.why in _QUARANTINED and row.until_ms is not None]
+    ends = [row.until_ms for row in found if row.why in QUARANTINED and row.until_ms is not None]
     left = "" if not ends else f", {_lasting(max(0, min(ends) - now_ms))} left"
     parts = []
     for i, name in enumerate(PHASES):
@@ -242,13 +218,13 @@ def _phases_so_far(able: Sequence[NodeRow], now_ms: int) -> Line:
     return joined(parts, "  ")
 
 
-def _phase(able: Sequence[NodeRow]) -> str | None:
+def _phase(found: Sequence[NodeRow]) -> str | None:
     """The phase of whoever is furthest; None: nobody is on its way."""
-    if any(row.state == "acquiring" for row in able):
+    if any(row.state == "acquiring" for row in found):
         return "acquire"
-    if any(row.why in _QUARANTINED for row in able):
+    if any(row.why in QUARANTINED for row in found):
         return "quarantine"
-    return None if all(row.why in _STOPS for row in able) else "detect"
+    return None if all(row.why in _STOPS for row in found) else "detect"
 
 
 def _waits(row: NodeRow, now_ms: int) -> Line:

@@ -24,11 +24,28 @@ OVERDUE_S = 15.0
 """A status that is older than that is overdue, though nothing has failed yet, in seconds."""
 
 
-def header(snapshot: Snapshot, now: float, read_only: str = "") -> tuple[Line, Line]:
-    """What is looked at, and how: to the left the election, to the right Consul and the age."""
+def header(
+    snapshot: Snapshot, now: float, read_only: str = "", *, leads: bool = False
+) -> tuple[Line, Line]:
+    """What is looked at, and how: to the left the election, to the right Consul and the age.
+
+    leads: to the left, who leads as well.
+    """
     mode = Span(f"  {read_only}", Tone.WARN) if read_only else None
-    left = line(Span("coord ", Tone.DIM), foreign(snapshot.election, Tone.STRONG), mode)
+    left = line(Span("coord ", Tone.DIM), foreign(snapshot.election, Tone.STRONG))
+    left += (*(_who(snapshot, now) if leads else ()), *line(mode))
     return left, joined((_age(snapshot, now), *_consul(snapshot)))
+
+
+def _who(snapshot: Snapshot, now: float) -> Line:
+    """Who leads, in a few words."""
+    status = snapshot.status
+    if status is None:
+        return ()
+    old = Span(OLD, Tone.WARN) if is_old(snapshot, now) else None
+    if status.leader.condition is Condition.HELD:
+        return line("  ", Span("★ ", Tone.GOOD), foreign(status.leader.node, Tone.GOOD, 24), old)
+    return line("  ", _nobody_words(status), old)
 
 
 def _consul(snapshot: Snapshot) -> Iterator[Line]:
@@ -138,8 +155,9 @@ def _does(snapshot: Snapshot, status: ClusterStatus, member: Member | None) -> I
     if member is not None:
         yield line("work ", foreign(", ".join(member.workloads), limit=120), _troubles(snapshot))
     record = status.health.record
-    if record is None:
-        yield line("cluster ", Span(health_words(status).plain, Tone.DIM))
+    if record is None or not status.health_is_current:
+        tone = Tone.DIM if record is None else Tone.WARN
+        yield line("cluster ", Span(health_words(status).plain, tone))
         return
     good = record.verdict == "healthy"
     yield line(
@@ -182,17 +200,22 @@ def _nobody(status: ClusterStatus) -> Line:
     match leader.condition:
         case Condition.NOT_PERMITTED:
             said = "the token may not read the leader key"
-            return joined((line(Span("? NOT KNOWN WHO LEADS", Tone.WARN)), line(said)))
-        case Condition.UNREADABLE if leader.locked:
-            said = "the record cannot be read"
-            return joined((line(Span("? SOMEBODY LEADS", Tone.WARN)), line(said)))
         case Condition.UNREADABLE:
             said = "the record cannot be read"
         case Condition.MISSING:
             said = "the leader key does not exist"
         case _:
             said = vacancy(status).removeprefix("nobody: ")
-    return joined((line(Span("✖ NOBODY LEADS", Tone.SHOUT)), line(said)))
+    return joined((line(_nobody_words(status)), line(said)))
+
+
+def _nobody_words(status: ClusterStatus) -> Span:
+    """That nobody leads, as far as that is known."""
+    if status.leader.condition is Condition.NOT_PERMITTED:
+        return Span("? NOT KNOWN WHO LEADS", Tone.WARN)
+    if status.leader.locked:
+        return Span("? SOMEBODY LEADS", Tone.WARN)
+    return Span("✖ NOBODY LEADS", Tone.SHOUT)
 
 
 def _aftermath(status: ClusterStatus) -> Line:

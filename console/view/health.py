@@ -99,25 +99,30 @@ def cluster(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
         if status.health.seen is Seen.KNOWN:
             none = line(Span("○ cluster: nothing published yet; the leader's work does that"))
         return (none, line(foreign(detail, Tone.DIM, LONG)) if detail else (), ())
+    over = not status.health_is_current
     return (
-        joined(_verdict(record)),
-        joined(_why(record)),
+        joined(_verdict(record, over=over)),
+        joined(_why(record, over=over)),
         joined(_told_by(record, status)),
     )
 
 
-def _verdict(record: ClusterHealthRecord) -> Iterator[Line]:
+def _verdict(record: ClusterHealthRecord, *, over: bool) -> Iterator[Line]:
     good = record.verdict == "healthy"
-    tone = Tone.GOOD if good else Tone.BAD
-    verdict = foreign(record.verdict.upper(), tone)
-    yield line(Span("● " if good else "✖ ", tone), "cluster ", verdict)
+    if over:
+        known = Span("? cluster NOT KNOWN NOW", Tone.WARN)
+        yield line(known, ", last ", foreign(record.verdict))
+    else:
+        tone = Tone.GOOD if good else Tone.BAD
+        verdict = foreign(record.verdict.upper(), tone)
+        yield line(Span("● " if good else "✖ ", tone), "cluster ", verdict)
     counts = {"nodes": record.nodes, "candidates": record.candidates, "pollers": record.pollers}
     for name, count in counts.items():
-        down = Span(f" {count.down} down", Tone.BAD if count.down else Tone.DIM)
+        down = Span(f" {count.down} down", Tone.BAD if count.down and not over else Tone.DIM)
         yield line(f"{name} {count.up} up", down)
 
 
-def _why(record: ClusterHealthRecord) -> Iterator[Line]:
+def _why(record: ClusterHealthRecord, *, over: bool) -> Iterator[Line]:
     for reason in record.reasons:
         yield line(foreign(reason, Tone.STRONG), f": {health_reason(reason)}")
     if record.down:
@@ -125,16 +130,16 @@ def _why(record: ClusterHealthRecord) -> Iterator[Line]:
         more = len(record.down) - _SHOWN_NAMES
         yield line(Span("down ", Tone.DIM), Span(names), f" and {more} more" if more > 0 else None)
     elif not record.reasons:
-        yield line(Span("everybody is up", Tone.DIM))
+        yield line(Span("everybody was up" if over else "everybody is up", Tone.DIM))
 
 
 def _told_by(record: ClusterHealthRecord, status: ClusterStatus) -> Iterator[Line]:
     yield line(Span("told by ", Tone.DIM), foreign(record.leader), f" in term {record.term}")
     if record.at is not None:
         since = ago((status.now_ms - ms_of(record.at)) / 1000)
-        # It is written when it changes, so that an old one is no fault.
-        yield line(f"so since {since}")
-    if record.term != status.leader.term or not status.leader.locked:
+        # It is written anew, changed or not: since when it is so nothing tells.
+        yield line(f"looked {since}")
+    if not status.health_is_current:
         yield line(Span("! of a term that is over", Tone.WARN))
 
 

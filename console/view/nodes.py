@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.snapshot import Snapshot
 from console.view.headline import CHECKS
 from console.view.line import Line, Span, Tone, foreign, line
 from console.view.table import Column, Layout, age, by, by_time, text
 from coord.consul import CheckStatus
+from coord.history.told import whole
 from coord.status import ClusterStatus, ControlStatus, Member, Role, state_of
 from coord.status.node import since_ms, until_ms, why_not_of
-from coord.status.reasons import explanation
+from coord.status.reasons import WHY_NOT, explanation
 from coord.status.rows import Process, fold, leading_member, namesakes
 from coord.status.words import duration, ms_of, plain
+from coord.telemetry import BecameLeader, ElectionStarted
+from coord.telemetry.journal import JournalEntry
+
+_LOCK_DELAY, _LEADER_THERE = "lock_delay", "held_by_other"
+QUARANTINED = frozenset({_LOCK_DELAY, "waiting_turn"})
+"""Why a vacancy is left alone for some seconds."""
 
 LEADER, WAITING, GONE, OBSERVES, READY, TROUBLED = "★", "◔", "✖", "○", "●", "!"
 """What is before a name; the state beside it says the same in a word."""
@@ -75,13 +82,15 @@ def node_rows(snapshot: Snapshot) -> tuple[NodeRow, ...]:
     leading = leading_member(status.candidates.items, status.leader)
     folded = fold(status.members)
     twice = namesakes(status)
+    set_out = {} if status.leader.locked else _set_out(snapshot)
     rows: list[NodeRow] = []
     told: set[str] = set()
     for process in folded.shown:
         first = process.node not in told
         told.add(process.node)
         earlier = folded.earlier.get(process.node, 0) if first else 0
-        rows.append(_row(process, status, leading, process.node in twice, earlier))
+        row = _row(process, status, leading, process.node in twice, earlier)
+        rows.append(_as_told(row, set_out.get(row.node)))
     return tuple(sorted(rows, key=lambda row: (row.rank, row.node, row.key)))
 
 
@@ -115,6 +124,37 @@ def _row(
         rank=_rank(main, leads),
         earlier=earlier,
     )
+
+
+def _set_out(snapshot: Snapshot) -> Mapping[str, JournalEntry]:
+    """Who told, since somebody began to lead last, of setting out to; the latest of each."""
+    found: dict[str, JournalEntry] = {}
+    for entry in reversed(() if snapshot.past is None else snapshot.past.entries):
+        if entry.event == BecameLeader.EVENT:
+            break
+        if entry.event == ElectionStarted.EVENT:
+            found.setdefault(entry.node, entry)
+    # What each waits reckons with a pause as it stood then.
+    history = None if snapshot.past is None else snapshot.past.history
+    paused = history is not None and history.vacant is not None and history.vacant.paused
+    return {} if paused else found
+
+
+def _as_told(row: NodeRow, entry: JournalEntry | None) -> NodeRow:
+    """The row with what the journal has. A candidate tells in its entry in the catalog only what
+    has lasted some seconds: how long it waits the journal has before."""
+    if entry is None or entry.at_ms is None or row.until_ms is not None:
+        return row
+    if row.why not in (*QUARANTINED, _LEADER_THERE):
+        return row
+    row = replace(row, since_ms=entry.at_ms, symbol=WAITING, tone=Tone.WARN)
+    wait_ms = whole(entry, "wait_ms")
+    if wait_ms is None:
+        return replace(row, why="", state="acquiring", waits_for="the lock")
+    why = row.why if row.why in QUARANTINED else _LOCK_DELAY
+    waits_for = next(said.waits_for for each, said in WHY_NOT.items() if each.value == why)
+    until_ms = entry.at_ms + wait_ms
+    return replace(row, state="waiting", why=why, waits_for=waits_for, until_ms=until_ms)
 
 
 def _times(

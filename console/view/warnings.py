@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from console.snapshot import Snapshot
 from console.view.headline import failure_words
 from console.view.line import LONG, Line, Span, Tone, foreign, line
+from console.view.said import differences
 from coord.consul import CheckStatus, ConsulError
 from coord.history.text import limits
 from coord.status import ClusterStatus, Seen
@@ -25,7 +26,7 @@ def warnings(snapshot: Snapshot, now: float) -> tuple[Line, ...]:
     if status is None:
         return ()
     found = [*_of_keys(status), *_of_leader(status), *_asked(status), *_names(status)]
-    found += [*_unseen(status), *_of_past(snapshot)]
+    found += [*differences(snapshot, now), *_unseen(status), *_of_past(snapshot)]
     found += _not_read("the polls are not read", snapshot.polls_error, snapshot)
     return tuple(sorted(found, key=lambda said: _ORDER.index(said[0].tone)))
 

@@ -108,7 +108,7 @@ class Health(Probe):
     lease_remaining_s: what is left of its lease, in seconds; null unless it leads.
     consul: ok, or what keeps it from reading Consul.
     work: the parts of its coordination work; empty unless it leads.
-    cluster: null where Consul cannot be read, or does not answer at once.
+    cluster: null where Consul cannot be read, does not answer at once, or it is not asked for.
     """
 
     node: str

@@ -115,7 +115,11 @@ class _Endpoints:
     async def health(self, request: Request) -> Response:
         view, identity = self._node.election_view(), self._node.identity
         probes = PROBES[row_of(view)]
-        summary = await self._summary(view)
+        wanted = request.query_params.get("cluster", "true")
+        if wanted not in ("true", "false"):
+            fix = "give true, or false: without the cluster, which the node reads from Consul"
+            return error_response(HTTPStatus.BAD_REQUEST, "bad_request", field="cluster", fix=fix)
+        summary = await self._summary(view) if wanted == "true" else None
         body: Health = {
             **_told(view, ok=probes.health),
             "node": identity.node,

@@ -84,6 +84,7 @@ def _tenure(
     follows = after if after is not None and _follows(told, after, all_) else None
     reason_told = text(told.lost, "reason") if told.lost else ""
     cause_told = _cause(told, follows, all_)
+    stops = tuple(_stop(told, *each) for each in told.stopped)
     made = Tenure(
         term=told.term,
         node=told.node,
@@ -93,9 +94,10 @@ def _tenure(
         reason=LostReason.parse(reason_told),
         reason_told=reason_told,
         asked=_asked(told, audit),
-        suspensions=told.suspended,
+        suspensions=len(told.stopped),
         suspended_ms=told.suspended_ms,
-        unresumed=_unresumed(told),
+        stops=stops,
+        unresumed=stops[-1] if stops and told.stopped[-1][1] is None else None,
         restarts=told.restarts,
         gap=_gap(told, before, audit),
         previous=text(told.changed, "previous_leader") if told.changed else "",
@@ -211,12 +213,13 @@ def _paused(
     return during(paused, min(since), told.from_ms)
 
 
-def _unresumed(told: Told) -> Suspension | None:
-    """The suspension that was not resumed, as long as the leader itself says it lasted."""
-    if told.unresumed is None:
-        return None
-    since_ms = told.unresumed.at_ms
-    until_ms = told.lost.at_ms if told.lost is not None else None
+def _stop(told: Told, stopped: JournalEntry, resumed: JournalEntry | None) -> Suspension:
+    """A stop of the work, as long as the leader itself says it lasted."""
+    since_ms, end = stopped.at_ms, resumed or told.lost
+    lasted_ms = whole(resumed, "suspended_ms") if resumed is not None else None
+    if lasted_ms is not None:
+        return Suspension(since_ms=since_ms, lasted_ms=lasted_ms)
+    until_ms = None if end is None else end.at_ms
     if since_ms is None or until_ms is None:
         return Suspension(since_ms=since_ms)
     return Suspension(since_ms=since_ms, lasted_ms=max(0, until_ms - since_ms))

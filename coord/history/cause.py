@@ -1,4 +1,4 @@
-"""What explains an entry of the journal: another entry, told before it. Pure.
+"""What explains an entry of the journal: another entry, told before it, or an operation. Pure.
 
 Terms order what happened between nodes, whose clocks may differ; within one node its own times do.
 """
@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from coord.election.reasons import Cause
+from coord.history.operated import asked_for, forces, operations_of
 from coord.history.told import text
+from coord.operations import AuditEntry
+from coord.records import AuditRecord
 from coord.telemetry import (
     BecameLeader,
     ChildRestarted,
@@ -51,9 +55,63 @@ def cause_of(entry: JournalEntry, entries: Sequence[JournalEntry]) -> JournalEnt
     return None
 
 
-def request_of(entry: JournalEntry) -> str:
-    """The operation that it says it is an answer to, by its request id; "" if to none."""
-    return text(entry, "request_id") if entry.event == StepDownRequested.EVENT else ""
+def explained(
+    entry: JournalEntry, entries: Sequence[JournalEntry], audit: Sequence[AuditEntry]
+) -> JournalEntry | str:
+    """The entry that explains this one, or the request id of the operation that does; "": nothing.
+
+    entries, audit: see `request_of`.
+    """
+    cause, request = cause_of(entry, entries), request_of(entry, entries, audit)
+    # Who was forced off may have been suspended at some time before.
+    asked = cause is not None and cause.event == StepDownRequested.EVENT
+    if entry.event == LostLeadership.EVENT and request and not asked:
+        return request
+    return cause or request
+
+
+def request_of(
+    entry: JournalEntry,
+    entries: Sequence[JournalEntry] = (),
+    audit: Sequence[AuditEntry] = (),
+) -> str:
+    """The operation by which it came, by its request id; "" if by none that is known.
+
+    entries: the whole journal, as it is read. audit: what operators did: of a leadership that was
+    ended by force no node tells by whom.
+    """
+    if entry.event == StepDownRequested.EVENT:
+        return text(entry, "request_id")
+    if entry.term is None or entry.problem:
+        return ""
+    records = operations_of(audit)
+    record: AuditRecord | None = None
+    if entry.event == LeaderChanged.EVENT:
+        before = (entry.term - 1, text(entry, "previous_leader"))
+        cause = Cause.parse(text(entry, "cause"))
+        record = asked_for(records, entry.term, before=before, cause=cause)
+    elif entry.event in (LostLeadership.EVENT, LeaderDown.EVENT):
+        node, cause = _whose(entry), _how_it_looked(entry, entries)
+        forced = (each for each in records if forces(each, entry.term, node, cause))
+        record = next(forced, None)
+    return "" if record is None else record.request_id
+
+
+def _how_it_looked(entry: JournalEntry, entries: Iterable[JournalEntry]) -> Cause | None:
+    """How the end of that term looked to others; None: nobody tells, or in a word not known."""
+    node, every = _whose(entry), (entry, *entries)
+    down = [each for each in every if each.event == LeaderDown.EVENT and each.term == entry.term]
+    after = [
+        each
+        for each in every
+        if each.event == LeaderChanged.EVENT and (each.term or 0) > (entry.term or 0)
+    ]
+    first = min((each.term or 0 for each in after), default=0)
+    follows = [
+        each for each in after if each.term == first and text(each, "previous_leader") == node
+    ]
+    seen = [Cause.parse(text(each, "cause")) for each in (*follows, *down)]
+    return next((cause for cause in seen if cause not in (None, Cause.UNKNOWN)), None)
 
 
 def _end_before(entry: JournalEntry, others: Iterable[JournalEntry]) -> JournalEntry | None:

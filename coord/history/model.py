@@ -90,11 +90,11 @@ class Vacant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspension:
-    """A stop of a leader's work that did not end in resuming it.
+    """A stop of a leader's work.
 
     since_ms: when it began, by the leader's clock; None where nothing says. Likewise
-    lasted_ms: how long it went on until the leader told that it leads no longer; None, too, where
-        it goes on, or the leader told nothing more.
+    lasted_ms: how long it went on until the work was resumed, or the leader told that it leads no
+        longer; None, too, where it goes on, or the leader told nothing more.
     """
 
     since_ms: int | None
@@ -154,6 +154,7 @@ class Tenure:
     asked: who asked it to go, in that order.
     suspensions: how often its work was stopped meanwhile; suspended_ms: how long in all those
         lasted that ended in resuming it.
+    stops: each of them, the earliest first.
     unresumed: the last of them, if it did not: it ended with the leadership, or goes on.
     restarts: how often a child of its work was restarted.
     gap: how long nobody worked before it; None where nothing says.
@@ -176,6 +177,7 @@ class Tenure:
     asked: tuple[Asked, ...] = ()
     suspensions: int = 0
     suspended_ms: int = 0
+    stops: tuple[Suspension, ...] = ()
     unresumed: Suspension | None = None
     restarts: int = 0
     gap: Gap | None = None

@@ -46,7 +46,7 @@ class Told:
     """What one node told of one tenure of its own.
 
     took, began, changed, lost: the entry that says it took the lock, leads, works, leads no more.
-    unresumed: the one that says its work was suspended, where none says that it was resumed.
+    stopped: those that say its work was suspended, each with the one that says it was resumed.
     """
 
     term: int
@@ -56,9 +56,8 @@ class Told:
     changed: JournalEntry | None = None
     lost: JournalEntry | None = None
     asked: list[JournalEntry] = field(default_factory=list)
-    suspended: int = 0
+    stopped: list[tuple[JournalEntry, JournalEntry | None]] = field(default_factory=list)
     suspended_ms: int = 0
-    unresumed: JournalEntry | None = None
     restarts: int = 0
     first_ms: int = 0
     era: int = 0
@@ -149,10 +148,10 @@ def _take_in(told: Told, entry: JournalEntry) -> None:
         case StepDownRequested.EVENT:
             told.asked.append(entry)
         case Suspended.EVENT:
-            told.suspended += 1
-            told.unresumed = entry
+            told.stopped.append((entry, None))
         case Resumed.EVENT:
-            told.unresumed = None
+            if told.stopped:
+                told.stopped[-1] = (told.stopped[-1][0], entry)
             told.suspended_ms += whole(entry, "suspended_ms") or 0
         case ChildRestarted.EVENT:
             told.restarts += 1

@@ -31,7 +31,7 @@ class Derived(TypedDict):
         unless it is paused.
     drained: the nodes that are drained; null where that is not to be seen.
     lacks: the rights that the token lacks to see all, as Consul's policies name them.
-    health_is_current: whether who found what `health` says leads still.
+    health_is_current: whether who found what `health` says leads still, in the same term.
     """
 
     leader_node: str | None

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from coord.members import Seen
 from coord.records import Control, DrainRecord, PauseRecord, RequestKind, RequestRecord
-from coord.status.model import ClusterStatus
+from coord.status.model import ClusterStatus, Condition
 from coord.status.words import ago, foreign, left, ms_of, pause_left_ms, plain
 
 REASON = 200
@@ -16,6 +16,10 @@ REASON = 200
 
 MOST = 20
 """How many drained nodes, and how many records that cannot be read, are named."""
+
+LEFT_BEHIND_S = 60.0
+"""Who asked takes a request away once another leads and works: one that stands for so much longer,
+in seconds, nobody takes away."""
 
 _SHOUT = "bold red"
 
@@ -43,7 +47,8 @@ def asked(status: ClusterStatus) -> Iterable[Text]:
     if len(drained) > MOST:
         yield _shout("yellow", f"DRAINED: {len(drained) - MOST} more (--json shows them)")
     if controls.asked.request is not None:
-        yield requested(controls.asked.request, status.term.value, now_ms)
+        led = status.leader.locked or status.leader.condition is Condition.NOT_PERMITTED
+        yield requested(controls.asked.request, status.term.value, now_ms, led=led)
     for key, detail in sorted(controls.asked.unreadable.items())[:MOST]:
         yield _shout("yellow", foreign(key), " cannot be read and counts as not there: ", detail)
     if controls.seen is not Seen.KNOWN:
@@ -62,13 +67,23 @@ def drained(record: DrainRecord, now_ms: int) -> Text:
     return Text.assemble("drained", *_by(record, now_ms))
 
 
-def requested(request: RequestRecord, term: int | None, now_ms: int) -> Text:
-    """A request that nobody has taken away: it is unanswered, or was left behind."""
+def requested(request: RequestRecord, term: int | None, now_ms: int, *, led: bool = True) -> Text:
+    """A request that stands: it is not answered yet, about to be taken away, or was left behind.
+
+    term: the latest, None where it is not known. led: somebody leads in it.
+    """
+    age_ms = now_ms - ms_of(request.at)
+    over = term is not None and (term > request.expected_term or not led)
     to = (" to ", foreign(request.to)) if request.to else ()
-    over = term is not None and term != request.expected_term
-    state = "a term that is over: nobody answers it" if over else "unanswered"
-    what = f"REQUEST for the leader of term {request.expected_term} {_KINDS[request.kind]}"
-    return _shout("yellow", what, *to, f", {state}", *_by(request, now_ms))
+    asks = (f", for the leader of term {request.expected_term} {_KINDS[request.kind]}", *to)
+    who = (" by ", foreign(request.actor), f" {ago(age_ms / 1000)}", *asks)
+    why = f": {plain(request.reason, REASON)}"
+    if not over:
+        return _shout("yellow", "REQUEST", *who, why, "; not answered yet")
+    if age_ms < LEFT_BEHIND_S * 1000:
+        said = (*_plain(("request", *who, why)), "; that one leads no longer")
+        return Text.assemble("○ ", *said, style="dim")
+    return _shout("yellow", "REQUEST left behind", *who, why, "; that term is over: nobody answers")
 
 
 def _by(record: Control, now_ms: int) -> Iterable[Text | str]:
@@ -77,5 +92,8 @@ def _by(record: Control, now_ms: int) -> Iterable[Text | str]:
 
 
 def _shout(style: str, *parts: Text | str) -> Text:
-    said = (plain(part, REASON) if isinstance(part, str) else part for part in parts)
-    return Text.assemble("! ", *said, style=style)
+    return Text.assemble("! ", *_plain(parts), style=style)
+
+
+def _plain(parts: Iterable[Text | str]) -> Iterable[Text | str]:
+    return (plain(part, REASON) if isinstance(part, str) else part for part in parts)

@@ -192,9 +192,11 @@ class ClusterStatus:
 
     @property
     def health_is_current(self) -> bool:
-        """Whether what was last found of the cluster was found by who leads now."""
-        record = self.health.record
-        return record is not None and record.leader in ("", self.leader_node)
+        """Whether what was last found of the cluster was found by who leads now, in its term."""
+        record, leader = self.health.record, self.leader
+        if record is None or not leader.locked:
+            return False
+        return record.leader in ("", leader.node) and record.term in (0, leader.term)
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -101,7 +101,7 @@ async def read_status(consul: ConsulApi, paths: Paths, *, clock: Clock) -> Clust
         leader=keys.leader,
         term=keys.term,
         candidates=in_the_light_of(
-            keys.leader, members(Role.CANDIDATE, candidates, paths.election)
+            keys.leader, members(Role.CANDIDATE, candidates, paths.election), controls, at_ms
         ),
         observers=members(Role.OBSERVER, observers, paths.election),
         pollers=members(Role.POLLER, pollers, paths.election),

@@ -9,8 +9,8 @@ from coord.consul import CheckStatus
 from coord.election.reasons import WhyNot
 from coord.election.state import State
 from coord.members import Listing, Member, Role
-from coord.status.model import ClusterStatus, LeaderStatus
-from coord.status.words import ms_of
+from coord.status.model import ClusterStatus, Condition, ControlStatus, LeaderStatus
+from coord.status.words import ms_of, pause_left_ms
 
 _PASSED = (State.LEADING, State.SUSPENDED, State.WAITING, State.ACQUIRING)
 """What nobody is while another holds the leader key."""
@@ -100,28 +100,50 @@ def leading_member(candidates: Iterable[Member], leader: LeaderStatus) -> Member
     return next(said, fitting[0] if fitting else None)
 
 
-def in_the_light_of(leader: LeaderStatus, found: Listing[Member]) -> Listing[Member]:
+def in_the_light_of(
+    leader: LeaderStatus, found: Listing[Member], controls: ControlStatus, now_ms: int
+) -> Listing[Member]:
     """The candidates, where the leader key says better what they are.
 
     A candidate tells what it is only once that has lasted some seconds, so it may still tell that
-    it leads, or waits for a vacancy, while another holds the key.
+    it leads, or waits for a vacancy, while another holds the key; and that another leads while
+    nobody does.
     """
-    if not leader.locked or not leader.node:
-        return found
-    since = None if leader.since is None else ms_of(leader.since)
-    items = (
-        replace(
-            item,
-            state=State.STANDBY.value,
-            why_not=WhyNot.HELD_BY_OTHER.value,
-            since_ms=since,
-            until_ms=None,
-        )
-        if item.state in _PASSED and item.node != leader.node and not item.gone
-        else item
-        for item in found.items
+    if leader.locked and leader.node:
+        return Listing(found.seen, tuple(_while_held(item, leader) for item in found.items))
+    if not leader.locked and leader.condition is not Condition.NOT_PERMITTED:
+        items = (_while_vacant(item, leader, controls, now_ms) for item in found.items)
+        return Listing(found.seen, tuple(items))
+    return found
+
+
+def _while_held(item: Member, leader: LeaderStatus) -> Member:
+    if item.state not in _PASSED or item.node == leader.node or item.gone:
+        return item
+    return replace(
+        item,
+        state=State.STANDBY.value,
+        why_not=WhyNot.HELD_BY_OTHER.value,
+        since_ms=None if leader.since is None else ms_of(leader.since),
+        until_ms=None,
     )
-    return Listing(found.seen, tuple(items))
+
+
+def _while_vacant(
+    item: Member, leader: LeaderStatus, controls: ControlStatus, now_ms: int
+) -> Member:
+    """Nobody takes a vacancy sooner than what is asked, or how it was left, allows."""
+    if item.reason is not WhyNot.HELD_BY_OTHER:
+        return item
+    pause = controls.asked.pause
+    if pause is not None and pause_left_ms(pause, now_ms) > 0:
+        reason = WhyNot.PAUSED
+    elif item.node in controls.asked.drained:
+        reason = WhyNot.DRAINED
+    else:
+        reason = WhyNot.WAITING_TURN if leader.handed_over else WhyNot.LOCK_DELAY
+    state = State.WAITING.value
+    return replace(item, state=state, why_not=reason.value, since_ms=None, until_ms=None)
 
 
 def namesakes(status: ClusterStatus) -> Mapping[str, tuple[str, ...]]:

@@ -315,5 +315,6 @@ def health_words(status: ClusterStatus) -> Text:
     text.append(f", {when(record.at)}")
     if not status.health_is_current:
         found_by = plain(record.leader) or "a leader"
-        text = Text.assemble("not known now; ", text, f", by {found_by}, which leads no longer")
+        over = f", by {found_by} in a term that is over"
+        text = Text.assemble("not known now; ", text, over)
     return text

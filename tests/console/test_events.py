@@ -7,10 +7,12 @@ from functools import partial
 import pytest
 from console_bench import Seat, at, seated
 from console_rooms import REQUEST, hostile, keys, with_audit, with_journal
+from journals import Pen, audited
+from snapshots import NOW_MS
 
 from console.view.rooms import Where
-from coord.election.reasons import LostReason
-from coord.telemetry import LostLeadership, Resumed
+from coord.election.reasons import Cause, LostReason
+from coord.telemetry import LeaderChanged, LostLeadership, Resumed
 
 pytestmark = pytest.mark.long
 
@@ -117,6 +119,42 @@ async def test_c_goes_on_to_the_audit() -> None:
         row = seat.listing.table.current
         assert row is not None
         assert row.request_id == REQUEST
+
+
+async def test_c_goes_on_to_who_forced_a_leader_off() -> None:
+    one, two = Pen("core-1"), Pen("core-2")
+    changed = partial(
+        LeaderChanged,
+        previous_leader="core-1",
+        new_leader="core-2",
+        cause=Cause.RELEASED_BY_HAND,
+    )
+    told = (
+        one.tell(NOW_MS - 9_000, partial(LostLeadership, reason=LostReason.VACANT), term=6),
+        two.tell(NOW_MS - 5_000, changed, term=7),
+    )
+    forced = audited(
+        NOW_MS - 9_100,
+        "force_release",
+        node="core-1",
+        expected_term=6,
+        outcome="done",
+        request_id=REQUEST,
+    )
+    shown = with_journal(told, with_audit(forced))
+    async with seated(shown) as seat:
+        await at(seat, Where.EVENTS)
+        await seat.press("end", "c")
+        assert now_at(seat) == "lost_leadership core-1"
+        await seat.press("enter")
+        assert REQUEST in seat.details()
+        await seat.press("escape", "c")
+        await seat.pilot.pause()
+        await seat.pilot.pause()
+        assert seat.room.WHERE is Where.AUDIT
+        row = seat.listing.table.current
+        assert row is not None
+        assert row.operation == "force_release"
 
 
 async def test_esc_goes_back_from_what_explains_it_step_by_step() -> None:

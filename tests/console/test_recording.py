@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from console_bench import StoppedClock
+from console_said import otherwise
 from console_scenes import NOW, leading, polls, thousand
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,7 +103,7 @@ def test_everything_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
 def test_a_recording_from_before_polls_were_recorded_is_played(tmp_path: Path) -> None:
     head, *rest = lines(a_night(tmp_path / "x"))
     for line in rest:
-        for told in ("polls", "polls_error", "poll_board"):
+        for told in ("polls", "polls_error", "poll_board", "said"):
             line["new"].get("=", {}).pop(told, None)
             line["new"].get("~", {}).pop(told, None)
     old = written(tmp_path / "old", [head | {"coord_recording": 1}, *rest])
@@ -110,6 +111,20 @@ def test_a_recording_from_before_polls_were_recorded_is_played(tmp_path: Path) -
     shots = [recording.snapshot(i) for i in range(len(NIGHT))]
     assert [shot.polls for shot in shots] == [None] * len(NIGHT)
     assert shots[1].status == NIGHT[1]().status
+
+
+def test_that_nodes_say_the_same_again_is_no_change(tmp_path: Path) -> None:
+    shot = otherwise()
+    assert shot.said is not None
+    again = replace(shot, said=replace(shot.said, at=shot.said.at + 5))
+    (first, *nodes) = shot.said.nodes
+    assert again.said is not None
+    other = replace(
+        again, said=replace(again.said, nodes=(replace(first, state="suspended"), *nodes))
+    )
+    path = recorded(tmp_path / "x", [shot, again, other])
+    assert [frame.told for frame in read_recording(path).frames] == [True, False, True]
+    assert len(path.read_text().splitlines()[2]) < 100
 
 
 def test_what_does_not_change_is_not_written(tmp_path: Path) -> None:

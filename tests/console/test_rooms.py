@@ -43,6 +43,16 @@ async def test_its_number_goes_to_each_screen() -> None:
             assert all(word in picture[-1] for word in ("Help", "Quit", "Filter"))
 
 
+async def test_every_other_screen_says_at_its_head_who_leads() -> None:
+    async with seated(leading(), (80, 24)) as seat:
+        for where in OTHERS:
+            await seat.show(leading())
+            await at(seat, where)
+            assert "★ core-1" in seat.screen()[0]
+            await seat.show(leaderless())
+            assert "✖ NOBODY LEADS" in seat.screen()[0]
+
+
 async def test_a_click_on_its_name_goes_there() -> None:
     async with seated(with_journal()) as seat:
         tabs = list(seat.room.query(Tab))

@@ -15,6 +15,7 @@ from console_bench import Seat, StoppedClock
 from console_polls import KEYS, MIXED, evil, polled, unpolled
 from console_rooms import FINDINGS, examined, with_audit, with_journal, with_runbooks, with_sessions
 from console_rooms import hostile as hostile_rooms
+from console_said import otherwise
 from console_scenes import SCENES, disconnected, leading
 from operations_bench import planned
 from pictures import KEPT, WRITE, compare, first_difference, picture_of, stand_still
@@ -206,6 +207,7 @@ async def _run(seat: Seat) -> None:
 
 VIEWS = {
     "node": View(leading, ("down", "enter")),
+    "said": View(otherwise, ("down", "enter")),
     "filter": View(leading, ("slash", "c", "o", "r", "e")),
     "high-contrast": View(leading, more={"theme": "high-contrast"}),
     "events": View(with_journal, ("2", "home", "enter")),

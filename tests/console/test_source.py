@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from console_listener import Listener
 from consul_agents import ConsulAgent, client_of
 from hand_made import lead, register, release
 from rights_bench import tokens_for
@@ -30,27 +31,6 @@ from coord.rights import Role
 from coord.runbooks import runbook_names
 from coord.telemetry import BecameLeader
 from coord.telemetry.journal import Journal
-
-GENEROUS_S = 60.0
-
-
-class Listener:
-    """Keeps what is posted, and waits for what a test is about."""
-
-    def __init__(self) -> None:
-        self.posted: list[Snapshot] = []
-        self._news = asyncio.Event()
-
-    def post(self, snapshot: Snapshot) -> None:
-        self.posted.append(snapshot)
-        self._news.set()
-
-    async def until(self, right: Callable[[Snapshot], object]) -> Snapshot:
-        async with asyncio.timeout(GENEROUS_S):
-            while not (self.posted and right(self.posted[-1])):
-                self._news.clear()
-                await self._news.wait()
-        return self.posted[-1]
 
 
 @asynccontextmanager

@@ -317,7 +317,14 @@ def test_a_vacancy_is_shown_as_nobody() -> None:
 
 
 def test_nobody_leading_now_ends_the_bar_with_nobody() -> None:
-    bar, _, _ = timeline.timeline(leaderless(), NOW + 600, 60, 900)
+    shown = leaderless()
+    assert shown.past is not None
+    ended = Tenure(
+        term=7, node="a", from_ms=NOW_MS - 900_000, until_ms=NOW_MS - 500_000, until=Until.SEEN
+    )
+    history = replace(shown.past.history, tenures=(ended,))
+    shown = replace(shown, past=replace(shown.past, history=history))
+    bar, _, _ = timeline.timeline(shown, NOW, 60, 900)
     assert text_of(bar).endswith("░")
 
 

@@ -25,7 +25,7 @@ from journals import Pen
 from snapshots import NOW_MS, candidate, snapshot
 
 from console.snapshot import Elections, Snapshot
-from console.view import audit, elections, events, failover, health, runbooks, sessions
+from console.view import audit, elections, events, failover, health, runbooks, sessions, vacancy
 from console.view.line import Line, text_of
 from console.view.table import Layout, Row, Sorting, at, selected, short
 from coord.consul import CheckStatus, ConsulUnavailable
@@ -231,12 +231,12 @@ def vacant(*candidates: Any, **fields: Any) -> Snapshot:
 
 
 def test_nothing_goes_on_while_somebody_leads_or_nobody_may_know() -> None:
-    assert not failover.goes_on(leading())
-    assert not failover.goes_on(paused())
+    assert not vacancy.goes_on(leading())
+    assert not vacancy.goes_on(paused())
     unknown = LeaderStatus(condition=Condition.NOT_PERMITTED)
-    assert not failover.goes_on(of(snapshot(*fleet(), leader=unknown)))
-    assert failover.goes_on(leaderless())
-    assert failover.goes_on(of(snapshot(leader=LeaderStatus(condition=Condition.MISSING))))
+    assert not vacancy.goes_on(of(snapshot(*fleet(), leader=unknown)))
+    assert vacancy.goes_on(leaderless())
+    assert vacancy.goes_on(of(snapshot(leader=LeaderStatus(condition=Condition.MISSING))))
 
 
 def test_whoever_is_through_first_stands_first() -> None:
@@ -292,19 +292,19 @@ def test_many_that_wait_are_counted() -> None:
 
 def test_since_when_nobody_leads_comes_from_whoever_knows_best() -> None:
     told = vacant(since=datetime.fromtimestamp(NOW_MS / 1000 - 9, tz=UTC), vanished=False)
-    assert failover.vacant_since_ms(told) == NOW_MS - 9000
+    assert vacancy.vacant_since_ms(told) == NOW_MS - 9000
     shown = vacant(waiting("a", "lock_delay", 9000))
     assert shown.past is not None
     (first, *rest) = shown.past.history.tenures
     ended = replace(first, until=Until.SEEN, until_ms=NOW_MS - 4000)
     history = replace(shown.past.history, tenures=(ended, *rest))
     seen = replace(shown, past=replace(shown.past, history=history))
-    assert failover.vacant_since_ms(seen) == NOW_MS - 4000
+    assert vacancy.vacant_since_ms(seen) == NOW_MS - 4000
     unknown = replace(shown.past.history, tenures=())
     by_who_waits = replace(shown, past=replace(shown.past, history=unknown))
-    assert failover.vacant_since_ms(by_who_waits) == NOW_MS - 1000
+    assert vacancy.vacant_since_ms(by_who_waits) == NOW_MS - 1000
     assert LEADER.since is not None
-    assert failover.vacant_since_ms(seen) != ms_of(LEADER.since)
+    assert vacancy.vacant_since_ms(seen) != ms_of(LEADER.since)
 
 
 # --- elections ---

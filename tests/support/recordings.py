@@ -8,6 +8,7 @@ from pathlib import Path
 from console_bench import StoppedClock
 from console_polls import evil, polled, unpolled
 from console_rooms import examined, with_audit, with_sessions
+from console_said import otherwise
 from console_scenes import SCENES, disconnected, leaderless, leading, never_read
 
 from console.recording.writing import Recorder
@@ -21,7 +22,16 @@ STEP_S = 30.0
 def every_kind() -> tuple[Snapshot, ...]:
     """Snapshots that between them have everything that there is to be recorded."""
     scenes = (scene() for scene in SCENES.values())
-    return (*scenes, with_audit(), with_sessions(), examined(), polled(), unpolled(), evil())
+    return (
+        *scenes,
+        with_audit(),
+        with_sessions(),
+        examined(),
+        polled(),
+        unpolled(),
+        evil(),
+        otherwise(),
+    )
 
 
 def recorded(

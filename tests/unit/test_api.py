@@ -150,6 +150,18 @@ async def test_health_asks_nothing_of_a_consul_that_is_known_to_be_away() -> Non
     assert node.reads == 0
 
 
+async def test_health_without_the_cluster_reads_nothing_of_consul() -> None:
+    node = Node()
+    async with serving(node) as client:
+        reply = await client.get("/api/health", params={"cluster": "false"})
+        assert (reply.status_code, reply.json()["cluster"], node.reads) == (200, None, 0)
+        reply = await client.get("/api/health", params={"cluster": "true"})
+        assert (reply.json()["cluster"]["leader_node"], node.reads) == ("core-2", 1)
+        wrong = await client.get("/api/health", params={"cluster": "no"})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "cluster")
+    assert "false" in wrong.json()["fix"]
+
+
 async def test_cluster_is_the_status_with_leader_and_election_state() -> None:
     async with serving(Node()) as client:
         reply = await client.get("/api/cluster")

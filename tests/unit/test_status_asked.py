@@ -24,8 +24,8 @@ from coord.election.reasons import Cause, LostReason, WhyNot
 from coord.election.states import State
 from coord.members import Seen
 from coord.status import node_status, to_dict, to_json
-from coord.status.asked import MOST
-from coord.status.model import ClusterStatus, ControlStatus
+from coord.status.asked import MOST, asked
+from coord.status.model import ClusterStatus, Condition, ControlStatus, LeaderStatus
 from coord.status.reasons import CAUSES, LOST, STATES, UNKNOWN_REASON, WHY_NOT
 from coord.status.text import render_node, render_status
 from coord.status.words import exactly, ms_of, pause_left_ms
@@ -81,12 +81,30 @@ def test_of_very_many_drained_nodes_some_are_named_and_the_rest_counted() -> Non
     assert str(500 - MOST) in found[-1]
 
 
-def test_a_request_is_shown_and_told_apart_from_one_that_nobody_answers() -> None:
-    now, past = (snapshot(controls=asking(request=request(term=term))) for term in (7, 6))
-    for status in (now, past):
-        (line,) = [line for line in seen(status) if "REQUEST" in line]
-        assert all(word in line for word in ("carol", "deploy", "core-2"))
-    assert [line.replace("term 7", "term 6") for line in seen(now)] != seen(past)
+VACANT = replace(HELD, condition=Condition.VACANT, locked=False)
+
+
+@pytest.mark.parametrize(
+    ("term", "leader", "age_s", "begins", "ends"),
+    [
+        (7, HELD, 0, "! REQUEST by carol 5 s ago", "not answered yet"),
+        (7, HELD, 300, "! REQUEST by carol 5 min 5 s ago", "not answered yet"),
+        (7, VACANT, 0, "○ request by carol 5 s ago", "that one leads no longer"),
+        (6, HELD, 0, "○ request by carol 5 s ago", "that one leads no longer"),
+        (6, HELD, 60, "! REQUEST left behind by carol 1 min 5 s ago", "nobody answers"),
+        (7, VACANT, 60, "! REQUEST left behind by carol", "nobody answers"),
+    ],
+)
+def test_a_request_that_did_what_it_was_for_is_no_fault_until_it_is_left_behind(
+    term: int, leader: LeaderStatus, age_s: int, begins: str, ends: str
+) -> None:
+    """Who asked takes it away once another leads: until then it stands though its term is over."""
+    status = snapshot(leader=leader, controls=asking(request=request(term=term)))
+    (text,) = asked(replace(status, age_ms=age_s * 1000))
+    assert text.plain.startswith(begins)
+    assert f"for the leader of term {term} to hand over to core-2: deploy; " in text.plain
+    assert text.plain.endswith(ends)
+    assert (text.style == "dim") == begins.startswith("○")
 
 
 def test_a_request_is_shown_with_the_leader_that_it_is_for_and_nobody_else() -> None:

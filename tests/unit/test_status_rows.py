@@ -10,18 +10,20 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
+from snapshots import NOW_MS, asking, drain, pause
 
 from coord.cli.printing import lines_of
 from coord.cli.screen import Shower
 from coord.clock import SystemClock
 from coord.consul import CheckStatus, ConsulUnavailable, HealthCheck, ServiceInstance
-from coord.election.reasons import Cause
+from coord.election.reasons import Cause, WhyNot
 from coord.members import GONE, Role, leader_instances, members
 from coord.records.health import ClusterHealthRecord
 from coord.status import (
     ClusterStatus,
     Condition,
     ConsulStatus,
+    ControlStatus,
     HealthStatus,
     LeaderStatus,
     Listing,
@@ -146,7 +148,7 @@ def test_who_does_not_lead_is_not_shown_as_what_only_a_leader_or_a_vacancy_makes
     cooling = instance("core-3", 8703, state="cooling", why_not="cooling_down")
     leading = instance("core-1", 8701, state="waiting")
     found = members(Role.CANDIDATE, Listing(Seen.KNOWN, (leading, stale, cooling)), "x")
-    seen = in_the_light_of(HELD, found)
+    seen = in_the_light_of(HELD, found, ControlStatus(Seen.KNOWN), NOW_MS)
     assert [(m.node, m.state, m.why_not) for m in seen.items] == [
         ("core-1", "waiting", ""),
         ("core-2", "standby", "held_by_other"),
@@ -154,7 +156,32 @@ def test_who_does_not_lead_is_not_shown_as_what_only_a_leader_or_a_vacancy_makes
     ]
     assert seen.items[1].until_ms is None
     vacant = replace(HELD, condition=Condition.VACANT, locked=False)
-    assert in_the_light_of(vacant, found) == found
+    assert in_the_light_of(vacant, found, ControlStatus(Seen.KNOWN), NOW_MS) == found
+
+
+@pytest.mark.parametrize(
+    ("controls", "handed_over", "why"),
+    [
+        (ControlStatus(Seen.KNOWN), False, WhyNot.LOCK_DELAY),
+        (ControlStatus(Seen.KNOWN), True, WhyNot.WAITING_TURN),
+        (asking(pause=pause()), False, WhyNot.PAUSED),
+        (asking(pause=pause(for_s=1)), False, WhyNot.LOCK_DELAY),
+        (asking(drained={"core-2": drain()}), False, WhyNot.DRAINED),
+    ],
+)
+def test_nobody_waits_for_a_vacancy_while_nobody_leads(
+    controls: ControlStatus, handed_over: bool, why: WhyNot
+) -> None:
+    """It tells of the vacancy only after some seconds; the key knows at once."""
+    told = instance("core-2", 8702, state="standby", why_not="held_by_other", since_ms="5")
+    cooling = instance("core-3", 8703, state="cooling", why_not="cooling_down")
+    found = members(Role.CANDIDATE, Listing(Seen.KNOWN, (told, cooling)), "x")
+    vacant = replace(HELD, condition=Condition.VACANT, locked=False, handed_over=handed_over)
+    first, second = in_the_light_of(vacant, found, controls, NOW_MS).items
+    assert (first.state, first.reason, first.since_ms) == ("waiting", why, None)
+    assert second == found.items[1]
+    unseen = replace(vacant, condition=Condition.NOT_PERMITTED)
+    assert in_the_light_of(unseen, found, controls, NOW_MS) == found
 
 
 def test_a_node_can_be_asked_for_by_its_address() -> None:
@@ -385,17 +412,19 @@ def test_a_leaderless_consuls_snapshot_is_marked_old_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found_by", "leader", "current"),
+    ("found_by", "term", "leader", "current"),
     [
-        ("core-1", HELD, True),
-        ("core-9", HELD, False),
-        ("core-1", replace(HELD, locked=False, condition=Condition.VACANT), False),
+        ("core-1", 7, HELD, True),
+        ("core-1", 0, HELD, True),
+        ("core-1", 6, HELD, False),
+        ("core-9", 7, HELD, False),
+        ("core-1", 7, replace(HELD, locked=False, condition=Condition.VACANT), False),
     ],
 )
 def test_what_a_leader_that_is_gone_found_is_not_so_now(
-    found_by: str, leader: LeaderStatus, current: bool
+    found_by: str, term: int, leader: LeaderStatus, current: bool
 ) -> None:
-    record = ClusterHealthRecord(verdict="healthy", leader=found_by)
+    record = ClusterHealthRecord(verdict="healthy", leader=found_by, term=term)
     status = replace(cluster(leader=leader), health=HealthStatus(Seen.KNOWN, record))
     assert status.health_is_current is current
     assert to_dict(status)["health_is_current"] is current

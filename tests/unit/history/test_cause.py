@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from journals import Pen, entries
+from journals import Pen, audited, entries
 
 from coord.election.reasons import Cause, LostReason, StepDownReason, SuspendReason
-from coord.history.cause import cause_of, request_of
+from coord.history.cause import cause_of, explained, request_of
 from coord.telemetry import (
     BecameLeader,
     ChildRestarted,
@@ -136,3 +136,54 @@ def test_a_request_is_named_where_an_operator_asked() -> None:
     told = Story().read()
     assert request_of(told["asked"]) == REQUEST
     assert request_of(told["lost"]) == ""
+
+
+FORCED = audited(
+    30_000, "force_release", node="core-2", expected_term=7, outcome="done", request_id=REQUEST
+)
+
+
+def forced_off() -> dict[str, JournalEntry]:
+    """core-2 was suspended and resumed, and is forced off a while later; core-3 follows."""
+    two, three = Pen("core-2"), Pen("core-3")
+    down = partial(LeaderDown, former_leader="core-2", cause=Cause.RELEASED_BY_HAND)
+    changed = partial(
+        LeaderChanged,
+        previous_leader="core-2",
+        new_leader="core-3",
+        cause=Cause.RELEASED_BY_HAND,
+    )
+    suspended = partial(Suspended, reason=SuspendReason.LEASE_EXPIRED)
+    keys = {
+        "suspended": two.tell(20_000, suspended, term=7),
+        "resumed": two.tell(21_000, partial(Resumed, suspended_ms=900), term=7),
+        "lost": two.tell(30_010, partial(LostLeadership, reason=LostReason.VACANT), term=7),
+        "down": three.tell(30_020, down, term=7),
+        "changed": three.tell(33_090, changed, term=8),
+    }
+    by_key = {entry.key: entry for entry in entries(*keys.values())}
+    return {name: by_key[key.key] for name, key in keys.items()}
+
+
+def test_who_forced_a_leader_off_stands_in_the_audit_alone() -> None:
+    told = forced_off()
+    every = tuple(told.values())
+    assert explained(told["changed"], every, (FORCED,)) == told["lost"]
+    assert explained(told["down"], every, (FORCED,)) == told["lost"]
+    assert explained(told["lost"], every, (FORCED,)) == REQUEST
+    assert explained(told["lost"], every, ()) == told["suspended"]
+    assert explained(told["resumed"], every, (FORCED,)) == told["suspended"]
+
+
+def test_a_leader_that_could_not_tell_leaves_that_to_those_who_saw_it() -> None:
+    told = forced_off()
+    assert explained(told["changed"], (told["changed"],), (FORCED,)) == REQUEST
+    assert explained(told["down"], (told["down"], told["changed"]), (FORCED,)) == REQUEST
+
+
+def test_another_term_was_not_ended_by_it() -> None:
+    told = forced_off()
+    other = audited(30_000, "force_release", node="core-2", expected_term=6, outcome="done")
+    refused = audited(30_000, "force_release", node="core-2", expected_term=7, outcome="refused")
+    for audit in ((other,), (refused,)):
+        assert explained(told["lost"], (told["lost"], told["down"]), audit) == ""
