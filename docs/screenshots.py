@@ -20,26 +20,42 @@ from console.controls.desk import Desk
 from console.source import Source
 from coord.clock import SystemClock
 from coord.config import Settings
+from coord.consul import ConsulClient
+from demo.arguments import check_of
 from demo.console import running_fleet
 from demo.fleet import Fleet
+from demo.polls import Polls, checks_of
 from docs.pictures import normalised
 
 IMAGES = Path(__file__).resolve().parent / "images"
 SIZE = (120, 30)
+TENURE_S = 14.0
+"""How long each leads, so that the line of leadership has something to show."""
 ACTOR = "ann@ops"
 
 
 async def with_history(fleet: Fleet) -> None:
     """A leader that hands over, and one that is killed and comes again."""
     first = await fleet.leader_record()
+    await asyncio.sleep(TENURE_S)
     await fleet[first.node].restart()
     second = await fleet.leader_record(after_term=first.term)
+    await asyncio.sleep(TENURE_S)
     fleet[second.node].kill()
     third = await fleet.leader_record(after_term=second.term)
     await fleet[second.node].wait_exit()
     await fleet[second.node].start()
     await fleet[third.node].state("leading")
     await fleet[second.node].state("standby")
+
+
+async def with_polls(consul: ConsulClient, fleet: Fleet, consul_addr: str) -> None:
+    """Something that is polled: Consul, every node, and a port where nobody listens."""
+    nodes = {name: node.url for name, node in fleet.nodes.items()}
+    nobody = check_of("tcp://127.0.0.1:9")
+    polls = Polls(consul, fleet.paths)
+    await polls.seed(checks_of(consul_addr, nodes, ()) | {"mail": nobody})
+    await polls.more_runs(1, timeout_s=60.0)
 
 
 async def pictures(hands: Hands, save: Callable[[str], Awaitable[None]]) -> None:
@@ -51,6 +67,9 @@ async def pictures(hands: Hands, save: Callable[[str], Awaitable[None]]) -> None
     await hands.press("2", "end")
     await hands.until(lambda: _has(hands, "leader_changed"))
     await save("events")
+    await hands.press("7")
+    await hands.until(lambda: _has(hands, "consul-api", "mail", "running"))
+    await save("polls")
     await hands.press("1", "a")
     await hands.until(lambda: _has(hands, "Step down"))
     await hands.press("s")
@@ -84,6 +103,7 @@ async def take(directory: Path) -> None:
     """All of them."""
     with tempfile.TemporaryDirectory() as run:
         async with running_fleet(Path(run)) as (agent, fleet), fleet.consul() as consul:
+            await with_polls(consul, fleet, agent.http_addr)
             await with_history(fleet)
             consul_picture = directory / "consul-ui-leader.png"
             await picture_of_consul(agent.ui_url, fleet.paths.leader, consul_picture)
