@@ -519,13 +519,15 @@ def test_a_certificate_cannot_go_unverified() -> None:
 # --- what is found and decides nothing ---
 
 
-@pytest.mark.parametrize("name", ["CLUSTER_COORDINATOR", "SERVICERADAR_CLUSTER_COORDINATOR"])
+@pytest.mark.parametrize("prefix", ["", "COORDINATOR_", "SERVICERADAR_"])
 @pytest.mark.parametrize("value", ["true", "false"])
-def test_static_coordinator_in_the_environment_decides_nothing(name: str, value: str) -> None:
+def test_static_coordinator_in_the_environment_decides_nothing(prefix: str, value: str) -> None:
+    name = f"{prefix}CLUSTER_COORDINATOR"
     settings = load(environ={name: value})
     (deprecation,) = settings.deprecated
     assert (deprecation.name, str(deprecation.where)) == (name, f"env {name}")
     assert "COORDINATOR_ELIGIBLE=false" in deprecation.advice
+    assert settings.unknown_variables == ()
     assert settings.eligibility == load().eligibility
 
 
