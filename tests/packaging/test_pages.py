@@ -72,7 +72,7 @@ RUN = {
     "docs/first-steps.md": ("test_first_steps", 6),
     "docs/monitoring.md": ("test_a_first_node_by_hand", 2),
     "docs/migration.md": ("test_a_migration", 7),
-    "docs/deployment.md": ("test_it_is_installed_as_a_service", 8),
+    "docs/deployment.md": ("test_it_is_installed_as_a_service", 11),
     "consul-dev/README.md": ("test_agents_for_development", 3),
 }
 """Which test runs the commands of a page other than make's, and how many there are."""
