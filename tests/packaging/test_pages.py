@@ -38,6 +38,8 @@ NOT_SHELL = {
     "2 * confirm_interval <= lease",
     "LoadCredential=consul-token:/etc/coord/consul-token",
     "Environment=CONSUL_HTTP_TOKEN_FILE=%d/consul-token",
+    "LoadCredential=poller-token:/etc/coord/poller-token",
+    "Environment=COORDINATOR_POLLER_TOKEN_FILE=%d/poller-token",
 }
 NOT_RUN = {
     "systemctl daemon-reload": "there is no systemd to be told",
