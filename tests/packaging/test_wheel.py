@@ -48,7 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_an_environment_made_as_README_says_is_not_in_the_sdist(tmp_path: Path) -> None:
+def test_an_environment_made_as_the_readme_says_is_not_in_the_sdist(tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "venv/lib").mkdir(parents=True)
     (source / "venv/lib/other.py").touch()
