@@ -135,6 +135,7 @@ docs: $(READY) ## write the generated parts of the documentation; ARGS=--check o
 
 html: $(READY) ## the documentation as pages, in .cache/html
 	@.venv/bin/sphinx-build --builder html --conf-dir docs --fail-on-warning --keep-going --quiet --jobs auto . .cache/html
+	@echo 'Begin at .cache/html/index.html'
 
 runbooks: have-consul ## run the runbooks' commands and write down what they show; read it then
 	@COORD_WRITE_RUNBOOKS=1 .ci/suite tests/runbooks $(PYTEST)

@@ -28,6 +28,7 @@ from console.source import ASK_S, Post, Source
 from coord.cli.errors import EPILOG, BadUsage, CliError, ExitCode, cli_errors
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.status import status_exit_code
+from coord.cli.version import version_option
 from coord.clock import Clock, SystemClock
 from coord.config import Settings
 from coord.config.sources import SourceKind
@@ -88,6 +89,7 @@ class _Command(SettingsCommand):
 )
 @click.option("--actor", metavar="NAME", help="Who acts; default: user@host, before sudo.")
 @click.option("--theme", metavar="NAME", help="Begin with this theme; ctrl+p changes it.")
+@version_option
 @click.option("--traceback", is_flag=True, help="Show where an internal error came from.")
 @click.pass_context
 def main(

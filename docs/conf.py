@@ -28,3 +28,5 @@ suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "furo"
 html_title = f"coord {version}"
 html_show_sourcelink = False
+# An index.html at the root, that leads to docs/index.html.
+html_extra_path = ["html"]

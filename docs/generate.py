@@ -28,7 +28,7 @@ from tests.simulation.planted import known
 REPO = Path(__file__).resolve().parent.parent
 
 NODE_FIELDS = ("node", "node_type", "eligible", "election", "listen", "advertise", "session_checks")
-CONSOLE_FIELDS = ("read_only",)
+CONSOLE_FIELDS = ("read_only", "theme")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def settings_table() -> str:
 
 def _row(name: str) -> str:
     info = Settings.model_fields[name]
-    has_default = info.default_factory is None and info.default not in (None, ())
+    has_default = info.default_factory is None and info.default not in (None, (), "")
     default = f"`{default_text(name, info.default)}`" if has_default else ""
     meaning = (info.description or "").replace("|", "\\|")
     return f"| `{name}` | `{env_name(name)}` | {default} | {meaning} |"

@@ -27,7 +27,9 @@ CONSOLE_MAY_IMPORT = {
         *("polling.summary", "polling.board", "polling.running"),
     )
 }
-CONSOLES_COMMAND_MAY_IMPORT = {"coord.cli.errors", "coord.cli.options", "coord.cli.status"}
+CONSOLES_COMMAND_MAY_IMPORT = {
+    f"coord.cli.{name}" for name in ("errors", "options", "status", "version")
+}
 """Both commands have the same flags for settings, the same exit codes and words for errors."""
 # In two halves: this file is tracked too.
 REGISTRY_HOSTS = [

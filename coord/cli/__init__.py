@@ -23,8 +23,9 @@ from typing import Any
 
 import click
 
-from coord.cli.errors import EPILOG, cli_errors
+from coord.cli.errors import EVERY_EPILOG, cli_errors
 from coord.cli.loading import loading
+from coord.cli.version import version_option
 
 __all__ = ["main"]
 
@@ -108,33 +109,13 @@ class _Main(click.Group):
             return super().invoke(ctx)
 
 
-def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    if not value or ctx.resilient_parsing:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("coord")
-    except PackageNotFoundError:
-        number = "unknown (not installed)"
-    click.echo(f"coord {number}")
-    ctx.exit()
-
-
 @click.group(
     cls=_Main,
     name="coord",
-    epilog=EPILOG,
+    epilog=EVERY_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_print_version,
-    help="Show the version.",
-)
+@version_option
 @click.option(
     "--traceback",
     is_flag=True,

@@ -20,7 +20,7 @@ _EPILOG = (
     "Exit codes: 0 done as asked; 1 not, or not quite (another took over, nobody answered, you "
     "said no); 2 wrong usage or settings; 3 Consul cannot be reached, or was lost meanwhile; 4 not "
     "permitted; 5 refused, nothing was changed (the view was old, the node cannot lead, …); 70 "
-    "internal error; 130 interrupted."
+    "internal error; 130 interrupted; 141 nobody reads the output any more."
 )
 
 Function = Callable[..., Any]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from coord.cli.errors import EPILOG
+from coord.cli.errors import OFFLINE_EPILOG
 from coord.cli.examples import Exemplified
 
 SHELLS = ("bash", "zsh", "fish")
 _PROGRAMS = ("coord", "coord-console")
 
 
-@click.command(name="completion", cls=Exemplified, epilog=EPILOG)
+@click.command(name="completion", cls=Exemplified, epilog=OFFLINE_EPILOG)
 @click.argument("shell", type=click.Choice(SHELLS), metavar="|".join(SHELLS))
 def command(shell: str) -> None:
     """Print what makes your shell complete the words of coord and coord-console.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from coord.cli.config_report import config_lines, config_report
-from coord.cli.errors import EPILOG
+from coord.cli.errors import OFFLINE_EPILOG
 from coord.cli.options import SettingsCommand, load_settings
 from coord.config import Settings
 
@@ -17,7 +17,7 @@ from coord.config import Settings
     name="config",
     cls=SettingsCommand,
     settings_fields=tuple(Settings.model_fields),
-    epilog=EPILOG,
+    epilog=OFFLINE_EPILOG,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def config(as_json: bool, **params: Any) -> None:

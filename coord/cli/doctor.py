@@ -35,7 +35,7 @@ DEADLINE_S = 5.0
 _EPILOG = (
     "Exit codes: 0 nothing worse than notes; 1 warnings; 2 wrong usage or settings; 3 Consul "
     "cannot be reached, or has no leader; 4 the token may not see the election; 6 critical; "
-    "70 internal error; 130 interrupted."
+    "70 internal error; 130 interrupted; 141 nobody reads the output any more."
 )
 _ROLES = click.Choice([role.value for role in Role])
 

@@ -38,11 +38,22 @@ class ExitCode(enum.IntEnum):
     """Whoever was to read the output has gone, as `head` does: as the signal SIGPIPE is told."""
 
 
-EPILOG = (
-    "Exit codes: 0 done; 1 an answer that is not good news; 2 wrong usage or settings; "
-    "3 Consul cannot be reached; 4 not permitted; 5 refused (Act alone); 70 internal error; "
-    "130 interrupted; 141 nobody reads the output any more."
-)
+def _epilog(*between: str) -> str:
+    """What every command's help ends with. between: what stands for the codes 3 to 6."""
+    first = ("0 done", "1 an answer that is not good news", "2 wrong usage or settings")
+    last = ("70 internal error", "130 interrupted", "141 nobody reads the output any more")
+    return f"Exit codes: {'; '.join((*first, *between, *last))}."
+
+
+_ASKING = ("3 Consul cannot be reached", "4 not permitted")
+OFFLINE_EPILOG = _epilog()
+"""Of commands that ask nothing of Consul."""
+EPILOG = _epilog(*_ASKING)
+"""Of commands that look."""
+CHANGING_EPILOG = _epilog(*_ASKING, "5 refused, nothing was changed")
+"""Of commands that change what stands in Consul."""
+EVERY_EPILOG = _epilog(*_ASKING, "5 refused (Act alone)", "6 something critical (doctor alone)")
+"""Of all of them together."""
 
 
 class CliError(click.ClickException):

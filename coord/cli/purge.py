@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from coord.cli.errors import EPILOG, BadUsage, ExitCode
+from coord.cli.errors import CHANGING_EPILOG, BadUsage, ExitCode
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.clock import SystemClock
 from coord.config import Settings
@@ -46,7 +46,12 @@ _OUTCOMES: dict[Outcome, tuple[str, ExitCode]] = {
 }
 
 
-@click.command(name="purge", cls=SettingsCommand, settings_fields=CONNECTION_FIELDS, epilog=EPILOG)
+@click.command(
+    name="purge",
+    cls=SettingsCommand,
+    settings_fields=CONNECTION_FIELDS,
+    epilog=CHANGING_EPILOG,
+)
 @click.option("--reason", help="Why, for the record; asked for when missing.")
 @click.option("--yes", is_flag=True, help="Do not ask; then --reason is required.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")

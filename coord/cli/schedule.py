@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from coord.cli.errors import EPILOG, BadUsage, ExitCode
+from coord.cli.errors import CHANGING_EPILOG, EPILOG, BadUsage, ExitCode
 from coord.cli.examples import ExemplifiedGroup
 from coord.cli.options import CONNECTION_FIELDS, SettingsCommand, load_settings
 from coord.cli.schedule_edit import Plan, Said, change
@@ -38,7 +38,7 @@ _REASON = click.option("--reason", metavar="TEXT", default="", help="Why, for th
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only show what it would change.")
 
 
-@click.group(name="schedule", cls=ExemplifiedGroup, epilog=EPILOG)
+@click.group(name="schedule", cls=ExemplifiedGroup, epilog=CHANGING_EPILOG)
 def schedule() -> None:
     """What is polled: schedules, kept in Consul.
 
@@ -47,9 +47,9 @@ def schedule() -> None:
     """
 
 
-def _command(name: str) -> Callable[[Function], click.Command]:
+def _command(name: str, epilog: str = CHANGING_EPILOG) -> Callable[[Function], click.Command]:
     make = schedule.command(
-        name=name, cls=SettingsCommand, settings_fields=CONNECTION_FIELDS, epilog=EPILOG
+        name=name, cls=SettingsCommand, settings_fields=CONNECTION_FIELDS, epilog=epilog
     )
     return lambda function: make(function)
 
@@ -57,7 +57,7 @@ def _command(name: str) -> Callable[[Function], click.Command]:
 # --- look ------------------------------------------------------------------------------------
 
 
-@_command("list")
+@_command("list", EPILOG)
 @_JSON
 @click.pass_context
 def list_schedules(ctx: click.Context, /, as_json: bool, **params: Any) -> None:
@@ -77,7 +77,7 @@ def list_schedules(ctx: click.Context, /, as_json: bool, **params: Any) -> None:
     ctx.exit(ExitCode.OK)
 
 
-@_command("show")
+@_command("show", EPILOG)
 @click.argument("schedule_id", metavar="ID")
 @_JSON
 @click.pass_context

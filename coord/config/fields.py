@@ -82,6 +82,25 @@ def _secret(value: object) -> SecretStr:
     raise InvalidValueError("it is not a token", "write ASCII letters and signs, without spaces")
 
 
+def token_in(path: Path) -> SecretStr:
+    """The token that a file holds, which may end with its line.
+
+    Raises:
+        InvalidValueError: it cannot be read, or holds something else.
+    """
+    try:
+        return _secret(path.read_text("utf-8"))
+    except InvalidValueError:
+        problem = "holds no token"
+    except UnicodeDecodeError:
+        problem = "is not text"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    raise InvalidValueError(
+        f"{shown(str(path))} {problem}", "write the token alone into it: ASCII, without spaces"
+    )
+
+
 def _path(value: object) -> Path:
     if isinstance(value, str | Path) and str(value) and "\0" not in str(value):
         return Path(value)

@@ -44,6 +44,7 @@ from coord.config.fields import (
     Priority,
     ReadableFile,
     Secret,
+    token_in,
 )
 from coord.config.problems import FieldError, problem_of, set_source
 from coord.config.sources import (
@@ -57,7 +58,7 @@ from coord.config.sources import (
     UnknownVariable,
     read_layers,
 )
-from coord.config.values import HostPort, consul_url, format_duration
+from coord.config.values import HostPort, InvalidValueError, consul_url, format_duration
 from coord.election.timing import Timing
 from coord.node_type import Eligibility, NodeTypeFound, find_eligibility, find_node_type
 from coord.records import DEFAULT_PRIORITY, MAX_DELAY_MS
@@ -166,7 +167,12 @@ class Settings(BaseSettings):
     advertise: AdvertisedAddress | None = Field(
         None, description="Where others reach this node; else where it listens."
     )
-    poller_token: Secret | None = Field(None, description="What pollers demand of the leader.")
+    poller_token: Secret | None = Field(
+        None, description="What pollers demand of the leader; better a file with it."
+    )
+    poller_token_file: ReadableFile | None = Field(
+        None, description="File with what pollers demand; it wins, and is read at the start."
+    )
     poller_capacity: PositiveCount = Field(8, description="Polls that a poller runs at a time.")
     poller_partition: Name | None = Field(
         None, description="The partition of the network that a poller is in."
@@ -279,6 +285,12 @@ class Settings(BaseSettings):
                 f"{format_duration(MAX_DELAY_MS / 1_000)}, the most that a leader's record holds",
                 "shorten them",
             )
+        if self.poller_token_file is not None:
+            try:
+                token = token_in(self.poller_token_file)
+            except InvalidValueError as error:
+                raise FieldError("poller_token_file", error.problem, error.fix) from None
+            object.__setattr__(self, "poller_token", token)  # the only way: it is frozen
         if self.advertise is None and self.listen.is_any:
             raise FieldError(
                 "advertise", f"nobody can reach {self.listen}", "set where others reach this node"
@@ -340,9 +352,10 @@ class Settings(BaseSettings):
     @property
     def sources(self) -> Mapping[str, Source]:
         """Where the value of each field came from."""
-        return MappingProxyType(
-            {field: self._layers.source(field) for field in type(self).model_fields}
-        )
+        found = {field: self._layers.source(field) for field in type(self).model_fields}
+        if self.poller_token_file is not None:
+            found["poller_token"] = found["poller_token_file"]
+        return MappingProxyType(found)
 
     @property
     def config_path(self) -> Path | None:
@@ -362,7 +375,7 @@ class Settings(BaseSettings):
     @property
     def exposed_files(self) -> tuple[Path, ...]:
         """Files with a token or a key in them that every user of this machine may read."""
-        files = [self.consul_token_file, self.consul_client_key]
+        files = [self.consul_token_file, self.consul_client_key, self.poller_token_file]
         if any(self._layers.source(name).kind is SourceKind.FILE for name in SECRET_FIELDS):
             files.append(self.config_path)
         return tuple(path for path in files if path is not None and _everybody_may_read(path))

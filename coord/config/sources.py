@@ -33,7 +33,9 @@ _PREFIX_TABLES = ("consul", "poller", "log", "health")
 """In `[consul]`, `addr` means `consul_addr`; in `[timing]`, a duration keeps its name."""
 
 _STATIC_FLAG = "cluster_coordinator"
-_STATIC_FLAG_ENV = ("CLUSTER_COORDINATOR", "SERVICERADAR_CLUSTER_COORDINATOR")
+_STATIC_FLAG_ENV = tuple(
+    f"{prefix}CLUSTER_COORDINATOR" for prefix in ("", _ENV_PREFIX, "SERVICERADAR_")
+)
 _STATIC_FLAG_ADVICE = (
     "it has no effect: the leader is elected; remove it, "
     "and set COORDINATOR_ELIGIBLE=false on a node that must not lead"
@@ -219,10 +221,11 @@ def _unknown_variables(
     fields: Collection[str], environ: Mapping[str, str]
 ) -> tuple[UnknownVariable, ...]:
     known = {env_name(field) for field in fields} | {CONFIG_ENV}
+    passed = known.union(_STATIC_FLAG_ENV)
     return tuple(
         UnknownVariable(name, nearest(name, known))
         for name in sorted(environ)
-        if name.startswith(_ENV_PREFIX) and name not in known
+        if name.startswith(_ENV_PREFIX) and name not in passed
     )
 
 

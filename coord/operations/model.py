@@ -235,7 +235,7 @@ class Preview:
     waits: Waits
     leader: Leading | None
     interrupts: bool
-    workloads: tuple[str, ...] = ()
+    workloads: tuple[str, ...] | None = ()
     polls_running: int | None = None
     successors: tuple[Successor, ...] = ()
     members_seen: bool = True

@@ -59,7 +59,7 @@ def preview(
         waits=waits(told, timing),
         leader=leader,
         interrupts=interrupts,
-        workloads=member.workloads if interrupts and member is not None else (),
+        workloads=_workloads(member) if interrupts else (),
         polls_running=polls_running if interrupts else None,
         successors=tuple(following),
         members_seen=members_seen,
@@ -68,6 +68,10 @@ def preview(
         else None,
     )
     return replace(found, cautions=cautions(status, controls, found, member))
+
+
+def _workloads(leader: Member | None) -> tuple[str, ...] | None:
+    return None if leader is None else leader.workloads
 
 
 def leading(status: ClusterStatus) -> Leading | None:

@@ -54,7 +54,8 @@ def preview_rows(plan: Preview) -> Rows:
     """To whom it would be done, and what it costs."""
     rows = [("Election", plan.election), ("Leader", _leader(plan))]
     if plan.interrupts:
-        rows.append(("Interrupts", ", ".join(plan.workloads) or "its work"))
+        known = None if plan.workloads is None else ", ".join(plan.workloads) or "no work"
+        rows.append(("Interrupts", known or "its work"))
         if plan.polls_running is not None:
             rows.append(("Open polls", str(plan.polls_running)))
     if plan.interrupts or plan.ask.operation is Operation.DRAIN:

@@ -155,7 +155,7 @@ STATES: Mapping[State, str] = {
     State.STANDBY: "ready to lead when nobody does",
     State.WAITING: "nobody leads; waits until it may try",
     State.ACQUIRING: "tries to take the lock, or finds out whether it did",
-    State.LEADING: "holds the lock and a lease; its work runs",
+    State.LEADING: "holds the lock and a lease",
     State.SUSPENDED: "its lease ran out: the work is stopped, the lock may still be its own",
     State.STEPPING_DOWN: "gives the leadership back: stops work, releases, destroys its session",
     State.COOLING: "stays back after having led",

@@ -117,8 +117,8 @@ def _leadership(grid: Table, view: NodeStatus) -> None:
     if leader.fenced_within_ms is not None:
         lease += f"; stopped for certain within {span(leader.fenced_within_ms)}"
     grid.add_row("Lease", Text(lease))
-    work = main.workloads if main is not None else ()
-    grid.add_row("Work", Text(", ".join(map(plain, work)) or "-"))
+    work = "-" if main is None else ", ".join(map(plain, main.workloads)) or "no work"
+    grid.add_row("Work", Text(work))
 
 
 def _why_not(grid: Table, view: NodeStatus) -> None:

@@ -22,6 +22,7 @@ from warm_start import warm
 from console.cli import main
 from console.once import as_json, dashboard, print_dashboard
 from console.view.line import text_of
+from coord.cli import main as coord_main
 from coord.cli.errors import ExitCode
 from coord.consul import ConsulClient
 from coord.records import Paths
@@ -108,6 +109,13 @@ async def test_what_cannot_be_done_is_refused(args: tuple[str, ...], said: str) 
 def test_help_names_the_settings() -> None:
     told = CliRunner().invoke(main, ["--help"]).output
     assert all(flag in told for flag in ("--once", "--json", "--election", "--theme", "--consul-"))
+
+
+def test_it_tells_its_version_as_coord_does() -> None:
+    told = CliRunner().invoke(main, ["--version"])
+    theirs = CliRunner().invoke(coord_main, ["--version"])
+    assert (told.exit_code, theirs.exit_code) == (0, 0)
+    assert told.output.split() == ["coord-console", *theirs.output.split()[1:]]
 
 
 # --- in a terminal ---

@@ -7,6 +7,7 @@ long in the size that the page names, and CI runs the rest.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,8 @@ NOT_SHELL = {
     "2 * confirm_interval <= lease",
     "LoadCredential=consul-token:/etc/coord/consul-token",
     "Environment=CONSUL_HTTP_TOKEN_FILE=%d/consul-token",
+    "LoadCredential=poller-token:/etc/coord/poller-token",
+    "Environment=COORDINATOR_POLLER_TOKEN_FILE=%d/poller-token",
 }
 NOT_RUN = {
     "systemctl daemon-reload": "there is no systemd to be told",
@@ -70,7 +73,8 @@ RUN = {
     "README.md": ("test_a_first_node_by_hand", 9),
     "docs/first-steps.md": ("test_first_steps", 6),
     "docs/monitoring.md": ("test_a_first_node_by_hand", 2),
-    "docs/deployment.md": ("test_it_is_installed_as_a_service", 8),
+    "docs/migration.md": ("test_a_migration", 7),
+    "docs/deployment.md": ("test_it_is_installed_as_a_service", 11),
     "consul-dev/README.md": ("test_agents_for_development", 3),
 }
 """Which test runs the commands of a page other than make's, and how many there are."""
@@ -191,6 +195,33 @@ async def test_first_steps(clone: Path, tools: Path, tmp_path: Path) -> None:
         await host.run("consul acl policy delete -name coord-candidate", clone, **env)
         assert "coord-candidate" in await host.run(policy, clone, **env)
         assert "coord-candidate" in await host.run(token, clone, **env)
+
+
+async def test_a_migration(clone: Path, tools: Path, tmp_path: Path) -> None:
+    """What docs/migration.md says of each step, on one host."""
+    observe, status, doctor, elect, history, may_lead, health = commands("docs/migration.md")
+    async with lone_host(tmp_path, tools) as host:
+        consul = host.start("make consul-agent", clone)
+        await consul.until("http://127.0.0.1:8500")
+        observer = host.start("exec env " + observe, clone)
+        await until_shown(host, status, "Observers")
+        assert "ends with 1" in await host.run(f"{status}; echo ends with $?", clone)
+        found = await host.run(f"{doctor}; echo ends with $?", clone)
+        assert "CRITICAL" in found
+        assert "no_candidates" in found
+        assert "ends with 6" in found
+        assert "ends with 22" in await host.run(f"{may_lead}; echo ends with $?", clone)
+        assert json.loads(await host.run(health, clone))["term"] is None
+        assert await observer.interrupted() == 0
+        leader = host.start("exec env " + elect, clone)
+        await until_shown(host, health, '"leading"')
+        await host.run(may_lead, clone)
+        answer = json.loads(await host.run(health, clone))
+        assert answer["term"] > 0
+        assert answer["work"] == []
+        assert "core-1" in await host.run(history, clone)
+        assert await leader.interrupted() == 0
+        await consul.interrupted()
 
 
 async def test_agents_for_development(clone: Path, tools: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -45,6 +46,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source,) = (directory / "source").iterdir()
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory, cwd=source)
     return directory
+
+
+def test_an_environment_made_as_the_readme_says_is_not_in_the_sdist(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "venv/lib").mkdir(parents=True)
+    (source / "venv/lib/other.py").touch()
+    for name in (".gitignore", "LICENSE", "README.md", "pyproject.toml"):
+        shutil.copy2(REPO / name, source / name)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=source)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = archive.getnames()
+    assert any(name.endswith("/README.md") for name in names)
+    assert not any("venv" in name for name in names)
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,25 @@ def test_each_command_has_help(command: str) -> None:
     assert "--config" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("", "0 1 2 3 4 5 6 70 130 141"),
+        ("status", "0 1 2 3 4 70 130 141"),
+        ("doctor", "0 1 2 3 4 6 70 130 141"),
+        ("step-down", "0 1 2 3 4 5 70 130 141"),
+        ("purge", "0 1 2 3 4 5 70 130 141"),
+        ("schedule list", "0 1 2 3 4 70 130 141"),
+        ("schedule add", "0 1 2 3 4 5 70 130 141"),
+        ("runbook", "0 1 2 70 130 141"),
+    ],
+)
+def test_help_ends_with_the_exit_codes_that_the_command_has(words: str, codes: str) -> None:
+    _, _, told = run(*words.split(), "--help").stdout.partition("Exit codes: ")
+    said = " ".join(told.split()).split("; ")
+    assert [each.split()[0] for each in said] == codes.split()
+
+
 def test_help_groups_the_commands_by_what_they_are_for() -> None:
     sections: dict[str, list[str]] = {}
     for line in run("--help").stdout.splitlines():

@@ -30,6 +30,8 @@ def test_bash_completes_commands_options_and_the_console(tmp_path: Path) -> None
     tries = [
         ("_coord_completion", "coord", "st"),
         ("_coord_completion", "coord", "status", "--el"),
+        ("_coord_completion", "coord", "runbook", "ro"),
+        ("_coord_completion", "coord", "runbook", "rolling-restart#who"),
         ("_coord_console_completion", "coord-console", "--rep"),
     ]
     lines = [f"source {script}"]
@@ -45,7 +47,13 @@ def test_bash_completes_commands_options_and_the_console(tmp_path: Path) -> None
         check=False,
     )
     assert ran.stderr == ""
-    assert ran.stdout.splitlines() == ["status step-down", "--election", "--replay"]
+    assert ran.stdout.splitlines() == [
+        "status step-down",
+        "--election",
+        "rolling-restart",
+        "rolling-restart#who-leads",
+        "--replay",
+    ]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

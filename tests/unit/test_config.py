@@ -275,6 +275,8 @@ BAD: list[tuple[str, object]] = [
     ("poller_token", "two words"),
     ("poller_token", "é"),
     ("poller_token", 5),
+    ("poller_token_file", "/nonexistent/token"),
+    ("poller_token_file", "/dev/null"),
     ("priority", "1001"),
     ("consul_client_key", "0" * 300),
     ("priority", "-1"),
@@ -398,6 +400,32 @@ def test_secrets_are_masked_in_every_text(tmp_path: Path) -> None:
     assert settings.consul_address.token == TOKEN
 
 
+def test_the_pollers_token_is_taken_from_its_file(tmp_path: Path, toml: Any) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    variable = "COORDINATOR_POLLER_TOKEN_FILE"
+    for settings, source in (
+        (load(environ={variable: str(file)}), f"env {variable}"),
+        (load(environ={variable: str(file), "COORDINATOR_POLLER_TOKEN": "x"}), f"env {variable}"),
+        (load(poller_token_file=file), "flag --poller-token-file"),
+        (load(config=toml(f'[poller]\ntoken_file = "{file}"')), f"file {tmp_path}"),
+    ):
+        assert settings.poller_token is not None
+        assert settings.poller_token.get_secret_value() == TOKEN
+        assert str(settings.sources["poller_token"]).startswith(source)
+        assert TOKEN not in repr(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("held", [b"", b" \n", b"two words", b"two\nlines", b"\xff", "é".encode()])
+def test_a_file_that_holds_no_token_is_refused_unseen(tmp_path: Path, held: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(held)
+    found = problems(poller_token_file=file)
+    assert found.keys() == {"poller_token_file"}
+    assert str(file) in str(found["poller_token_file"])
+    assert "lines" not in str(found["poller_token_file"])
+
+
 def test_secrets_are_not_in_errors() -> None:
     with pytest.raises(SettingsError) as caught:
         load(consul_token=f"{TOKEN} x", poller_token=f"\t{TOKEN}\0", lease="x")
@@ -462,6 +490,11 @@ def test_a_file_with_a_secret_that_everybody_may_read_is_told_of() -> None:
         toml.write_text('poller_token = "some-token"\n')
         toml.chmod(0o644)
         assert load(config=toml).exposed_files == (toml,)
+        toml.write_text("")
+        token.chmod(0o644)
+        assert load(config=toml, poller_token_file=token).exposed_files == (token,)
+        token.chmod(0o640)
+        toml.write_text('poller_token = "some-token"\n')
         Path(directory).chmod(0o750)
         assert load(config=toml).exposed_files == ()
 
@@ -519,13 +552,15 @@ def test_a_certificate_cannot_go_unverified() -> None:
 # --- what is found and decides nothing ---
 
 
-@pytest.mark.parametrize("name", ["CLUSTER_COORDINATOR", "SERVICERADAR_CLUSTER_COORDINATOR"])
+@pytest.mark.parametrize("prefix", ["", "COORDINATOR_", "SERVICERADAR_"])
 @pytest.mark.parametrize("value", ["true", "false"])
-def test_static_coordinator_in_the_environment_decides_nothing(name: str, value: str) -> None:
+def test_static_coordinator_in_the_environment_decides_nothing(prefix: str, value: str) -> None:
+    name = f"{prefix}CLUSTER_COORDINATOR"
     settings = load(environ={name: value})
     (deprecation,) = settings.deprecated
     assert (deprecation.name, str(deprecation.where)) == (name, f"env {name}")
     assert "COORDINATOR_ELIGIBLE=false" in deprecation.advice
+    assert settings.unknown_variables == ()
     assert settings.eligibility == load().eligibility
 
 

@@ -192,6 +192,12 @@ def test_a_node_can_be_asked_for_by_its_address() -> None:
     assert node_status(status, "core-1").leads
 
 
+def test_a_leader_that_has_no_work_is_not_said_to_have_some() -> None:
+    shown = lines(render_node(node_status(cluster(instance("core-1", 8701)), "core-1")))
+    assert [line.split(maxsplit=1)[1] for line in shown if line.startswith("Work")] == ["no work"]
+    assert not any("its work" in line for line in shown)
+
+
 def test_namesakes_are_told_with_their_addresses() -> None:
     status = cluster(*TWO, instance("core-2", 8703))
     assert namesakes(status) == {"core-1": ("127.0.0.1:8701", "127.0.0.1:8702")}

@@ -41,6 +41,7 @@ from coord.operations import (
     to_dict,
 )
 from coord.operations.preview import control_key
+from coord.operations.text import preview_rows
 from coord.records import Paths, RequestKind
 from coord.status.model import Condition, LeaderStatus, Oddity
 
@@ -99,6 +100,15 @@ def test_who_leads_and_what_is_interrupted() -> None:
     assert plan.workloads == ("cluster-health", "poll-orchestrator")
     assert plan.polls_running == 4
     assert WarningCode.POLLS_REPEATED in warnings(plan)
+
+
+def test_a_leader_without_work_and_one_that_is_not_seen_are_told_apart() -> None:
+    idle = planned(STEP_DOWN, status=cluster(leader_candidate(workloads=""), candidate("core-2")))
+    assert idle.workloads == ()
+    assert ("Interrupts", "no work") in preview_rows(idle)
+    unseen = planned(STEP_DOWN, status=cluster(candidate("core-2")))
+    assert unseen.workloads is None
+    assert ("Interrupts", "its work") in preview_rows(unseen)
 
 
 def test_what_it_is_decided_on() -> None:
