@@ -22,6 +22,7 @@ from docs.election_table import state_diagram, transition_table
 from docs.openapi import openapi_text
 from docs.telemetry_tables import events_text, metrics_text
 from docs.timing_profiles import profiles_table
+from tests.simulation.fault_table import faults_table
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planted import known
 
@@ -126,6 +127,7 @@ PARTS: tuple[Part, ...] = (
     Part("docs/election.md", "election-table", transition_table),
     Part("docs/events.md", "events", events_text),
     Part("docs/monitoring.md", "metrics", metrics_text),
+    Part("docs/reliability.md", "faults", faults_table),
     Part("docs/reliability.md", "mutants", mutants_table),
     Part("docs/cli.md", "", cli_text),
     Part("coord/api/openapi.json", "", openapi_text),

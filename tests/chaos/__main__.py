@@ -31,16 +31,15 @@ from tests.chaos.conduct import conduct
 from tests.chaos.mixture import MIXTURE, draw_seed, seeds
 from tests.chaos.network import NetworkError, missing
 from tests.chaos.report import again, line, table, to_json, verdict
-from tests.chaos.runs import Run
+from tests.chaos.runs import Run, grouped
 from tests.chaos.scenarios import SCENARIOS, Scenario
 from tests.chaos.settled import settle
 from tests.chaos.stage import Stage, StageError
 from tests.chaos.watchers import Watchers
-from tests.simulation.numbers import natural
+from tests.simulation.numbers import natural, positive
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 MIXTURE_MINUTES = 30.0
-TIMELINES = REPO / ".cache" / "chaos"
 DOCUMENT = REPO / "docs" / "reliability.md"
 
 Item = tuple[Scenario, str, int]
@@ -72,7 +71,12 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=natural, help="what is drawn by lot follows from it")
     parser.add_argument(
-        "--replay", action="append", default=[], metavar="SEED:N", help="one round of the mixture"
+        "--replay",
+        action="append",
+        type=_round,
+        default=[],
+        metavar="SEED:N",
+        help="one round of the mixture again",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument(
@@ -91,6 +95,17 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     if given.write_docs and "all" not in given.scenario:
         parser.error("--write-docs goes with --scenario all: the page has a row for each")
     return given
+
+
+def _round(text: str) -> str:
+    seed, colon, number = text.partition(":")
+    try:
+        natural(seed), positive(number)
+    except argparse.ArgumentTypeError:
+        colon = ""
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is no round: give SEED:N, as in 17:3")
+    return text
 
 
 def command(given: argparse.Namespace, seed: int) -> str:
@@ -160,11 +175,10 @@ async def _all(given: argparse.Namespace, seed: int, directory: Path, runs: list
             screen.tell(f"  {line(run)}")
             if not run.held:
                 held = False
-                path = TIMELINES / f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}.txt"
-                timeline.write(stage, run, await stage.witness.report(), path)
-                for problem in run.problems:
+                kept = timeline.keep(stage, run, await stage.witness.report())
+                for problem in grouped(run.problems):
                     screen.tell(f"  PROBLEM {problem}")
-                screen.tell(f"  the time line is in {path}")
+                screen.tell(f"  its time line and the nodes' logs are kept in {kept}")
                 screen.tell(f"  again: {again(run)}")
             if given.report:
                 figures = to_json(seed, runs, time.monotonic() - began)
@@ -218,7 +232,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             part = f"\n{came_to}\n\n{measured(load())} `{command(given, seed)}`\n"
             DOCUMENT.write_text(replaced(text, "chaos", part), encoding="utf-8")
     if status == FAILED:
-        print(f"chaos: NOT ALL OF IT HELD; the logs are in {directory}", file=sys.stderr)
+        print(
+            f"chaos: NOT ALL OF IT HELD; all logs, Consul's too, are in {directory}",
+            file=sys.stderr,
+        )
     elif status == OK:
         print(verdict(runs))
         shutil.rmtree(directory, ignore_errors=True)

@@ -74,7 +74,7 @@ async def conduct(
     except (StageError, NodeError, NetworkError) as error:
         problems.append(str(error))
     after = await stage.witness.report()
-    misled, moments = watchers.misled(after)
+    misled, moments = watchers.misled(after, began)
     problems += misled + _written_back(watchers)
     polls, uncounted = await _count_polls(stage, polls_before)
     run = _run_of(scenario, scene, before, after, began)
@@ -96,7 +96,7 @@ def _run_of(
     gap_s = longest_gap_s(after, began)
     limit_s = scenario.budget_s(budget(Timing()))
     terms = sum(1 for term in after.terms if term.first_at > began)
-    problems = [*problems_of_work(before, after), *problem_of_gap(gap_s, limit_s)]
+    problems = [*problems_of_work(before, after, began), *problem_of_gap(gap_s, limit_s)]
     if scenario.most_terms is not None and terms > scenario.most_terms:
         problems.append(f"{terms} terms began, more than {scenario.most_terms}")
     late = after.late_count - before.late_count

@@ -6,26 +6,20 @@ What this machine lacks is a reason to skip, said as such; in CI (`CI` is set) i
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from demo import REPO
-from demo.judge import WitnessReport
 from tests.chaos import timeline
 from tests.chaos.conduct import Conducted, conduct
 from tests.chaos.network import missing
 from tests.chaos.report import again, line
-from tests.chaos.runs import Run
+from tests.chaos.runs import Run, grouped
 from tests.chaos.scenarios import Scenario
 from tests.chaos.settled import settle
 from tests.chaos.stage import Stage
 from tests.chaos.watchers import Watchers
-
-TIMELINES = REPO / ".cache" / "chaos"
 
 
 @pytest.fixture(scope="session")
@@ -61,18 +55,9 @@ def conducted(cluster: tuple[Stage, Watchers]) -> Conducted:
         done = await conduct(stage, watchers, scenario, seed, repeat=repeat, say=lambda text: None)
         print(f"{scenario.name}, seed {seed}: {line(done)}")
         if not done.held:
-            path = _keep(stage, done, await stage.witness.report())
-            said = "\n".join(done.problems)
-            pytest.fail(f"{again(done)}\nsee {path}:\n{said}", pytrace=False)
+            kept = timeline.keep(stage, done, await stage.witness.report())
+            said = "\n".join(grouped(done.problems))
+            pytest.fail(f"{again(done)}\nsee {kept}:\n{said}", pytrace=False)
         return done
 
     return run
-
-
-def _keep(stage: Stage, run: Run, report: WitnessReport) -> Path:
-    """Keep the time line and the logs of what did not hold."""
-    directory = TIMELINES / f"{run.scenario}-{run.seed.replace(':', '-')}"
-    shutil.rmtree(directory, ignore_errors=True)
-    timeline.write(stage, run, report, directory / "timeline.txt")
-    shutil.copytree(stage.directory / "nodes", directory / "nodes", dirs_exist_ok=True)
-    return directory

@@ -17,6 +17,7 @@ HEAD: Row = (
     "gap, median",
     "gap, worst",
     "budget",
+    "over budget",
     "overlaps",
     "stale writes tried",
     "refused",
@@ -43,6 +44,7 @@ def _row(runs: Sequence[Run]) -> Row:
     gaps = [run.gap_s for run in runs]
     polls = sum((run.polls for run in runs), PollCount())
     limit_s = runs[0].budget_s
+    budgeted = [run for run in runs if run.budget_s is not None]
     return (
         runs[0].scenario,
         runs[0].title,
@@ -50,6 +52,7 @@ def _row(runs: Sequence[Run]) -> Row:
         _seconds(statistics.median(gaps)),
         _seconds(max(gaps)),
         "" if limit_s is None else _seconds(limit_s),
+        "" if not budgeted else str(sum(run.over_budget for run in budgeted)),
         str(sum(run.overlaps for run in runs)),
         str(sum(run.stale_attempted for run in runs)),
         str(sum(run.stale_refused for run in runs)),
@@ -81,20 +84,22 @@ def again(run: Run) -> str:
 
 def verdict(runs: Sequence[Run]) -> str:
     """What is to be said of runs that all held."""
-    over = sum(run.budget_s is not None and run.gap_s > run.budget_s for run in runs)
+    over = sum(run.over_budget for run in runs)
     late = f"; over budget by what a busy machine may add: {over}" if over else ""
     tried = sum(run.stale_attempted for run in runs)
+    stale = f"{tried} stale write{'' if tried == 1 else 's'} tried, all refused"
+    if not tried:
+        stale = "no stale write tried, so none had to be refused"
     return (
         f"all of it held: {len(runs)} run{'' if len(runs) == 1 else 's'}, never two at work, "
-        f"{tried} stale writes tried and refused, no poll lost or run twice, "
-        f"nothing left behind{late}"
+        f"{stale}, no poll lost or run twice, nothing left behind{late}"
     )
 
 
 def line(run: Run) -> str:
     """One run on one line."""
     led = run.leader if run.new_leader == run.leader else f"{run.leader} -> {run.new_leader}"
-    over = "" if run.budget_s is None or run.gap_s <= run.budget_s else ", over its budget"
+    over = ", over its budget" if run.over_budget else ""
     said = [
         f"{led}, {run.terms} new term{'' if run.terms == 1 else 's'}",
         f"gap {_seconds(run.gap_s)}{over}",

@@ -10,9 +10,11 @@ import os
 import pytest
 
 from tests.chaos.conduct import Conducted
+from tests.chaos.runs import Run
 from tests.chaos.scenarios import SCENARIOS
 
 REPEAT = int(os.environ.get("COORD_CHAOS_REPEAT", "2"))
+MOST_FREEZES = 6
 SEED = os.environ.get("COORD_CHAOS_SEED", "1")
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -27,10 +29,24 @@ RUNS = [
 
 @pytest.mark.parametrize(("name", "repeat"), RUNS)
 async def test_scenario(conducted: Conducted, name: str, repeat: int) -> None:
-    run = await conducted(SCENARIOS[name], f"{SEED}-{name}-{repeat}", repeat=repeat)
+    judge(await conducted(SCENARIOS[name], f"{SEED}-{name}-{repeat}", repeat=repeat))
+
+
+@pytest.mark.timeout(60 * MOST_FREEZES + 120)
+async def test_a_frozen_leader_that_has_writes_in_hand_is_refused_them(
+    conducted: Conducted,
+) -> None:
+    """Mostly it has, but it may be frozen between two, or end before it sends on."""
+    for repeat in range(REPEAT, REPEAT + MOST_FREEZES):
+        run = await conducted(SCENARIOS["freeze"], f"{SEED}-freeze-{repeat}", repeat=repeat)
+        judge(run)
+        if run.stale_attempted:
+            return
+    pytest.fail(f"no stale write was tried in {MOST_FREEZES} runs: this shows nothing")
+
+
+def judge(run: Run) -> None:
     assert run.overlaps == 0
     assert run.stale_refused == run.stale_attempted
-    if name == "freeze":
-        assert run.stale_attempted > 0, "it was frozen with a write in hand, and then woken"
     assert run.polls.run > 0
     assert run.polls.lost == 0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from demo import REPO
 from demo.judge import WitnessReport
 from tests.chaos.runs import Run
 from tests.chaos.stage import Stage
+
+TIMELINES = REPO / ".cache" / "chaos"
 
 _LEAD_S = 2.0
 """How much of the time before a run is shown."""
@@ -35,6 +39,15 @@ def write(stage: Stage, run: Run, report: WitnessReport, path: Path) -> None:
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def keep(stage: Stage, run: Run, report: WitnessReport) -> Path:
+    """Keep the time line and the nodes' logs of what did not hold; gives the directory."""
+    directory = TIMELINES / f"{run.scenario}-{run.seed.replace(':', '-')}"
+    shutil.rmtree(directory, ignore_errors=True)
+    write(stage, run, report, directory / "timeline.txt")
+    shutil.copytree(stage.directory / "nodes", directory / "nodes", dirs_exist_ok=True)
+    return directory
 
 
 def _done(stage: Stage) -> Iterator[Entry]:

@@ -103,12 +103,14 @@ class Watchers:
         self._back_told |= set(found)
         return list(found.values())
 
-    def misled(self, report: WitnessReport) -> tuple[list[str], int]:
+    def misled(self, report: WitnessReport, since: float = 0.0) -> tuple[list[str], int]:
         """Where discovery named two leaders for long, or one long after another worked, since last
-        asked; and in how many moments it named two, for however short a time."""
+        asked; and in how many moments it named two, for however short a time. Times are told in
+        seconds after `since`."""
         looks, self.looks = self.looks, []
         found = [
-            f"discovery still named {node}, of term {term}, at {look.at:.2f}"
+            f"discovery still named {node}, of term {term}, {look.at - since:.2f} s after the "
+            "beginning"
             for look in looks
             for node, term in look.passing
             if any(

@@ -28,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=natural, default=0, metavar="SEED", help="the first seed")
     parser.add_argument("--seed", type=natural, help="this one again, with its history")
     parser.add_argument("--seconds", type=_seconds, default=SECONDS, help="of faults, in each")
-    parser.add_argument("--storm", action="store_true", help="as many elections as can be had")
+    parser.add_argument(
+        "--storm",
+        action="store_true",
+        help="as many elections of whole nodes as can be had (not `make storm`, the pure machine)",
+    )
     parser.add_argument(
         "--write-docs", action="store_true", help="put what it comes to into docs/reliability.md"
     )

@@ -97,7 +97,7 @@ class Asking:
             return "not held"
         await self._request(RequestKind.FORCE_RELEASE, await self._term())
         await self._consul.session_destroy(entry.session)
-        return ""
+        return entry.session
 
     async def spoil_orders(self) -> str:
         """Write nonsense where orders stand, or take away what makes their watch sleep."""

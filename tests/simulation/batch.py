@@ -123,6 +123,12 @@ def again(seed: int | str, seconds: float, storm: bool = False) -> str:
     return f'make simulate ARGS="--seed {seed}{odd}{" --storm" if storm else ""}"'
 
 
+def file_name(seed: int, seconds: float, storm: bool = False) -> str:
+    """What the history of that world is called: another one for each command of `again`."""
+    odd = "" if seconds == SECONDS else f"-{seconds:g}s"
+    return f"seed-{seed}{odd}{'-storm' if storm else ''}.txt"
+
+
 def _tell_failure(outcome: Outcome, command: str) -> None:
     for violation in outcome.violations[:3]:
         print(f"seed {outcome.seed}: {violation}")
@@ -137,7 +143,7 @@ def replay(seed: int, seconds: float, storm: bool, directory: Path) -> int:
     outcome, history = run(seed, seconds=seconds, storm=storm)
     took_s = time.monotonic() - began
     directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"seed-{seed}.txt"
+    file = directory / file_name(seed, seconds, storm)
     plan = draw(seed, KINDS, seconds=seconds, storm=storm)
     with file.open("w") as out:
         out.writelines(f"# {line}\n" for line in (again(seed, seconds, storm), *described(plan)))

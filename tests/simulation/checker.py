@@ -68,6 +68,8 @@ class Checker:
         self.violations: list[Violation] = []
         self.elections = 0
         """Terms that were begun."""
+        self._tolerated: set[tuple[float, frozenset[tuple[str, int]]]] = set()
+        """After which restore, and who in which term."""
         self._at = 0.0
         self._restored_at = float("-inf")
         self._last_taken = ("", 0)
@@ -124,6 +126,11 @@ class Checker:
         """The nodes that work now."""
         return [each.node for each in self._processes.values() if each.working is not None]
 
+    @property
+    def tolerated(self) -> int:
+        """How often two worked at once for a moment after a restore: pairs, each counted once."""
+        return len(self._tolerated)
+
     def _broken(self, rule: str, detail: str) -> None:
         self.violations.append(Violation(self._at, rule, detail))
 
@@ -166,6 +173,8 @@ class Checker:
                 continue
             strangers = (other.working, other.node) not in knew or (term, who) not in other.knew
             if just_restored and strangers:
+                pair = frozenset(((who, term), (other.node, other.working)))
+                self._tolerated.add((self._restored_at, pair))
                 continue
             self._broken(
                 "two at work", f"{who} in term {term}, {other.node} in term {other.working}"

@@ -48,7 +48,12 @@ class What(StrEnum):
     TOLD = "told"
     """A telemetry event: its name, its term, its own fields."""
     FAULT = "fault"
-    """Something was done to the world."""
+    """Something was done to the world: a kind of fault, and of an operator's act what it did."""
+    HIT = "hit"
+    """What that fault hit, and for how long: a process, an agent, a server, or the network and its
+    ways, FROM>TO and ONE<>OTHER. What is done once to the node of the `fault` is not told again."""
+    UNDONE = "undone"
+    """That is over."""
     FAILED = "failed"
     """An exception that nobody handled."""
     LISTED = "listed"
@@ -78,6 +83,8 @@ FIELDS: Final[dict[What, tuple[str, ...]]] = {
     What.RESTORED: ("to_index",),
     What.TOLD: ("event", "term"),
     What.FAULT: ("kind", "said"),
+    What.HIT: ("kind", "for_s", "ways"),
+    What.UNDONE: ("kind", "ways"),
     What.FAILED: ("message", "error"),
     What.LISTED: ("for_s", "leaderless_s"),
     What.JOB: ("state", "job"),

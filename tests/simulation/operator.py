@@ -85,7 +85,7 @@ class Operator(Asking):
             return "not held"
         value = self._random.choice((entry.value, b""))
         await self._consul.txn([TxnOp.kv_unlock(self._paths.leader, value, entry.session)])
-        return "kept" if value else "emptied"
+        return f"{'kept' if value else 'emptied'} {entry.session}"
 
     async def destroy_session(self) -> str:
         """Destroy the session on the key."""
@@ -93,15 +93,16 @@ class Operator(Asking):
         if entry is None or entry.session is None:
             return "not held"
         await self._consul.session_destroy(entry.session)
-        return ""
+        return entry.session
 
     async def destroy_any_session(self) -> str:
         """Destroy a session, whosever it is."""
         sessions = sorted(each.id for each in await self._consul.session_list())
         if not sessions:
             return "none"
-        await self._consul.session_destroy(self._random.choice(sessions))
-        return ""
+        session = self._random.choice(sessions)
+        await self._consul.session_destroy(session)
+        return session
 
     async def snapshot(self) -> str:
         """Save Consul's state."""

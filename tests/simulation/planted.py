@@ -69,6 +69,16 @@ def find_all(seeds: range, workers: int | None = None) -> Iterator[tuple[str, Fi
             yield jobs[job], job.result()
 
 
+def kept(before: Finding | None, found: Finding | None, seeds: range) -> Finding | None:
+    """What to write down of a fault after those seeds were tried.
+
+    The first seed that is known to show it: what was known stays where it was not tried again.
+    """
+    if before is None or before.seed in seeds:
+        return found
+    return min((each for each in (before, found) if each), key=lambda each: each.seed)
+
+
 def find_and_keep(seeds: range, workers: int | None = None) -> int:
     """Look for all of them, tell of each, and keep it.
 
@@ -78,13 +88,15 @@ def find_and_keep(seeds: range, workers: int | None = None) -> int:
     found = known()
     missed = []
     for name, finding in find_all(seeds, workers):
+        stays = kept(found.pop(name, None), finding, seeds)
+        if stays is not None:
+            found[name] = stays
+        known_too = f"; that of seed {stays.seed} is kept" if stays and stays != finding else ""
         if finding is None:
-            found.pop(name, None)
             missed.append(name)
-            print(f"{name}: NOT FOUND in {len(seeds)} seeds", flush=True)
+            print(f"{name}: NOT FOUND in {len(seeds)} seeds{known_too}", flush=True)
         else:
-            found[name] = finding
-            print(f"{name}: seed {finding.seed}, {finding.rule}", flush=True)
+            print(f"{name}: seed {finding.seed}, {finding.rule}{known_too}", flush=True)
         keep(found)
     print(f"not found: {', '.join(missed) or 'none'}; `make docs` puts it into the page")
     return 1 if missed else 0

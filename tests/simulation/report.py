@@ -28,6 +28,8 @@ def summary(found: Sequence[Outcome], took_s: float) -> str:
         f"({seconds / took_s:,.0f} a second), {sum(each.happened for each in found):,} happenings",
         f"{elections:,} elections, {sum(each.stale_refused for each in found):,} messages of an "
         "old term refused",
+        "two at work for a moment after a restore under a running fleet, tolerated: "
+        f"{sum(each.tolerated for each in found):,}",
     ]
     if recovered:
         lines.append(
@@ -67,7 +69,9 @@ def document(found: Sequence[Outcome], took_s: float, seconds: float) -> str:
             f"seconds, {sum(e.happened for e in found):,} happenings, "
             f"{sum(e.elections for e in found):,} elections, "
             f"{sum(e.stale_refused for e in found):,} writes of an old term refused by the "
-            f"receiver. Worlds in which a promise was broken: {failed or 'none'}.",
+            f"receiver. Worlds in which a promise was broken: {failed or 'none'}. Two at work "
+            "for a moment after a restore under a running fleet, which is tolerated: "
+            f"{sum(e.tolerated for e in found):,}.",
             table(rows),
             table(
                 [

@@ -44,6 +44,7 @@ class Outcome:
     probe_limit_s: how long that may take there; None: no time is promised.
     kept: whether the leadership outlived the last outage; None: it was no outage.
     stale_refused: messages of an old term that the receiver had to refuse.
+    tolerated: how often two worked at once for a moment after a restore under a running fleet.
     digest: a hash of every line of its history.
     """
 
@@ -59,6 +60,7 @@ class Outcome:
     probe_limit_s: float | None
     kept: bool | None
     stale_refused: int
+    tolerated: int
     digest: str
 
 
@@ -207,6 +209,7 @@ def run(seed: int, *, seconds: float = 300.0, storm: bool = False) -> tuple[Outc
         probe_limit_s=world.probe_limit_s,
         kept=world.kept,
         stale_refused=checker.stale_refused,
+        tolerated=checker.tolerated,
         digest=world.history.digest(),
     )
     return outcome, world.history

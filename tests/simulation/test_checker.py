@@ -36,8 +36,9 @@ def test_a_leader_that_consul_forgot_goes_on_until_it_has_looked(
         history += [Entry(10.5, What.RESTORED, "consul", (40,))]
     history += leads(12.0, "b", 6)
     history += [Entry(acts_at, What.ACTED, "a", (5,))]
-    found = Checker().take(history)
-    assert [each.rule for each in found] == rules
+    checker = Checker()
+    assert [each.rule for each in checker.take(history)] == rules
+    assert checker.tolerated == restored, "what is tolerated is counted"
 
 
 def test_nobody_else_may_act_in_an_old_term_after_a_restore() -> None:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from coord.telemetry import CATALOGUE
-from tests.simulation.batch import SECONDS, again
+from tests.simulation.batch import SECONDS, again, file_name
 from tests.simulation.checker import Violation
 from tests.simulation.faults import KINDS
 from tests.simulation.history import FIELDS, TOLD_FIELDS, Entry, History, What
 from tests.simulation.plan import draw
-from tests.simulation.report import annotated, described, document
+from tests.simulation.report import annotated, described, document, summary
 from tests.simulation.run import Outcome
 
 OUTCOME = Outcome(
@@ -29,6 +29,7 @@ OUTCOME = Outcome(
     probe_limit_s=10.0,
     kept=None,
     stale_refused=1,
+    tolerated=2,
     digest="",
 )
 
@@ -93,3 +94,17 @@ def test_what_a_world_took_is_told_beside_what_that_world_was_promised() -> None
 )
 def test_the_command_for_a_seed_can_be_typed(seconds: float, storm: bool, options: str) -> None:
     assert shlex.split(again(87, seconds, storm)) == ["make", "simulate", f"ARGS={options}"]
+
+
+def test_each_world_of_a_seed_has_a_history_of_its_own() -> None:
+    names = [
+        file_name(87, seconds, storm) for seconds in (SECONDS, 60.0) for storm in (False, True)
+    ]
+    assert names == ["seed-87.txt", "seed-87-storm.txt", "seed-87-60s.txt", "seed-87-60s-storm.txt"]
+
+
+def test_what_is_tolerated_is_told() -> None:
+    found = [OUTCOME, OUTCOME]
+    assert "after a restore under a running fleet, tolerated: 4\n" in summary(found, 1.0)
+    told = document(found, 1.0, SECONDS)
+    assert "after a restore under a running fleet, which is tolerated: 4." in told

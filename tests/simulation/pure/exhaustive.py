@@ -164,6 +164,16 @@ def totals(results: Sequence[Result]) -> list[str]:
     return lines
 
 
+def shallower(results: Sequence[Result], depth: int) -> list[str]:
+    """One line for each search that goes less deep than asked for."""
+    return [
+        f"{result.search.candidates} candidates, {result.search.world}, with a fault: "
+        f"{result.search.depth} events deep, not {depth}: with so many states it goes two less"
+        for result in results
+        if result.search.depth < depth
+    ]
+
+
 def document(results: Sequence[Result], depth: int) -> str:
     """What the searches came to, for docs/reliability.md."""
     rows: list[Row] = [
@@ -202,7 +212,12 @@ def document(results: Sequence[Result], depth: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its status is 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="make exhaustive", usage='make exhaustive ARGS="OPTIONS"')
-    parser.add_argument("--depth", type=positive, default=DEPTH, help="events (default 12)")
+    parser.add_argument(
+        "--depth",
+        type=positive,
+        default=DEPTH,
+        help="events (default 12; the search `first attempt` with a fault goes two less deep)",
+    )
     parser.add_argument("--candidates", type=positive, help="2 or 3 or more (default: 2 and 3)")
     parser.add_argument("--faults", type=natural, help="in one history, of all kinds; 0 to 3")
     parser.add_argument("--world", choices=list(WORLDS), help="begin there only")
@@ -226,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = run_all(
         wanted, workers=told.workers, progress=lambda each: print(line_of(each), flush=True)
     )
-    print(*totals(results), sep="\n")
+    print(*totals(results), *shallower(results, told.depth), sep="\n")
     for result in results:
         if result.found.broken is not None:
             print(f"\n{line_of(result)}", *result.found.path, sep="\n  ")

@@ -116,3 +116,14 @@ def test_the_command_prints_a_table_and_writes_json(
     assert result["found"]["depth"] == 4
     assert result["found"]["broken"] is None
     assert result["found"]["states"] == sum(result["found"]["by_depth"])
+
+
+def test_a_search_that_goes_less_deep_than_asked_for_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--depth", "4", "--candidates", "2", "--world", "first attempt"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if "not 4" in line] == [
+        "2 candidates, first attempt, with a fault: 2 events deep, not 4: with so many states it "
+        "goes two less"
+    ]
