@@ -641,7 +641,7 @@ def poll_request(election: str, term: int, target: Target) -> PollRequest:
 async def answer_to(poller: Poller, request: PollRequest) -> tuple[int, str | None]:
     """The status of the poller's answer, and its code if it refused."""
     transport = httpx.ASGITransport(Starlette(routes=routes(poller)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://poller") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         headers = {"content-type": "application/json"}
         response = await client.post("/v1/poll", content=request.encode(), headers=headers)
     return response.status_code, response.json().get("code")
