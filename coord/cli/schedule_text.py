@@ -18,6 +18,7 @@ from coord.polling.records import (
 )
 from coord.polling.running import REFUSALS
 from coord.polling.shelf import Shelf
+from coord.polling.summary import is_late
 from coord.status.words import ago, at, plain, span
 
 _HEAD = ("ID", "EVERY", "CHECKS", "PRIO", "POLLERS", "LAST", "RUNS", "MISSED", "NAME")
@@ -72,17 +73,19 @@ def _row(name: str, shelf: Shelf, now_ms: int) -> tuple[str, ...]:
         str(len(record.checks)),
         str(record.priority),
         plain(_assigned(record), 24),
-        "disabled" if not record.enabled else _last(result, shelf, now_ms),
+        "disabled" if not record.enabled else _last(record, result, shelf, now_ms),
         str(result.runs) if result else "-",
         str(result.missed) if result else "-",
         plain(record.name),
     )
 
 
-def _last(result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
+def _last(record: ScheduleRecord, result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
+    late = is_late(record, result, now_ms)
     if result is None:
-        return "not known" if shelf.results is None else "not yet run"
-    return f"{plain(result.outcome)}, {ago((now_ms - result.finished_ms) / 1000)}"
+        return "not known" if shelf.results is None else "never run" if late else "not yet run"
+    when = ago((now_ms - result.finished_ms) / 1000)
+    return f"{plain(result.outcome)}, {when}{', late' if late else ''}"
 
 
 def _assigned(record: ScheduleRecord) -> str:
@@ -116,7 +119,7 @@ def show_lines(name: str, shelf: Shelf, now_ms: int) -> Iterator[str]:
             f"{result.cancelled} called off, {result.asked_runs} asked for"
         )
     else:
-        yield f"  last      {_last(None, shelf, now_ms)}"
+        yield f"  last      {_last(record, None, shelf, now_ms)}"
     job = (shelf.jobs or {}).get(name)
     if job is not None:
         yield f"  running   since {at(job.dispatched_ms)}, by {plain(job.poller) or '-'}"

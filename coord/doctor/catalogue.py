@@ -348,7 +348,8 @@ _JOURNAL = {
     Code.CLOCK_SKEW: Entry(
         Subject.CLOCKS,
         _I,
-        "Wall clocks differ between hosts. Nothing is decided by them; history reads oddly.",
+        "Wall clocks differ between hosts. The election decides nothing by them. Polling is timed "
+        "by the leader's, so another leader polls at other times; history reads oddly.",
         "See that the hosts run NTP.",
     ),
 }

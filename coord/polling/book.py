@@ -73,7 +73,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class Slot:
     """What is due of a schedule, found out once for its slot: most of the time it is the same.
 
     from_ms: when it was found out: a clock that was set back is before that. until_ms: the end.
@@ -110,7 +110,7 @@ class Book:
         self.swept: list[Ended] = []
         self._taken: set[str] = set()
         """Requests that were taken up, as long as they are seen."""
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
 
     def enter_schedules(
         self, schedules: dict[str, ScheduleRecord], unreadable: frozenset[str] = frozenset()
@@ -256,7 +256,7 @@ class Book:
         due. Made as they are taken: where there is room for few, there are few.
         """
         out_of_turn = {schedule_id for schedule_id, _ in self.waiting} | self.asked.keys()
-        found: list[tuple[tuple[bool, int, int, str], DueRun | _Slot]] = []
+        found: list[tuple[tuple[bool, int, int, str], DueRun | Slot]] = []
         for id_, schedule in self.schedules.items():
             if id_ in self.open:
                 continue
@@ -264,7 +264,7 @@ class Book:
             if run is not None:
                 rank = (run.job.asked is None, -schedule.priority, run.job.due_ms, id_)
                 found.append((rank, run))
-            elif (slot := self._in_turn(schedule, wall_ms)) and slot.due is not None:
+            elif (slot := self.in_turn(schedule, wall_ms)) and slot.due is not None:
                 found.append(((True, -schedule.priority, slot.due.due_ms, id_), slot))
         found.sort(key=itemgetter(0))
         for (_, _, _, id_), each in found:
@@ -287,12 +287,13 @@ class Book:
             return DueRun(schedule, job, ask=ask)
         return None
 
-    def _in_turn(self, schedule: ScheduleRecord, wall_ms: int) -> _Slot | None:
+    def in_turn(self, schedule: ScheduleRecord, wall_ms: int) -> Slot | None:
+        """Its present slot; None: it is disabled, or a run of it waits to be tried again."""
         if not schedule.enabled or (schedule.id, False) in self.waiting:
             return None
         return self._slot(schedule, wall_ms)
 
-    def _slot(self, schedule: ScheduleRecord, wall_ms: int) -> _Slot:
+    def _slot(self, schedule: ScheduleRecord, wall_ms: int) -> Slot:
         slot = self._slots.get(schedule.id)
         if slot is not None and slot.from_ms <= wall_ms < slot.until_ms:
             return slot
@@ -307,11 +308,11 @@ class Book:
             since_ms=schedule.since_ms,
         )
         until_ms = slots.next_due_ms(wall_ms, interval_ms, phase)
-        slot = _Slot(wall_ms, until_ms, (until_ms - phase) // interval_ms - 1, due)
+        slot = Slot(wall_ms, until_ms, (until_ms - phase) // interval_ms - 1, due)
         self._slots[schedule.id] = slot
         return slot
 
-    def _run(self, schedule: ScheduleRecord, slot: _Slot) -> DueRun:
+    def _run(self, schedule: ScheduleRecord, slot: Slot) -> DueRun:
         assert slot.due is not None
         job = JobRecord(
             id=f"{schedule.id}.{slot.number}",
@@ -343,7 +344,7 @@ class Book:
         for job in self.open.values():
             counts[job.state] += 1
         idle = (each for id_, each in self.schedules.items() if id_ not in self.open)
-        slots_now = (self._in_turn(each, wall_ms) for each in idle)
+        slots_now = (self.in_turn(each, wall_ms) for each in idle)
         due = sum(slot is not None and slot.due is not None for slot in slots_now)
         counts[JobState.PENDING] += len(self.waiting) + len(self.asked) + due
         return counts

@@ -11,13 +11,13 @@ failed, or has not answered for a moment; the first connection wins.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Iterable
 from itertools import chain, zip_longest
 from typing import Any, Generic, Protocol, TypeVar
 
 from coord.polling.check_failed import CheckFailed, failure_of
+from coord.polling.lookups import Lookups
 from coord.polling.networks import Networks
 from coord.polling.records import CheckError
 
@@ -46,10 +46,11 @@ class Way(Protocol, Generic[T]):
 
 
 class Dialler:
-    """Connects to all but what is forbidden."""
+    """Connects to all but what is forbidden. lookups: looks up the names."""
 
-    def __init__(self, forbidden: Networks) -> None:
+    def __init__(self, forbidden: Networks, lookups: Lookups | None = None) -> None:
         self._forbidden = forbidden
+        self._lookups = lookups or Lookups()
 
     async def open(self, host: str, port: int) -> Streams:
         """A TCP connection; close the writer.
@@ -66,12 +67,12 @@ class Dialler:
         """A connection by that way.
 
         Raises:
-            CheckFailed: with FORBIDDEN, if the host has only forbidden addresses.
+            CheckFailed: with FORBIDDEN, if the host has only forbidden addresses; with DNS, if too
+                many names are looked up already.
             UnicodeError, socket.gaierror: the name has no address.
             Exception: whatever the way raises, of the first address that was tried.
         """
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(_numeric(*info[4]) for info in found))
+        addresses = await self._lookups.addresses(host)
         allowed = [address for address in addresses if self._forbidden.holding(address) is None]
         if not allowed:
             raise self._refusal(host, addresses[0])
@@ -88,11 +89,6 @@ class Dialler:
         return CheckFailed(
             CheckError.FORBIDDEN, f"{what} lies in {net}: poller_forbidden_networks has it"
         )
-
-
-def _numeric(address: str | int, _port: int | bytes, _flow: int = 0, scope: int = 0) -> str:
-    """A socket address's own part, with the interface where it means something on that alone."""
-    return f"{address}%{scope}" if scope else str(address)
 
 
 def mixed(addresses: Iterable[str]) -> list[str]:

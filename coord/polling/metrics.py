@@ -16,10 +16,14 @@ from prometheus_client.registry import Collector
 from coord.polling.book import Book
 from coord.polling.events import PollsSwept, RunsMissed
 from coord.polling.records import POLL_OUTCOMES
+from coord.polling.summary import is_late
 from coord.telemetry import Event, PollFinished
 from coord.telemetry.metrics import PREFIX
 
 _LAG_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+LOOK_MS = 1000
+"""How often it is looked for runs that were left out, in milliseconds."""
 
 _SWEPT = ("retried", "timed_out", "unreadable")
 
@@ -34,6 +38,9 @@ class PollMetrics(Collector):
     def __init__(self, registry: CollectorRegistry, wall_ms: Callable[[], int]) -> None:
         self._wall_ms = wall_ms
         self._book: Book | None = None
+        self._left_out: dict[str, int] = {}
+        """The runs that are counted as missed already, of schedules that still find no room."""
+        self._looked_ms = 0
         self._polls = Counter(
             PREFIX + "polls",
             "Polls that this node ran as the leader, by outcome.",
@@ -44,7 +51,8 @@ class PollMetrics(Collector):
             self._polls.labels(outcome)
         self._missed = Counter(
             PREFIX + "poll_runs_missed",
-            "Runs of polls that were left out: nobody led, or there was no room.",
+            "Runs of polls that were left out: nobody led, or there was no room. A new leader "
+            "counts anew what was left out since the schedule's last run.",
             registry=registry,
         )
         self._retries = Counter(
@@ -76,7 +84,7 @@ class PollMetrics(Collector):
             case PollFinished():
                 self._polls.labels(event.outcome).inc()
             case RunsMissed():
-                self._missed.inc(max(0, event.runs))
+                self._missed.inc(max(0, event.runs - self._left_out.pop(event.schedule, 0)))
             case PollsSwept():
                 swept = (event.retried, event.timed_out, event.unreadable)
                 for outcome, number in zip(_SWEPT, swept, strict=True):
@@ -93,13 +101,36 @@ class PollMetrics(Collector):
         self._book = None
 
     def verdicts(self) -> Mapping[str, bool]:
-        """Whether all checks said up, of each enabled schedule whose last run was answered, by id;
-        nothing unless this node leads."""
+        """Whether all checks said up, of each enabled schedule whose last run was answered and is
+        not too long ago, by id; nothing unless this node leads."""
         book = self._book
         if book is None:
             return {}
-        found = ((id_, book.results.get(id_)) for id_, s in book.schedules.items() if s.enabled)
-        return {id_: last.ok for id_, last in found if last is not None and last.ok is not None}
+        now_ms = self._wall_ms()
+        enabled = ((id_, each) for id_, each in book.schedules.items() if each.enabled)
+        found = ((id_, book.results.get(id_), each) for id_, each in enabled)
+        return {
+            id_: last.ok
+            for id_, last, schedule in found
+            if last is not None and last.ok is not None and not is_late(schedule, last, now_ms)
+        }
+
+    def look(self) -> None:
+        """Count the runs that are missed by now of what is due and finds no room; looks once in
+        `LOOK_MS`, however often it is called. `RunsMissed` counts the rest as a run begins."""
+        book, now_ms = self._book, self._wall_ms()
+        if book is None or 0 <= now_ms - self._looked_ms < LOOK_MS:
+            return
+        self._looked_ms = now_ms
+        counted, self._left_out = self._left_out, {}
+        for id_, schedule in book.schedules.items():
+            missed = before = counted.get(id_, 0)
+            slot = None if id_ in book.open else book.in_turn(schedule, now_ms)
+            if slot is not None:
+                missed = 0 if slot.due is None else slot.due.missed
+            self._missed.inc(max(0, missed - before))
+            if missed:
+                self._left_out[id_] = missed
 
     def began(self, lag_ms: int) -> None:
         """A run that was due began, so late."""

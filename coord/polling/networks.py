@@ -27,9 +27,13 @@ _IPV4_IS_LAST = tuple(
         "::ffff:0:0/96",  # mapped
         "::ffff:0:0:0/96",  # translated
         "64:ff9b::/96",  # NAT64
-        "64:ff9b:1::/48",  # NAT64, of one's own
     )
 )
+_NAT64_OF_ONES_OWN = IPv6Network("64:ff9b:1::/48")
+_NO_HOST = IPv4Network("0.0.0.0/8")
+_PREFIX_LENGTHS = (48, 56, 64, 96)
+"""Of what a NAT64 of one's own may take of its network (RFC 8215); each has the IPv4 address
+elsewhere (RFC 6052), and no address tells which it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,24 @@ def _faces(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Add
             yield IPv6Address("::1")
         if any(address in net for net in _IPV4_IS_LAST):
             yield from _faces(IPv4Address(int(address) & _LOWEST))
+        if address in _NAT64_OF_ONES_OWN:
+            for length in _PREFIX_LENGTHS:
+                found = _translated(address, length)
+                # The zeros before a last IPv4 address are not meant for one of their own.
+                if length == 96 or found not in _NO_HOST:
+                    yield from _faces(found)
         if address.sixtofour is not None:
             yield address.sixtofour
         if address.teredo is not None:
             yield from address.teredo
     elif address.is_unspecified:
         yield IPv4Address("127.0.0.1")
+
+
+def _translated(address: IPv6Address, length: int) -> IPv4Address:
+    """The IPv4 address after a NAT64 prefix of that length, in bits."""
+    bits, end = int(address), 128 - length - 32
+    if length < 96:  # bits 64 to 71 are left out
+        bits = bits >> 64 << 56 | bits & (1 << 56) - 1
+        end -= 8
+    return IPv4Address(bits >> end & _LOWEST)

@@ -137,6 +137,7 @@ class _Run:
             self._sinks.tell_lost(self._leadership.term)
             wall_ms = self._context.clock.wall_ms()
             looks = [self._start_due(group, wall_ms), self._book.next_due_ms(wall_ms)]
+            self._metrics.look()
             delay_s = min((TICK_S, *((ms - wall_ms) / 1000 for ms in looks if ms is not None)))
             # Things that come in quick succession are looked at together.
             await asyncio.sleep(_PAUSE_S)

@@ -7,6 +7,8 @@ with ``{"code": …, "detail": …}``, for wrong fields with ``"field"`` too:
 |---|---|---|
 | 400 | bad_json | the body is not JSON |
 | 401 | not_permitted | the bearer token is missing or wrong |
+| 403 | foreign_host | no token is set, and `Host` is neither loopback nor the advertised host |
+| 403 | foreign_origin | no token is set, and there is an `Origin`: it is sent for a web page |
 | 408 | too_slow | the body did not arrive in time |
 | 409 | older_term | a newer term was seen, or stands in the term key |
 | 409 | unknown_term | the term key stands at an older term: nobody was given this one |
@@ -23,6 +25,7 @@ with ``{"code": …, "detail": …}``, for wrong fields with ``"field"`` too:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 from typing import Any
@@ -33,6 +36,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from coord.config import Problem, Settings, SettingsError
+from coord.config.values import HostPort, InvalidValueError, parse_host_port
 from coord.consul import Consistency, ConsulError, KVEntry
 from coord.polling.answers import Answers, Attempt
 from coord.polling.checks import CheckRunner
@@ -92,6 +96,7 @@ class Poller:
         self._body_timeout_s = body_timeout_s
         token = context.settings.poller_token
         self._token = None if token is None else token.get_secret_value().encode()
+        self._advertised = parse_host_port(context.identity.advertise).host.lower()
         self._capacity = context.settings.poller_capacity
         self._election = context.identity.election
         self._node = context.identity.node
@@ -248,12 +253,22 @@ class Poller:
 
     def _check_token(self, request: Request) -> None:
         if self._token is None:
+            self._check_sender(request)
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         # Headers are decoded as latin-1, so this gives back the bytes that were sent.
         same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token)
         if scheme.lower() != "bearer" or not same:
             raise Refusal(401, "not_permitted", "the bearer token is missing or wrong")
+
+    def _check_sender(self, request: Request) -> None:
+        """Without a token: that no web page sends it, whatever name it gave to our address."""
+        if "origin" in request.headers:
+            raise Refusal(403, "foreign_origin", "a web page may not ask a poller without a token")
+        given = request.headers.getlist("host")
+        host = _host_of(given[0]) if len(given) == 1 else None
+        if host is None or not (host.is_loopback or host.host == self._advertised):
+            raise Refusal(403, "foreign_host", f"ask for {self._advertised}, or set a token")
 
     async def _check_term(self, term: int) -> None:
         if term < self.seen_term:
@@ -295,6 +310,14 @@ def routes(poller: Poller) -> list[Route]:
         Route("/v1/poll", poller.poll, methods=["POST"]),
         Route("/health/live", poller.live, methods=["GET"]),
     ]
+
+
+def _host_of(header: str) -> HostPort | None:
+    """What `Host` names; None: nothing that is a host."""
+    for text in (header, f"{header}:80"):
+        with contextlib.suppress(InvalidValueError):
+            return parse_host_port(text.lower())
+    return None
 
 
 async def _read_body(request: Request, timeout_s: float) -> bytes:

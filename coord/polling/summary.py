@@ -178,6 +178,13 @@ def fares_of(
             yield _fare(schedule, results.records.get(name), at_ms)
 
 
+def is_late(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> bool:
+    """Whether its last result is too old to go by, or it has none and should have had one."""
+    longest_ms = max(LATE_INTERVALS * schedule.interval_ms + schedule.timeout_ms, LATE_LEAST_MS)
+    last_ms = 0 if result is None else _finished_ms(result)
+    return at_ms - max(last_ms, schedule.since_ms) > longest_ms
+
+
 def _unreadable(prefix: str, key: str, told: tuple[UnreadableRecord, int]) -> ScheduleFare:
     return ScheduleFare(
         schedule=clip(key.removeprefix(prefix)),
@@ -189,9 +196,7 @@ def _unreadable(prefix: str, key: str, told: tuple[UnreadableRecord, int]) -> Sc
 
 def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> ScheduleFare:
     """How a schedule fares that is to run, and whose result may be seen."""
-    longest_ms = max(LATE_INTERVALS * schedule.interval_ms + schedule.timeout_ms, LATE_LEAST_MS)
-    last_ms = None if result is None else _finished_ms(result)
-    late = at_ms - max(last_ms or 0, schedule.since_ms) > longest_ms
+    late = is_late(schedule, result, at_ms)
     fare = ScheduleFare(
         schedule=schedule.id,
         fare=Fare.NEVER_RUN if late else Fare.NEW,
@@ -200,7 +205,7 @@ def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> 
     if result is None:
         return fare
     if late:
-        return replace(fare, fare=Fare.LATE, last_ms=last_ms)
+        return replace(fare, fare=Fare.LATE, last_ms=_finished_ms(result))
     if result.ok is None:
         return replace(fare, fare=Fare.UNANSWERED, code=str(result.error or result.state))
     if result.ok:

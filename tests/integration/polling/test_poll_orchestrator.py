@@ -394,6 +394,34 @@ async def test_what_the_leader_serves_and_that_it_ends_with_its_lead(
         assert await eventually(found_last, until=lambda up: up is not None) == 0
 
 
+async def test_what_never_finds_room_is_counted_as_missed_before_it_is_run(
+    consul: ConsulClient, name: str, target: Target
+) -> None:
+    keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
+    since_ms = bench.context.clock.wall_ms()
+    target.go.clear()
+    slow = schedule("slow", http(target, timeout="60s"), priority=1000)
+    poor = schedule("poor", http(target), interval=500, priority=0, since_ms=since_ms)
+
+    async def missed() -> float:
+        return served(bench)["poll_runs_missed_total", ""]
+
+    async def counted_twice() -> float:
+        told: int = sum(event.runs for event in bench.told(RunsMissed))
+        return await missed() - told
+
+    await put_schedule(consul, Paths(name), slow)
+    held = await take_lead(consul, name)
+    async with running_poller(consul, name, poller_capacity=1), polling(bench, held):
+        await asyncio.wait_for(target.reached.wait(), 20)
+        await put_schedule(consul, Paths(name), poor)
+        assert await eventually(missed, until=lambda runs: runs >= 2)
+        assert bench.told(RunsMissed) == []
+        target.go.set()
+        assert (await until_result(consul, keys, "poor", lambda r: r.runs == 1)).missed >= 2
+        assert await eventually(counted_twice, until=lambda runs: runs == 0) == 0
+
+
 SINKS = """
 import threading
 
@@ -641,7 +669,7 @@ def poll_request(election: str, term: int, target: Target) -> PollRequest:
 async def answer_to(poller: Poller, request: PollRequest) -> tuple[int, str | None]:
     """The status of the poller's answer, and its code if it refused."""
     transport = httpx.ASGITransport(Starlette(routes=routes(poller)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://poller") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         headers = {"content-type": "application/json"}
         response = await client.post("/v1/poll", content=request.encode(), headers=headers)
     return response.status_code, response.json().get("code")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from coord.polling.check_failed import CheckFailed
 from coord.polling.dialling import Dialler, first_to_connect, mixed
+from coord.polling.lookups import MAX_LOOKUPS, Lookups
 from coord.polling.networks import Networks
 from coord.polling.records import CheckError
 
@@ -66,6 +71,113 @@ async def test_nobody_listening_is_refused_as_ever() -> None:
     with pytest.raises(CheckFailed) as caught:
         await Dialler(Networks()).open("127.0.0.1", port)
     assert caught.value.error is CheckError.REFUSED
+
+
+class Resolver:
+    """Answers nothing until it is let go; then that each name is 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.go = threading.Event()
+
+    def __call__(self, host: str, *args: Any, **flags: Any) -> list[Any]:
+        self.asked.append(host)
+        self.go.wait()
+        if host.startswith("gone"):
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+
+@pytest.fixture
+def resolver() -> Iterator[Resolver]:
+    made = Resolver()
+    yield made
+    made.go.set()
+
+
+async def test_a_resolver_that_hangs_holds_up_only_names(
+    listener: Listener, resolver: Resolver
+) -> None:
+    dialler = Dialler(Networks(), Lookups(resolver, room_s=0.01))
+    async with asyncio.timeout(GENEROUS_S):
+        names = [
+            asyncio.create_task(dialler.open(f"host-{n}", listener.port))
+            for n in range(MAX_LOOKUPS)
+        ]
+        await asyncio.sleep(0)
+        for address in ("127.0.0.1", "127.1", "::ffff:127.0.0.1"):
+            _, writer = await dialler.open(address, listener.port)
+            writer.close()
+        assert await asyncio.to_thread(lambda: "ours") == "ours"
+        with pytest.raises(CheckFailed) as caught:
+            await dialler.open("one-too-many", listener.port)
+        assert caught.value.error is CheckError.DNS
+        assert "one-too-many" not in resolver.asked
+        resolver.go.set()
+        for _, writer in await asyncio.gather(*names):
+            writer.close()
+        # There is room again.
+        _, writer = await dialler.open("one-too-many", listener.port)
+        writer.close()
+
+
+async def test_a_name_is_looked_up_once_for_all_who_ask(resolver: Resolver) -> None:
+    lookups = Lookups(resolver)
+    async with asyncio.timeout(GENEROUS_S):
+        asking = [asyncio.create_task(lookups.addresses("host")) for _ in range(3)]
+        await asyncio.sleep(0)
+        asking[0].cancel()  # the others still get their answer
+        resolver.go.set()
+        given = await asyncio.gather(*asking, return_exceptions=True)
+        assert isinstance(given[0], asyncio.CancelledError)
+        assert given[1:] == [["127.0.0.1"]] * 2
+        assert resolver.asked == ["host"]
+        # No answer is kept.
+        assert await lookups.addresses("host") == ["127.0.0.1"]
+    assert resolver.asked == ["host", "host"]
+
+
+async def test_a_name_that_waits_for_room_gets_it(resolver: Resolver) -> None:
+    lookups = Lookups(resolver, room_s=GENEROUS_S)
+    async with asyncio.timeout(GENEROUS_S):
+        names = [f"host-{n}" for n in range(2 * MAX_LOOKUPS)]
+        asking = [asyncio.create_task(lookups.addresses(name)) for name in [*names, names[-1]]]
+        await asyncio.sleep(0)
+        resolver.go.set()
+        assert await asyncio.gather(*asking) == [["127.0.0.1"]] * (2 * MAX_LOOKUPS + 1)
+    assert sorted(resolver.asked) == sorted(names)
+
+
+async def test_a_name_without_an_address_is_told_as_dns(resolver: Resolver) -> None:
+    resolver.go.set()
+    with pytest.raises(CheckFailed) as caught:
+        await Dialler(Networks(), Lookups(resolver)).open("gone", 80)
+    assert caught.value.error is CheckError.DNS
+
+
+HANGS = """
+import asyncio, threading
+from coord.polling.dialling import Dialler
+from coord.polling.lookups import Lookups
+from coord.polling.networks import Networks
+
+async def main():
+    never = threading.Event()
+    dialler = Dialler(Networks(), Lookups(lambda *_, **__: never.wait()))
+    asking = asyncio.create_task(dialler.open("host", 80))
+    await asyncio.sleep(0)
+    asking.cancel()
+
+asyncio.run(main())
+print("over")
+"""
+
+
+def test_a_lookup_that_hangs_does_not_keep_a_process_from_ending() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "over\n", "")
 
 
 @dataclass

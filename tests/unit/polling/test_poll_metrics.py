@@ -11,14 +11,21 @@ from runs import finished_run
 
 from coord.config import Settings
 from coord.identity import make_identity
-from coord.polling.book import Book
+from coord.polling.book import Book, DueRun
 from coord.polling.events import PollsSwept, RunsMissed
 from coord.polling.jobs import JobEvent, advance
-from coord.polling.metrics import PollMetrics
-from coord.polling.records import POLL_OUTCOMES, PollError, ResultRecord, ScheduleRecord
+from coord.polling.metrics import LOOK_MS, PollMetrics
+from coord.polling.records import (
+    POLL_OUTCOMES,
+    AskedRecord,
+    PollError,
+    ResultRecord,
+    ScheduleRecord,
+)
 from coord.polling.schedules import phase_ms
 from coord.polling.shipped_sinks import MAX_UP_SERIES, PrometheusSink
 from coord.polling.sinks import SinkContext
+from coord.polling.summary import LATE_INTERVALS
 from coord.telemetry import PollFinished
 from coord.telemetry.metrics import Metrics
 
@@ -137,6 +144,90 @@ def test_up_is_of_what_runs_and_was_answered(bench: Bench) -> None:
     assert bench.up() == {"mail": 0, "web": 1}
     made.results["mail"] = result("mail", None)
     assert bench.up() == {"web": 1}
+
+
+def test_up_goes_when_the_last_answer_is_too_old(bench: Bench) -> None:
+    made = book(schedule("web"), schedule("mail", interval=20 * INTERVAL))
+    bench.polls.leads(made)
+    late_after_ms = LATE_INTERVALS * INTERVAL + made.schedules["web"].timeout_ms
+    bench.now_ms += late_after_ms
+    assert bench.up() == {"mail": 1, "web": 1}
+    bench.now_ms += 1
+    assert bench.up() == {"mail": 1}
+    made.results["web"] = result("web", False).model_copy(update={"finished_ms": bench.now_ms})
+    assert bench.up() == {"mail": 1, "web": 0}
+
+
+class Starved:
+    """A schedule that is due and finds no room, from a moment just after its last run."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.book = book(schedule("web"))
+        bench.polls.leads(self.book)
+
+    def missed(self, slots: int = 0) -> float:
+        """What is counted after so many more slots, looked at in each."""
+        for _ in range(slots):
+            self.bench.now_ms += INTERVAL
+            self.bench.polls.look()
+        return self.bench.seen().value("coordinator_poll_runs_missed_total")
+
+    def begin(self) -> DueRun:
+        """It is run at last."""
+        (run,) = self.book.due(self.bench.now_ms)
+        self.book.start(run)
+        if run.job.missed:
+            self.bench.polls.handle(RunsMissed(schedule="web", runs=run.job.missed))
+        return run
+
+    def end(self, run: DueRun) -> None:
+        job = advance(advance(run.job, JobEvent.ASSIGN), JobEvent.FAIL)
+        self.book.end(job, PollError.NO_POLLER, self.bench.now_ms)
+        self.book.close(job)
+
+
+def test_a_run_that_finds_no_room_is_missed_when_its_time_is_over(bench: Bench) -> None:
+    starved = Starved(bench)
+    assert starved.missed(slots=1) == 0  # it may still be run
+    assert starved.missed(slots=3) == 3
+    bench.polls.look()
+    assert starved.missed() == 3
+
+
+def test_what_was_missed_is_not_counted_again_when_it_is_run(bench: Bench) -> None:
+    starved = Starved(bench)
+    assert starved.missed(slots=4) == 3
+    bench.now_ms += INTERVAL  # nobody looked since
+    run = starved.begin()
+    assert run.job.missed == starved.missed() == 4
+    bench.now_ms += LOOK_MS
+    bench.polls.look()
+    starved.end(run)
+    assert starved.missed(slots=1) == 4
+    assert starved.missed(slots=2) == 6
+
+
+def test_a_run_out_of_turn_leaves_what_was_missed_as_it_is(bench: Bench) -> None:
+    starved = Starved(bench)
+    assert starved.missed(slots=4) == 3
+    asked = AskedRecord(schedule="web", actor="a", request_id="a" * 16, at_ms=bench.now_ms)
+    starved.book.enter_asked({"web": (asked, 7)}, bench.now_ms)
+    run = starved.begin()
+    bench.now_ms += LOOK_MS
+    bench.polls.look()
+    starved.end(run)
+    assert starved.missed() == 3
+    assert starved.missed(slots=1) == 4
+
+
+def test_who_leads_again_goes_on_counting(bench: Bench) -> None:
+    starved = Starved(bench)
+    assert starved.missed(slots=4) == 3
+    bench.polls.ends()
+    assert starved.missed(slots=2) == 3
+    bench.polls.leads(starved.book)
+    assert starved.missed(slots=1) == 6
 
 
 def test_up_goes_with_the_schedule_and_with_the_lead(bench: Bench) -> None:

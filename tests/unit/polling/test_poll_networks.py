@@ -25,6 +25,11 @@ DEFAULT = Networks.of(Settings(environ={}, node="n").poller_forbidden_networks)
         "::169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1:a9fe:a9:fe00::",  # after a prefix of 48 bits
+        "64:ff9b:1:a9fe:a9:fe12:3456:789a",
+        "64:ff9b:1:12a9:fe:a9fe::",  # of 56
+        "64:ff9b:1:1234:a9:fea9:fe00:0",  # of 64
+        "64:ff9b:1:1234:56:789a:a9fe:a9fe",  # of 96
         "2002:a9fe:a9fe::1",
         "fe80::a9fe:a9fe",
         "fe80::1%eth0",
@@ -53,6 +58,9 @@ def test_metadata_and_link_local_are_forbidden_unless_set_otherwise(address: str
         "fd00:ec2::253",
         "8.8.8.8",
         "0.0.0.0",
+        "64:ff9b:1::808:808",
+        "64:ff9b:1:808:8:800::",
+        "64:ff9b:2:a9fe:a9:fe00::",
     ],
 )
 def test_what_a_fleet_polls_is_not(address: str) -> None:
@@ -67,6 +75,22 @@ def test_what_stands_for_this_machine_is_the_loopback_it_leads_to(
     network: str, address: str
 ) -> None:
     assert Networks.of([network]).holding(address) is not None
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("64:ff9b:1::7f00:1", True),
+        ("64:ff9b:1:7f00:0:100::", True),
+        ("64:ff9b:1::", True),
+        ("64:ff9b:1::808:808", False),
+        ("64:ff9b:1:0:8:808:800:0", False),
+    ],
+)
+def test_zeros_before_a_translated_address_are_not_this_machine(
+    address: str, loopback: bool
+) -> None:
+    assert (Networks.of(["127.0.0.0/8"]).holding(address) is not None) is loopback
 
 
 @given(st.ip_addresses(v=4), st.integers(1, 32))

@@ -37,7 +37,7 @@ def make_context(node: str = "poller-1", election: str = "e", **flags: Any) -> W
         eligible=False,
         eligible_why=EligibleWhy.NODE_TYPE_MAY_NOT_LEAD,
         boot_id=new_boot_id(),
-        advertise="127.0.0.1:8610",
+        advertise=str(settings.advertise or "127.0.0.1:8610"),
     )
     clock = SystemClock()
     return WorkContext(
@@ -52,7 +52,7 @@ def make_context(node: str = "poller-1", election: str = "e", **flags: Any) -> W
 
 def client_of(poller: Poller) -> httpx.AsyncClient:
     app = Starlette(routes=routes(poller))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://poller")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8610")
 
 
 class Target:
@@ -372,6 +372,67 @@ async def test_the_token_is_demanded_when_there_is_one(target: Target) -> None:
             "/v1/poll", json=ask(target), headers={"authorization": f"bearer {TOKEN}"}
         )
         assert response.status_code == 200
+    await poller.aclose()
+    await context.consul.aclose()
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "127.0.0.1:8610"}, None),
+        ({"host": "127.8.8.8"}, None),
+        ({"host": "LocalHost:28613"}, None),
+        ({"host": "[::1]:8610"}, None),
+        ({"host": "Core-1.example:8610"}, None),
+        ({"host": "rebound.evil.example:8610"}, "foreign_host"),
+        ({"host": "127.0.0.1.evil.example"}, "foreign_host"),
+        ({"host": "localhost.evil.example"}, "foreign_host"),
+        ({"host": "evil.example@127.0.0.1"}, "foreign_host"),
+        ({"host": "10.0.0.7:8610"}, "foreign_host"),
+        ({"host": ""}, "foreign_host"),
+        ({"host": "[::1"}, "foreign_host"),
+        ({"host": "\u0661"}, "foreign_host"),
+        ({"host": "127.0.0.1", "origin": "http://evil.example"}, "foreign_origin"),
+        ({"host": "127.0.0.1", "origin": "null"}, "foreign_origin"),
+    ],
+)
+async def test_without_a_token_no_web_page_may_ask(
+    target: Target, headers: dict[str, str], code: str | None
+) -> None:
+    context = make_context(advertise="core-1.example:8610")
+    poller = Poller(context)
+    async with client_of(poller) as http:
+        encoded = [(name.encode(), text.encode()) for name, text in headers.items()]
+        response = await http.post("/v1/poll", json=ask(target), headers=encoded)
+    assert (response.status_code, response.json().get("code")) == (403 if code else 200, code)
+    assert target.connections == (0 if code else 1)
+    await poller.aclose()
+    await context.consul.aclose()
+
+
+@pytest.mark.parametrize("hosts", [[], [b"127.0.0.1", b"evil.example"]])
+async def test_without_a_token_there_is_one_host(poller: Poller, hosts: list[bytes]) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": json.dumps(ask()).encode()}
+
+    headers = [(b"content-type", b"application/json"), *((b"host", host) for host in hosts)]
+    scope = {"type": "http", "method": "POST", "path": "/v1/poll", "headers": headers}
+    await Starlette(routes=routes(poller))({**scope, "query_string": b""}, receive, send)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (403, "foreign_host")
+
+
+async def test_with_a_token_it_may_be_called_as_one_likes(target: Target) -> None:
+    context = make_context(poller_token=TOKEN)
+    poller = Poller(context)
+    headers = {"host": "proxy.example", "origin": "x", "authorization": f"Bearer {TOKEN}"}
+    async with client_of(poller) as http:
+        response = await http.post("/v1/poll", json=ask(target), headers=headers)
+    assert response.status_code == 200
     await poller.aclose()
     await context.consul.aclose()
 
