@@ -81,8 +81,12 @@ def when(moment: datetime | None) -> str:
 
 
 def at(wall_ms: int) -> str:
-    """Wall-clock milliseconds since 1970 as a moment in UTC."""
-    return when(datetime.fromtimestamp(wall_ms / 1000, tz=UTC))
+    """Wall-clock milliseconds since 1970 as a moment in UTC; beyond dates, the number itself."""
+    try:
+        moment = datetime.fromtimestamp(wall_ms / 1000, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{wall_ms} ms"
+    return when(moment)
 
 
 def exactly(wall_ms: int | None) -> str:

@@ -28,7 +28,7 @@ from coord.status.asked import MOST, asked
 from coord.status.model import ClusterStatus, Condition, ControlStatus, LeaderStatus
 from coord.status.reasons import CAUSES, LOST, STATES, UNKNOWN_REASON, WHY_NOT
 from coord.status.text import render_node, render_status
-from coord.status.words import exactly, ms_of, pause_left_ms
+from coord.status.words import at, exactly, ms_of, pause_left_ms
 
 EVIL = "\x1b[2J\u202e[bold]x[/]\r\n" + "e" * 90
 
@@ -161,6 +161,8 @@ def test_dates_that_nobody_could_mean_break_nothing() -> None:
         assert seen(snapshot(controls=asking(pause=odd)))
         assert isinstance(ms_of(odd.at), int)
     assert exactly(10**18)
+    assert at(2**53) == f"{2**53} ms"
+    assert at(0) == "1970-01-01 00:00:00 UTC"
 
 
 # --- why not ---
