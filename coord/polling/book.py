@@ -313,8 +313,9 @@ class Book:
 
     def _run(self, schedule: ScheduleRecord, slot: _Slot) -> DueRun:
         assert slot.due is not None
+        life = f"{schedule.since_ms:x}-" if schedule.since_ms else ""
         job = JobRecord(
-            id=f"{schedule.id}.{slot.number}",
+            id=f"{schedule.id}.{life}{slot.number}",
             schedule=schedule.id,
             term=self._term,
             due_ms=slot.due.due_ms,

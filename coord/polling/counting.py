@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord.polling.records import (
+    MAX_COUNT,
     CheckResult,
     JobRecord,
     JobState,
@@ -48,15 +49,15 @@ def counted(
         checks=checks,
     )
     before = last or result
-    return result.model_copy(
-        update={
-            "runs": before.runs + 1,
-            "missed": before.missed + job.missed,
-            "retried": before.retried + job.attempt - 1,
-            "timed_out": before.timed_out + (job.state is JobState.TIMED_OUT),
-            "failed": before.failed + (job.state is JobState.FAILED),
-            "cancelled": before.cancelled + (job.state is JobState.CANCELLED),
-            "asked": job.asked or before.asked,
-            "asked_runs": before.asked_runs + (job.asked is not None),
-        }
-    )
+    more = {
+        "runs": 1,
+        "missed": job.missed,
+        "retried": job.attempt - 1,
+        "timed_out": int(job.state is JobState.TIMED_OUT),
+        "failed": int(job.state is JobState.FAILED),
+        "cancelled": int(job.state is JobState.CANCELLED),
+        "asked_runs": int(job.asked is not None),
+    }
+    # No more than is read back, whatever somebody wrote into the result before.
+    counts = {name: min(getattr(before, name) + by, MAX_COUNT) for name, by in more.items()}
+    return result.model_copy(update={**counts, "asked": job.asked or before.asked})

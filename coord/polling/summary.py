@@ -12,6 +12,7 @@ from typing import Any
 from coord.members import MAX_WALL_MS, Seen
 from coord.polling.paths import PollPaths
 from coord.polling.records import (
+    MAX_COUNT,
     CheckError,
     ResultRecord,
     ScheduleRecord,
@@ -28,8 +29,6 @@ LATE_LEAST_MS = 10_000
 
 WORST = 5
 """How many of the schedules that do not fare well are named."""
-
-_MAX_COUNT = 2**62
 
 
 class Fare(StrEnum):
@@ -149,7 +148,7 @@ def in_numbers(
         unreadable=counts[Fare.UNREADABLE],
         disabled=counts[Fare.DISABLED],
         open_runs=open_runs,
-        missed=min(sum(result.missed for result in told), _MAX_COUNT),
+        missed=min(sum(result.missed for result in told), MAX_COUNT),
         last_ms=max((_finished_ms(result) for result in told), default=None),
         troubled=len(troubled),
         worst=tuple(troubled[:WORST]),

@@ -91,6 +91,16 @@ def test_a_run_that_is_not_due_yet_may_be_by_a_new_interval_or_a_clock_set_back(
     assert len(list(leader.due(NOW + 2000))) == 1
 
 
+def test_a_schedule_that_is_removed_and_added_again_has_no_run_in_common_with_what_it_was() -> None:
+    first, again = (schedule(since_ms=NOW + n) for n in (0, 1))
+    ids = [run.job.id for each in (first, again, again) for run in book(each).due(NOW + 5)]
+    assert ids[0] != ids[1] == ids[2]
+    assert {id_.rpartition(".")[0] for id_ in ids} == {"web"}
+    longest = schedule("x" * 100, since_ms=2**53)
+    (run,) = book(longest).due(NOW * 100)
+    assert JobRecord.decode(run.job.encode()) == run.job
+
+
 def test_a_disabled_schedule_is_not_due() -> None:
     assert list(book(schedule(enabled=False)).due(NOW)) == []
 
