@@ -83,11 +83,17 @@ def _row(name: str, shelf: Shelf, now_ms: int) -> tuple[str, ...]:
         str(len(record.checks)),
         str(record.priority),
         plain(_assigned(record), 24),
-        "disabled" if not record.enabled else _last(result, shelf, now_ms),
+        "disabled" if not record.enabled else _last_of(record, result, shelf, now_ms),
         str(result.runs) if result else "-",
         str(result.missed) if result else "-",
         plain(record.name),
     )
+
+
+def _last_of(record: ScheduleRecord, result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
+    if result is not None and not result.is_of(record):
+        return "not yet run as it is"
+    return _last(result, shelf, now_ms)
 
 
 def _last(result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:

@@ -96,7 +96,7 @@ def result_of(result: ResultRecord | None, number: int, check: Check) -> CheckRe
     if result is None or number >= len(result.checks):
         return None
     found = result.checks[number]
-    return found if found.kind == check.kind and check.target.startswith(found.target) else None
+    return found if found.is_of(check) else None
 
 
 def options_of(check: Check) -> dict[str, Any]:

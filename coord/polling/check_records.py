@@ -283,6 +283,10 @@ class CheckResult(BaseModel):
     status: int | None = None
     detail: str = Field(default="", max_length=MAX_DETAIL)
 
+    def is_of(self, check: Check) -> bool:
+        """Whether that check may have found it: of that kind, at that target."""
+        return self.kind == str(check.kind) and clip(self.target) == clip(check.target)
+
 
 def clip(text: object) -> str:
     """A text of foreign origin as records carry it: one line of ASCII, at most `MAX_DETAIL`."""

@@ -20,11 +20,13 @@ def counted(
     *,
     wall_ms: int,
     due_ms: int,
+    since_ms: int = 0,
 ) -> ResultRecord:
     """How a job ended, and its schedule's counters with it.
 
     outcome: what a poller found, or why none did; None: it was cancelled.
     last: the result before. due_ms: up to when all runs that were due are accounted for.
+    since_ms: no run of the schedule was due before.
     """
     checks: tuple[CheckResult, ...] = ()
     error: PollError | None = None
@@ -44,7 +46,7 @@ def counted(
         poller=job.poller,
         due_ms=due_ms,
         finished_ms=wall_ms,
-        lag_ms=max(0, sent_ms - job.due_ms) if sent_ms else 0,
+        lag_ms=max(0, sent_ms - max(job.due_ms, since_ms)) if sent_ms else 0,
         took_ms=max(0, wall_ms - sent_ms) if sent_ms else 0,
         checks=checks,
     )

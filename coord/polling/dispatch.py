@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from coord.polling.cookies import no_cookies
 from coord.polling.pollers import PollerTarget
-from coord.polling.records import Check, CheckResult, PollError, PollReply, PollRequest, clip
+from coord.polling.records import CheckResult, PollError, PollReply, PollRequest, clip
 from coord.records import RecordError
 
 MAX_REPLY_BYTES = 128 * 1024
@@ -116,14 +116,11 @@ def _read(body: bytes, request: PollRequest) -> PollReply:
         reply = PollReply.decode(body)
     except RecordError as error:
         raise PollFailed(PollError.BAD_REPLY, str(error)) from None
-    asked = (request.job, request.attempt, [_names(check) for check in request.checks])
-    if (reply.job, reply.attempt, [_names(found) for found in reply.results]) != asked:
+    asked = (request.job, request.attempt, len(request.checks))
+    same = (reply.job, reply.attempt, len(reply.results)) == asked
+    if not same or not all(map(CheckResult.is_of, reply.results, request.checks)):
         raise PollFailed(PollError.BAD_REPLY, "it answers something else")
     return reply.model_copy(update={"results": tuple(_bounded(each) for each in reply.results)})
-
-
-def _names(check: Check | CheckResult) -> tuple[str, str]:
-    return str(check.kind), clip(check.target)
 
 
 def _bounded(found: CheckResult) -> CheckResult:

@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from coord.consul import ConsulError, KVEntry, Reply, ServiceInstance, TxnOp
 from coord.leadership import Leadership
-from coord.polling.book import Ask, Book
+from coord.polling.book import Book
 from coord.polling.events import PollsSwept, RecordUnreadable
 from coord.polling.follow import WATCH_WAIT_S, follow
 from coord.polling.keeper import Keeper
 from coord.polling.pollers import Pollers, poller_targets
 from coord.polling.records import JobRecord, PollStateRecord, ScheduleRecord, UnreadableRecord
+from coord.polling.requests import Ask
 from coord.polling.store import (
     Kept,
     KeptSchedules,

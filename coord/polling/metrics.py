@@ -93,13 +93,17 @@ class PollMetrics(Collector):
         self._book = None
 
     def verdicts(self) -> Mapping[str, bool]:
-        """Whether all checks said up, of each enabled schedule whose last run was answered, by id;
-        nothing unless this node leads."""
+        """Whether all checks said up, of each enabled schedule whose last run was answered, by id,
+        and had the checks that it has now; nothing unless this node leads."""
         book = self._book
         if book is None:
             return {}
-        found = ((id_, book.results.get(id_)) for id_, s in book.schedules.items() if s.enabled)
-        return {id_: last.ok for id_, last in found if last is not None and last.ok is not None}
+        enabled = {id_: each for id_, each in book.schedules.items() if each.enabled}
+        return {
+            id_: last.ok
+            for id_, each in enabled.items()
+            if (last := book.results.get(id_)) and last.ok is not None and last.is_of(each)
+        }
 
     def began(self, lag_ms: int) -> None:
         """A run that was due began, so late."""

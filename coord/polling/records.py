@@ -259,6 +259,13 @@ class ResultRecord(Record):
     asked: RequestId | None = None
     asked_runs: Count = 0
 
+    def is_of(self, schedule: ScheduleRecord) -> bool:
+        """Whether what its checks found is about the checks that the schedule has now."""
+        return not self.checks or (
+            len(self.checks) == len(schedule.checks)
+            and all(map(CheckResult.is_of, self.checks, schedule.checks))
+        )
+
     @property
     def outcome(self) -> str:
         """Up or down, as its checks say; or why there was no answer."""

@@ -36,8 +36,8 @@ class Fare(StrEnum):
 
     UP, DOWN: what its checks found last. UNANSWERED: its last run had no answer. LATE: its last
     result is too old to go by. NEVER_RUN: it has none, and should have had one long ago. NEW: it
-    has none yet. UNREADABLE: it cannot be read, and is not run; or its result cannot. UNKNOWN: its
-    result may not be seen. DISABLED: it is not to run.
+    has none yet, or none of the checks that it has now. UNREADABLE: it cannot be read, and is not
+    run; or its result cannot. UNKNOWN: its result may not be seen. DISABLED: it is not to run.
     """
 
     DOWN = "down"
@@ -196,7 +196,7 @@ def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> 
         fare=Fare.NEVER_RUN if late else Fare.NEW,
         interval_ms=schedule.interval_ms,
     )
-    if result is None:
+    if result is None or not result.is_of(schedule):
         return fare
     if late:
         return replace(fare, fare=Fare.LATE, last_ms=last_ms)

@@ -44,7 +44,6 @@ from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.node_type import EligibleWhy, NodeType
 from coord.operations import new_request_id, read_audit
 from coord.polling.asking import answer, ask, withdraw
-from coord.polling.book import ASKED_WITHIN_MS
 from coord.polling.dispatch import PollFailed, PollSender
 from coord.polling.editing import EditCode, EditRefused
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
@@ -63,6 +62,7 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
+from coord.polling.requests import ASKED_WITHIN_MS
 from coord.polling.schedules import phase_ms, slot_start_ms
 from coord.polling.store import PollPaths, put_schedule
 from coord.polling.writer import FencedWriter
