@@ -9,6 +9,7 @@ from coord.config import format_duration
 from coord.polling.board import options_of, result_of
 from coord.polling.editing import Change, Edit, EditCode, Stored
 from coord.polling.records import (
+    MAX_SCHEDULE_BYTES,
     AskedRecord,
     Check,
     CheckResult,
@@ -18,6 +19,7 @@ from coord.polling.records import (
 )
 from coord.polling.running import REFUSALS
 from coord.polling.shelf import Shelf
+from coord.polling.store import MAX_CHECKS_IN_ALL, MAX_SCHEDULES
 from coord.polling.summary import is_late
 from coord.status.words import ago, at, plain, span
 
@@ -28,6 +30,15 @@ SENTENCES: dict[EditCode, tuple[str, str]] = {
     EditCode.CHANGED_MEANWHILE: (
         "somebody else changed {ids} since this was looked at",
         "look again, and decide anew",
+    ),
+    EditCode.TOO_MANY: (
+        f"with {{ids}} there would be over {MAX_SCHEDULES} schedules, or over {MAX_CHECKS_IN_ALL} "
+        "checks in all",
+        "remove some first, or give them fewer checks",
+    ),
+    EditCode.TOO_LARGE: (
+        f"{{ids}} would have a record of over {MAX_SCHEDULE_BYTES} bytes",
+        "give it fewer or shorter checks, by add --replace or import",
     ),
     **REFUSALS,
 }
@@ -82,6 +93,8 @@ def _row(name: str, shelf: Shelf, now_ms: int) -> tuple[str, ...]:
 
 def _last(record: ScheduleRecord, result: ResultRecord | None, shelf: Shelf, now_ms: int) -> str:
     late = is_late(record, result, now_ms)
+    if result is not None and not result.is_of(record):
+        return "not yet run as it is"
     if result is None:
         return "not known" if shelf.results is None else "never run" if late else "not yet run"
     when = ago((now_ms - result.finished_ms) / 1000)

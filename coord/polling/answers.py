@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
+from typing import NamedTuple
 
-from coord.polling.records import PollReply
+from coord.polling.records import PollReply, PollRequest
 
 MAX_ANSWERS = 2048
 """How many finished answers are kept."""
@@ -13,8 +15,30 @@ MAX_ANSWERS = 2048
 KEEP_S = 180.0
 """How long a finished answer is kept, in seconds: longer than any leader waits for one."""
 
-Attempt = tuple[str, str, int]
-"""Election, job, attempt."""
+
+class Attempt(NamedTuple):
+    """Which attempt it is, and `checks`, a digest of what it runs."""
+
+    election: str
+    job: str
+    number: int
+    checks: str
+
+    @classmethod
+    def of(cls, asked: PollRequest) -> Attempt:
+        """The attempt that is asked for."""
+        checks = asked.model_dump_json(include={"checks"}).encode()
+        return cls(asked.election, asked.job, asked.attempt, hashlib.sha256(checks).hexdigest())
+
+    @property
+    def name(self) -> tuple[str, str, int]:
+        """What it is called: no other may be called so."""
+        return self[:3]
+
+
+class OtherChecksError(Exception):
+    """An attempt of that name was met before, with other checks: neither is its answer the answer
+    to this one, nor may it be run twice."""
 
 
 class Answers:
@@ -24,6 +48,7 @@ class Answers:
     """
 
     def __init__(self) -> None:
+        self._checks: dict[tuple[str, str, int], str] = {}
         self._running: dict[Attempt, asyncio.Future[PollReply]] = {}
         self._finished: OrderedDict[Attempt, tuple[float, PollReply]] = OrderedDict()
 
@@ -37,12 +62,19 @@ class Answers:
         return tuple(self._running.values())
 
     def known(self, attempt: Attempt) -> PollReply | asyncio.Future[PollReply] | None:
-        """The answer, or the future of it, if this attempt was met before."""
+        """The answer, or the future of it, if this attempt was met before.
+
+        Raises:
+            OtherChecksError: it was, with other checks.
+        """
+        if self._checks.get(attempt.name, attempt.checks) != attempt.checks:
+            raise OtherChecksError
         finished = self._finished.get(attempt)
         return finished[1] if finished is not None else self._running.get(attempt)
 
     def begin(self, attempt: Attempt) -> None:
         """This attempt is being run."""
+        self._checks[attempt.name] = attempt.checks
         self._running[attempt] = asyncio.get_running_loop().create_future()
 
     def finish(self, attempt: Attempt, reply: PollReply, now: float) -> None:
@@ -52,7 +84,8 @@ class Answers:
             at, _ = next(iter(self._finished.values()))
             if len(self._finished) <= MAX_ANSWERS and now - at <= KEEP_S:
                 break
-            self._finished.popitem(last=False)
+            forgotten, _ = self._finished.popitem(last=False)
+            del self._checks[forgotten.name]
         future = self._running.pop(attempt)
         if not future.done():
             future.set_result(reply)
@@ -61,4 +94,5 @@ class Answers:
         """It ended without an answer; whoever waits for it is cancelled. Fine if it finished."""
         future = self._running.pop(attempt, None)
         if future is not None:
+            del self._checks[attempt.name]
             future.cancel()

@@ -8,10 +8,10 @@ two looks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from coord.clock import Clock
 from coord.consul import Consistency, ConsulApi, ConsulNotPermitted, KVEntry
@@ -27,11 +27,9 @@ from coord.polling.records import (
 )
 from coord.polling.records import CheckResult as CheckResult
 from coord.polling.records import ResultRecord as ResultRecord
-from coord.polling.store import Loaded, load_asked, load_jobs, load_results, load_schedules
+from coord.polling.store import KeptSchedules, Loaded, kept_asked, kept_jobs, kept_results
 from coord.polling.summary import PollSummary, ScheduleFare, fares_of, in_numbers
-from coord.records import POLLER_SERVICE, Paths, Record
-
-R = TypeVar("R", bound=Record)
+from coord.records import POLLER_SERVICE, Paths
 
 _ANY = "any"
 
@@ -98,37 +96,12 @@ def result_of(result: ResultRecord | None, number: int, check: Check) -> CheckRe
     if result is None or number >= len(result.checks):
         return None
     found = result.checks[number]
-    return found if found.kind == check.kind and check.target.startswith(found.target) else None
+    return found if found.is_of(check) else None
 
 
 def options_of(check: Check) -> dict[str, Any]:
     """What is written of a check besides its kind and target, where it is not as usual."""
     return check.model_dump(mode="json", exclude_defaults=True, exclude={"kind", "target"})
-
-
-class _Kept(Generic[R]):
-    """What stands below one prefix, decoded anew only where it says something else."""
-
-    def __init__(self, prefix: str, load: Callable[[Iterable[KVEntry], str], Loaded[R]]) -> None:
-        self._prefix = prefix
-        self._load = load
-        self._known: dict[str, tuple[bytes, Loaded[R]]] = {}
-
-    def of(self, entries: Iterable[KVEntry]) -> Loaded[R]:
-        """What these say, which are all that there are."""
-        known: dict[str, tuple[bytes, Loaded[R]]] = {}
-        for entry in entries:
-            if entry.key.startswith(self._prefix):
-                value, loaded = self._known.get(entry.key, (None, None))
-                if loaded is None or value != entry.value:
-                    loaded = self._load([entry], self._prefix)
-                known[entry.key] = (entry.value, loaded)
-        self._known = known
-        every: Loaded[R] = Loaded()
-        for _, loaded in known.values():
-            every.records.update(loaded.records)
-            every.unreadable.update(loaded.unreadable)
-        return every
 
 
 def boarded(
@@ -194,10 +167,10 @@ class BoardReader:
         self._clock = clock
         self._index: int | None = None
         self.took_s = 0.0
-        self._schedules = _Kept(keys.schedules, load_schedules)
-        self._results = _Kept(keys.results, load_results)
-        self._jobs = _Kept(keys.jobs, load_jobs)
-        self._asked = _Kept(keys.asked, load_asked)
+        self._schedules = KeptSchedules(keys.schedules)
+        self._results = kept_results(keys.results)
+        self._jobs = kept_jobs(keys.jobs)
+        self._asked = kept_asked(keys.asked)
 
     async def read(
         self,

@@ -19,18 +19,7 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
-
-ASKED_WITHIN_MS = 300_000
-"""What was asked longer ago is not run any more, as nobody waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request for a run as it stands in Consul. index: its ModifyIndex. seen_ms: since when."""
-
-    record: AskedRecord
-    index: int
-    seen_ms: int
+from coord.polling.requests import ASKED_WITHIN_MS, Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +149,8 @@ class Book:
         }
 
     def forget_late_asks(self, wall_ms: int) -> list[Ask]:
-        """Forget what was asked too long ago; gives it."""
-        late = [a for a in self.asked.values() if wall_ms - a.record.at_ms >= ASKED_WITHIN_MS]
+        """Forget what was asked too long ago, or of schedules that are not there; gives it."""
+        late = [a for id_, a in self.asked.items() if a.is_late(wall_ms, known=self.has(id_))]
         for ask in late:
             del self.asked[ask.record.schedule]
         return late
@@ -314,8 +303,9 @@ class Book:
 
     def _run(self, schedule: ScheduleRecord, slot: Slot) -> DueRun:
         assert slot.due is not None
+        life = f"{schedule.since_ms:x}-" if schedule.since_ms else ""
         job = JobRecord(
-            id=f"{schedule.id}.{slot.number}",
+            id=f"{schedule.id}.{life}{slot.number}",
             schedule=schedule.id,
             term=self._term,
             due_ms=slot.due.due_ms,
@@ -372,7 +362,9 @@ class Book:
         """
         last = self.results.get(job.schedule)
         due_ms = self._settled_ms(job, wall_ms)
-        result = counted(job, outcome, last, wall_ms=wall_ms, due_ms=due_ms)
+        since_ms = s.since_ms if (s := self.schedules.get(job.schedule)) else 0
+        how = {"wall_ms": wall_ms, "due_ms": due_ms, "since_ms": since_ms}
+        result = counted(job, outcome, last, **how)
         if self.has(job.schedule):
             self.results[job.schedule] = result
             self._slots.pop(job.schedule, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -43,8 +43,12 @@ MAX_CONTAINS = 1000
 MAX_DEPTH = 8
 """How deeply lists and tables of a check of a kind of one's own may lie in each other."""
 
+MAX_PARTS = 200
+"""How many values, those in its lists and tables included, such a check may hold."""
+
 _URL = TypeAdapter(AnyHttpUrl)
 _URL_START = re.compile(r"https?://", re.IGNORECASE)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 Duration = Annotated[
@@ -180,31 +184,59 @@ class OtherCheck(_Check):
     def _is_json(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        if not _is_plain(value, 0):
-            raise ValueError(
-                f"it holds something that is no JSON, or lies over {MAX_DEPTH} levels deep; write "
-                "text, numbers, true, false, lists and tables"
-            )
+        room = MAX_PARTS
+        for name, part in value.items():
+            room = _room_after(name, part, room)
         return {name: part for name, part in value.items() if part is not None}
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def _room_after(name: object, part: Any, room: int) -> int:
+    """How many more values a check may hold after this one of its fields.
+
+    Raises:
+        ValueError: it holds too many, or what a check may not hold.
+    """
+    try:
+        return _count_down({name: part}, -1, room + 1)
+    except _TooManyError:
+        what, fix = f"over {MAX_PARTS} values", "give it fewer"
+    except _NotPlainError:
+        what = f"something that is no JSON, or lies over {MAX_DEPTH} levels deep"
+        fix = "write text, numbers, true, false, lists and tables"
+    raise ValueError(f"up to its field {clip(name)[:100]} it holds {what}; {fix}")
+
+
+class _TooManyError(Exception):
+    pass
+
+
+class _NotPlainError(Exception):
+    pass
+
+
+def _count_down(value: Any, depth: int, room: int) -> int:
+    if room <= 0:
+        raise _TooManyError
+    room -= 1
+    parts: Iterable[Any]
     match value:
-        case str():
-            return not any("\ud800" <= char <= "\udfff" for char in value)
         case bool() | int() | None:
-            return True
-        case float():
-            return math.isfinite(value)
-        case list() | tuple():
-            return depth < MAX_DEPTH and all(_is_plain(part, depth + 1) for part in value)
-        case dict():
-            return depth < MAX_DEPTH and all(
-                isinstance(name, str) and _is_plain(name, depth) and _is_plain(part, depth + 1)
-                for name, part in value.items()
-            )
+            return room
+        case str() if not _SURROGATE.search(value):
+            return room
+        case float() if math.isfinite(value):
+            return room
+        case list() | tuple() if depth < MAX_DEPTH:
+            parts = value
+        case dict() if depth < MAX_DEPTH:
+            if not all(isinstance(name, str) and not _SURROGATE.search(name) for name in value):
+                raise _NotPlainError
+            parts = value.values()
         case _:
-            return False
+            raise _NotPlainError
+    for part in parts:
+        room = _count_down(part, depth + 1, room)
+    return room
 
 
 _OTHER = "other"
@@ -250,6 +282,10 @@ class CheckResult(BaseModel):
     error: CheckError | Word | None = Field(default=None, union_mode="left_to_right")
     status: int | None = None
     detail: str = Field(default="", max_length=MAX_DETAIL)
+
+    def is_of(self, check: Check) -> bool:
+        """Whether that check may have found it: of that kind, at that target."""
+        return self.kind == str(check.kind) and clip(self.target) == clip(check.target)
 
 
 def clip(text: object) -> str:

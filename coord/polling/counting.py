@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord.polling.records import (
+    MAX_COUNT,
     CheckResult,
     JobRecord,
     JobState,
@@ -19,11 +20,13 @@ def counted(
     *,
     wall_ms: int,
     due_ms: int,
+    since_ms: int = 0,
 ) -> ResultRecord:
     """How a job ended, and its schedule's counters with it.
 
     outcome: what a poller found, or why none did; None: it was cancelled.
     last: the result before. due_ms: up to when all runs that were due are accounted for.
+    since_ms: no run of the schedule was due before.
     """
     checks: tuple[CheckResult, ...] = ()
     error: PollError | None = None
@@ -43,20 +46,20 @@ def counted(
         poller=job.poller,
         due_ms=due_ms,
         finished_ms=wall_ms,
-        lag_ms=max(0, sent_ms - job.due_ms) if sent_ms else 0,
+        lag_ms=max(0, sent_ms - max(job.due_ms, since_ms)) if sent_ms else 0,
         took_ms=max(0, wall_ms - sent_ms) if sent_ms else 0,
         checks=checks,
     )
     before = last or result
-    return result.model_copy(
-        update={
-            "runs": before.runs + 1,
-            "missed": before.missed + job.missed,
-            "retried": before.retried + job.attempt - 1,
-            "timed_out": before.timed_out + (job.state is JobState.TIMED_OUT),
-            "failed": before.failed + (job.state is JobState.FAILED),
-            "cancelled": before.cancelled + (job.state is JobState.CANCELLED),
-            "asked": job.asked or before.asked,
-            "asked_runs": before.asked_runs + (job.asked is not None),
-        }
-    )
+    more = {
+        "runs": 1,
+        "missed": job.missed,
+        "retried": job.attempt - 1,
+        "timed_out": int(job.state is JobState.TIMED_OUT),
+        "failed": int(job.state is JobState.FAILED),
+        "cancelled": int(job.state is JobState.CANCELLED),
+        "asked_runs": int(job.asked is not None),
+    }
+    # No more than is read back, whatever somebody wrote into the result before.
+    counts = {name: min(getattr(before, name) + by, MAX_COUNT) for name, by in more.items()}
+    return result.model_copy(update={**counts, "asked": job.asked or before.asked})

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from coord.polling.cookies import no_cookies
 from coord.polling.pollers import PollerTarget
-from coord.polling.records import PollError, PollReply, PollRequest, clip
+from coord.polling.records import CheckResult, PollError, PollReply, PollRequest, clip
 from coord.records import RecordError
 
 MAX_REPLY_BYTES = 128 * 1024
@@ -18,6 +18,7 @@ CONNECT_S = 2.0
 MARGIN_S = 2.0
 """How much longer than the checks' own time an answer is waited for, in seconds."""
 
+_MAX_STATUS = 999_999  # kinds of one's own may have their own numbers
 _REFUSALS = {
     401: PollError.NOT_PERMITTED,
     403: PollError.NOT_PERMITTED,
@@ -116,6 +117,15 @@ def _read(body: bytes, request: PollRequest) -> PollReply:
     except RecordError as error:
         raise PollFailed(PollError.BAD_REPLY, str(error)) from None
     asked = (request.job, request.attempt, len(request.checks))
-    if (reply.job, reply.attempt, len(reply.results)) != asked:
+    same = (reply.job, reply.attempt, len(reply.results)) == asked
+    if not same or not all(map(CheckResult.is_of, reply.results, request.checks)):
         raise PollFailed(PollError.BAD_REPLY, "it answers something else")
-    return reply
+    return reply.model_copy(update={"results": tuple(_bounded(each) for each in reply.results)})
+
+
+def _bounded(found: CheckResult) -> CheckResult:
+    """As it can be kept: what a poller says takes up to six times the space once written down."""
+    status = found.status
+    known = status is not None and 0 <= status <= _MAX_STATUS
+    changes = {"target": clip(found.target), "detail": clip(found.detail)}
+    return found.model_copy(update={**changes, "status": status if known else None})

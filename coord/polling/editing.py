@@ -15,8 +15,14 @@ from enum import StrEnum
 
 from coord.consul import ConsulApi, ConsulError, KVEntry, TxnOp
 from coord.polling.audit import Trail
-from coord.polling.records import ScheduleRecord, UnreadableRecord
-from coord.polling.store import PollPaths, encode_schedule, load_schedules
+from coord.polling.records import MAX_SCHEDULE_BYTES, ScheduleRecord, UnreadableRecord
+from coord.polling.store import (
+    MAX_CHECKS_IN_ALL,
+    MAX_SCHEDULES,
+    PollPaths,
+    encode_schedule,
+    load_schedules,
+)
 from coord.polling.writer import MAX_BATCH_BYTES
 from coord.records import is_name
 
@@ -48,6 +54,8 @@ class EditCode(StrEnum):
     CHANGED_MEANWHILE = "changed_meanwhile"
     NO_LEADER = "no_leader"
     ASKED_ALREADY = "asked_already"
+    TOO_MANY = "too_many"
+    TOO_LARGE = "too_large"
 
 
 class EditRefused(Exception):  # noqa: N818 - an answer, not a fault
@@ -119,10 +127,11 @@ def plan_add(
     """Write a schedule.
 
     Raises:
-        EditRefused: it is there, and not to be replaced.
+        EditRefused: it is there, and not to be replaced; or there would be too many.
     """
     if record.id in found and not replace:
         raise EditRefused(EditCode.EXISTS, (record.id,))
+    _refuse_too_many(found, (record,))
     return (_set(found.get(record.id), record, keys),)
 
 
@@ -132,14 +141,15 @@ def plan_import(
     """Make Consul's schedules those; prune: and remove all others.
 
     Keys there that no schedule can have stay: whoever made them by hand removes them so.
+
+    Raises:
+        EditRefused: there would be too many.
     """
+    others = found.keys() - {record.id for record in records}
+    removed = sorted(name for name in others if is_name(name)) if prune else []
+    _refuse_too_many(found, records, removed)
     edits = [_set(found.get(record.id), record, keys) for record in records]
-    if prune:
-        wanted = {record.id for record in records}
-        edits += [
-            _removal(name, found[name]) for name in sorted(found.keys() - wanted) if is_name(name)
-        ]
-    return tuple(edits)
+    return (*edits, *(_removal(name, found[name]) for name in removed))
 
 
 def plan_switch(
@@ -148,13 +158,17 @@ def plan_switch(
     """Enable or disable schedules. What is enabled is due from now on.
 
     Raises:
-        EditRefused: one is not there, or cannot be read.
+        EditRefused: one is not there, or cannot be read, or could not be once it is switched.
     """
     _refuse_missing(found, ids)
     unreadable = [name for name in ids if found[name].record is None]
     if unreadable:
         raise EditRefused(EditCode.UNREADABLE, unreadable)
-    return tuple(_switch(name, found[name], enabled, now_ms) for name in ids)
+    edits = tuple(_switch(name, found[name], enabled, now_ms) for name in ids)
+    large = [e.id for e in edits if e.op is not None and len(e.op.value) > MAX_SCHEDULE_BYTES]
+    if large:
+        raise EditRefused(EditCode.TOO_LARGE, large)
+    return edits
 
 
 def plan_remove(found: Mapping[str, Stored], ids: Sequence[str]) -> tuple[Edit, ...]:
@@ -171,6 +185,25 @@ def _refuse_missing(found: Mapping[str, Stored], ids: Sequence[str]) -> None:
     missing = [name for name in ids if name not in found]
     if missing:
         raise EditRefused(EditCode.NOT_FOUND, missing)
+
+
+def _refuse_too_many(
+    found: Mapping[str, Stored], records: Iterable[ScheduleRecord], removed: Iterable[str] = ()
+) -> None:
+    """More than are run must not be written; where there are too many already, not even more."""
+    before = {name: _checks(old.record) for name, old in found.items()}
+    after = before | {record.id: _checks(record) for record in records}
+    for name in removed:
+        del after[name]
+    if len(after) > max(MAX_SCHEDULES, len(before)) or sum(after.values()) > max(
+        MAX_CHECKS_IN_ALL, sum(before.values())
+    ):
+        more = [name for name, checks in after.items() if checks > before.get(name, 0)]
+        raise EditRefused(EditCode.TOO_MANY, more)
+
+
+def _checks(record: ScheduleRecord | None) -> int:
+    return 0 if record is None else len(record.checks)
 
 
 def _set(old: Stored | None, record: ScheduleRecord, keys: PollPaths) -> Edit:
@@ -202,6 +235,8 @@ def _switch(name: str, old: Stored, enabled: bool, now_ms: int) -> Edit:
     if enabled:
         data["since_ms"] = now_ms
     value = json.dumps(data, ensure_ascii=False).encode()
+    if len(value) > MAX_SCHEDULE_BYTES:
+        value = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
     change = Change.ENABLED if enabled else Change.DISABLED
     return Edit(name, change, TxnOp.kv_cas(old.entry.key, value, old.entry.modify_index))
 

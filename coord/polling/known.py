@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import TypeVar
 
 from coord.consul import ConsulError, KVEntry, Reply, ServiceInstance, TxnOp
 from coord.leadership import Leadership
-from coord.polling.book import Ask, Book
+from coord.polling.book import Book
 from coord.polling.events import PollsSwept, RecordUnreadable
 from coord.polling.follow import WATCH_WAIT_S, follow
 from coord.polling.keeper import Keeper
 from coord.polling.pollers import Pollers, poller_targets
 from coord.polling.records import JobRecord, PollStateRecord, ScheduleRecord, UnreadableRecord
+from coord.polling.requests import Ask
 from coord.polling.store import (
+    Kept,
+    KeptSchedules,
     Loaded,
     PollPaths,
-    load_asked,
-    load_jobs,
-    load_results,
-    load_schedules,
+    Slices,
+    kept_asked,
+    kept_jobs,
+    kept_results,
 )
-from coord.records import POLLER_SERVICE
+from coord.records import POLLER_SERVICE, Record
 from coord.telemetry.lasting_fault import LastingFault
 from coord.workloads import WorkContext
+
+R = TypeVar("R", bound=Record)
 
 _SHOWN_UNREADABLE = 20
 _ANY = "any"
@@ -52,7 +58,9 @@ class Known:
         self._keeper = keeper
         self._faults = faults
         self._told = told
-        self._keys = PollPaths(context.paths)
+        self._keys = keys = PollPaths(context.paths)
+        self._schedules = KeptSchedules(keys.schedules)
+        self._asked = kept_asked(keys.asked)
         self._since_ms = context.clock.wall_ms()
         self._swept = (0, 0)
         self._state: PollStateRecord | None = None
@@ -66,11 +74,11 @@ class Known:
         The reads are consistent and our term is in force: nothing of an older one lands any more.
         """
         keys, keeper = self._keys, self._keeper
-        schedules = load_schedules(await keeper.list(keys.schedules), keys.schedules)
-        results = load_results(await keeper.list(keys.results), keys.results)
-        jobs = load_jobs(await keeper.list(keys.jobs), keys.jobs)
-        self._tell_unreadable(keys.results, results.unreadable)
-        self._tell_unreadable(keys.jobs, jobs.unreadable)
+        schedules = await self._read(self._schedules, await keeper.list(keys.schedules))
+        results = await self._read(kept_results(keys.results), await keeper.list(keys.results))
+        jobs = await self._read(kept_jobs(keys.jobs), await keeper.list(keys.jobs))
+        await self._tell_unreadable(keys.results, results.unreadable)
+        await self._tell_unreadable(keys.jobs, jobs.unreadable)
         self._enter(schedules)
         self.book.results = results.records
         given_up = self.book.sweep(jobs.records.values(), self._context.clock.wall_ms())
@@ -87,6 +95,13 @@ class Known:
                 unreadable=len(jobs.unreadable),
             )
         await self._take_schedules(schedules)
+
+    async def _read(self, kept: Kept[R], entries: tuple[KVEntry, ...]) -> Loaded[R]:
+        """Decode, and let confirmations through meanwhile: the election runs on this loop."""
+        return await kept.of_in_slices(entries, self._slices())
+
+    def _slices(self) -> Slices:
+        return Slices(self._context.clock, self._leadership.progress)
 
     def end_ops(self, job: JobRecord) -> tuple[TxnOp, ...]:
         """A job ends: its key goes, and its schedule's result is written, if there still is one."""
@@ -107,7 +122,7 @@ class Known:
             return await self._context.consul.kv_list(prefix, index=index, wait_s=wait_s)
 
         async def take(entries: tuple[KVEntry, ...]) -> None:
-            await self._take_schedules(load_schedules(entries, prefix))
+            await self._take_schedules(await self._read(self._schedules, entries))
             self.changed.set()
 
         await follow(query, take, self._faults, "poll_schedules_not_followed")
@@ -142,8 +157,8 @@ class Known:
     async def _take_asked(self, entries: tuple[KVEntry, ...]) -> None:
         prefix = self._keys.asked
         indices = {entry.key: entry.modify_index for entry in entries}
-        loaded = load_asked(entries, prefix)
-        self._tell_unreadable(prefix, loaded.unreadable)
+        loaded = await self._read(self._asked, entries)
+        await self._tell_unreadable(prefix, loaded.unreadable)
         asked = {id_: (each, indices[prefix + id_]) for id_, each in loaded.records.items()}
         self.book.enter_asked(asked, self._context.clock.wall_ms())
         self.changed.set()
@@ -170,7 +185,7 @@ class Known:
         self.book.enter_schedules(loaded.records, unreadable)
 
     async def _take_schedules(self, loaded: Loaded[ScheduleRecord]) -> None:
-        self._tell_unreadable(self._keys.schedules, loaded.unreadable)
+        await self._tell_unreadable(self._keys.schedules, loaded.unreadable)
         self._enter(loaded)
         await self._remove_results()
         unreadable = tuple(record for record, _ in loaded.unreadable.values())
@@ -207,12 +222,12 @@ class Known:
         self._faults.over("polls_not_read")
         return True
 
-    def _tell_unreadable(
+    async def _tell_unreadable(
         self, prefix: str, unreadable: Mapping[str, tuple[UnreadableRecord, int]]
     ) -> None:
         for key in [k for k in self._told if k.startswith(prefix) and k not in unreadable]:
             del self._told[key]
-        for key, (record, index) in unreadable.items():
+        async for key, (record, index) in self._slices().over(unreadable.items()):
             if self._told.get(key) != index:
                 self._told[key] = index
                 self._context.telemetry.emit(

@@ -101,8 +101,8 @@ class PollMetrics(Collector):
         self._book = None
 
     def verdicts(self) -> Mapping[str, bool]:
-        """Whether all checks said up, of each enabled schedule whose last run was answered and is
-        not too long ago, by id; nothing unless this node leads."""
+        """Whether all checks said up, of each enabled schedule whose last run was answered, had the
+        checks that it has now and is not too long ago, by id; nothing unless this node leads."""
         book = self._book
         if book is None:
             return {}
@@ -112,7 +112,10 @@ class PollMetrics(Collector):
         return {
             id_: last.ok
             for id_, last, schedule in found
-            if last is not None and last.ok is not None and not is_late(schedule, last, now_ms)
+            if last is not None
+            and last.ok is not None
+            and last.is_of(schedule)
+            and not is_late(schedule, last, now_ms)
         }
 
     def look(self) -> None:

@@ -269,7 +269,7 @@ class _Run:
         job = advance(run.job, JobEvent.ASSIGN, poller=clip(target.id), dispatched_ms=now_ms)
         self._book.open[job.schedule] = job
         if job.attempt == 1 and job.asked is None:
-            self._metrics.began(now_ms - job.due_ms)
+            self._metrics.began(now_ms - max(job.due_ms, run.schedule.since_ms))
         take = () if run.ask is None else self._known.take_ops(run.ask)
         written = TxnOp.kv_set(self._keys.job(job.id), job.encode())
         if not await self._keeper.write(*take, written):

@@ -16,6 +16,7 @@ with ``{"code": …, "detail": …}``, for wrong fields with ``"field"`` too:
 | 413 | too_large | the body is too large |
 | 415 | not_json | the content type is not JSON |
 | 422 | bad_field | a field is wrong |
+| 422 | other_checks | that attempt was asked for before, with other checks: it is not run twice |
 | 429 | busy | it runs as many polls as it may: shed, nothing is queued |
 | 503 | stopping | it is ending |
 
@@ -38,7 +39,7 @@ from starlette.routing import Route
 from coord.config import Problem, Settings, SettingsError
 from coord.config.values import HostPort, InvalidValueError, parse_host_port
 from coord.consul import Consistency, ConsulError, KVEntry
-from coord.polling.answers import Answers, Attempt
+from coord.polling.answers import Answers, Attempt, OtherChecksError
 from coord.polling.checks import CheckRunner
 from coord.polling.dialling import Dialler
 from coord.polling.events import AttemptBegun
@@ -208,8 +209,12 @@ class Poller:
         if asked.election != self._election:
             raise Refusal(409, "other_election", f"this poller serves election {self._election}")
         await self._check_term(asked.term)
-        attempt = (asked.election, asked.job, asked.attempt)
-        known = self._answers.known(attempt)
+        attempt = Attempt.of(asked)
+        try:
+            known = self._answers.known(attempt)
+        except OtherChecksError:
+            problem = f"attempt {asked.attempt} of {asked.job} had other checks"
+            raise Refusal(422, "other_checks", problem) from None
         if isinstance(known, PollReply):
             return known
         if known is not None:

@@ -56,8 +56,10 @@ MAX_INTERVAL_S = 7 * 86_400.0
 _MAX_SCHEDULE_ID = 100  # a job's id adds a slot to it and must still be a name
 _MAX_WALL_MS = 2**53
 
+MAX_COUNT = 2**62
+
 WallMs = Annotated[int, Field(ge=0, le=_MAX_WALL_MS, strict=True)]
-Count = Annotated[int, Field(ge=0, le=2**62, strict=True)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT, strict=True)]
 SetName = Annotated[Name, Field(min_length=1)]
 Attempt = Annotated[int, Field(ge=1, le=1000, strict=True)]
 
@@ -193,6 +195,8 @@ class JobRecord(Record):
     """One run of a schedule, in Consul from before a poller is asked until its result is written.
 
     id: ``<schedule>.<slot>``, or of the request: the same run has the same id under every leader.
+        Before the slot stands since when the schedule is as it is, in hexadecimal and with a dash:
+        what was removed and added again has no run in common with what it was.
     attempt: from 1; the same attempt is never sent twice.
     term: under which this attempt is made.
     poller: the service id of the poller chosen.
@@ -254,6 +258,13 @@ class ResultRecord(Record):
     cancelled: Count = 0
     asked: RequestId | None = None
     asked_runs: Count = 0
+
+    def is_of(self, schedule: ScheduleRecord) -> bool:
+        """Whether what its checks found is about the checks that the schedule has now."""
+        return not self.checks or (
+            len(self.checks) == len(schedule.checks)
+            and all(map(CheckResult.is_of, self.checks, schedule.checks))
+        )
 
     @property
     def outcome(self) -> str:

@@ -72,7 +72,7 @@ def _up() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         PREFIX + "poll_up",
         "Only from the leader: 1 for a schedule whose checks all said up when it was last run, 0 "
-        "where one said down; none where it is disabled, had no answer, or its last is late. Of "
-        f"{MAX_UP_SERIES} schedules at most.",
+        "where one said down; none where it is disabled, had no answer, has other checks by now, "
+        f"or its last is late. Of {MAX_UP_SERIES} schedules at most.",
         labels=("schedule",),
     )

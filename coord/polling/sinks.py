@@ -59,7 +59,8 @@ class FinishedRun:
     asked: whether somebody asked for it, out of turn.
     due_ms: when it was due, or seen to be asked for, in wall-clock milliseconds. dispatched_ms:
         when its last attempt was sent; None if none was. finished_ms: when it ended.
-    lag_ms: from `due_ms` to `dispatched_ms`, in milliseconds; took_ms: from then to the end.
+    lag_ms: from `due_ms`, or from when the schedule was last added or enabled if that was later, to
+        `dispatched_ms`, in milliseconds; took_ms: from then to the end.
     missed: how many runs of the schedule were left out just before it.
     checks: what each check found, in the schedule's order; empty where there was no answer.
     """

@@ -12,6 +12,7 @@ from typing import Any
 from coord.members import MAX_WALL_MS, Seen
 from coord.polling.paths import PollPaths
 from coord.polling.records import (
+    MAX_COUNT,
     CheckError,
     ResultRecord,
     ScheduleRecord,
@@ -29,16 +30,14 @@ LATE_LEAST_MS = 10_000
 WORST = 5
 """How many of the schedules that do not fare well are named."""
 
-_MAX_COUNT = 2**62
-
 
 class Fare(StrEnum):
     """How a schedule fares.
 
     UP, DOWN: what its checks found last. UNANSWERED: its last run had no answer. LATE: its last
     result is too old to go by. NEVER_RUN: it has none, and should have had one long ago. NEW: it
-    has none yet. UNREADABLE: it cannot be read, and is not run; or its result cannot. UNKNOWN: its
-    result may not be seen. DISABLED: it is not to run.
+    has none yet, or none of the checks that it has now. UNREADABLE: it cannot be read, and is not
+    run; or its result cannot. UNKNOWN: its result may not be seen. DISABLED: it is not to run.
     """
 
     DOWN = "down"
@@ -149,7 +148,7 @@ def in_numbers(
         unreadable=counts[Fare.UNREADABLE],
         disabled=counts[Fare.DISABLED],
         open_runs=open_runs,
-        missed=min(sum(result.missed for result in told), _MAX_COUNT),
+        missed=min(sum(result.missed for result in told), MAX_COUNT),
         last_ms=max((_finished_ms(result) for result in told), default=None),
         troubled=len(troubled),
         worst=tuple(troubled[:WORST]),
@@ -202,7 +201,7 @@ def _fare(schedule: ScheduleRecord, result: ResultRecord | None, at_ms: int) -> 
         fare=Fare.NEVER_RUN if late else Fare.NEW,
         interval_ms=schedule.interval_ms,
     )
-    if result is None:
+    if result is None or not result.is_of(schedule):
         return fare
     if late:
         return replace(fare, fare=Fare.LATE, last_ms=_finished_ms(result))

@@ -81,7 +81,7 @@ class PollerWires(httpx.AsyncBaseTransport):
 
 
 def _found(asked: dict[str, Any]) -> httpx.Response:
-    result = {"kind": "tcp", "target": "t:1", "ok": True, "latency_ms": 1.0}
+    of_each = {"ok": True, "latency_ms": 1.0}
     body = {
         "v": 1,
         "job": asked["job"],
@@ -89,7 +89,10 @@ def _found(asked: dict[str, Any]) -> httpx.Response:
         "term": asked["term"],
         "poller": "p",
         "took_ms": 1.0,
-        "results": [result] * len(asked["checks"]),
+        "results": [
+            {"kind": check["kind"], "target": check["target"], **of_each}
+            for check in asked["checks"]
+        ],
     }
     return _response(200, body)
 

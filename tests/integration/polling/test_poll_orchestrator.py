@@ -44,7 +44,6 @@ from coord.leadership import Leadership, LeadershipLost, Lease
 from coord.node_type import EligibleWhy, NodeType
 from coord.operations import new_request_id, read_audit
 from coord.polling.asking import answer, ask, withdraw
-from coord.polling.book import ASKED_WITHIN_MS
 from coord.polling.dispatch import PollFailed, PollSender
 from coord.polling.editing import EditCode, EditRefused
 from coord.polling.events import PollsSwept, RecordUnreadable, RunsMissed
@@ -63,8 +62,9 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
+from coord.polling.requests import ASKED_WITHIN_MS
 from coord.polling.schedules import phase_ms, slot_start_ms
-from coord.polling.store import PollPaths, put_schedule
+from coord.polling.store import PollPaths, load_schedules, put_schedule
 from coord.polling.writer import FencedWriter
 from coord.records import Paths
 from coord.rights import Role, policy
@@ -361,6 +361,7 @@ async def test_what_the_leader_serves_and_that_it_ends_with_its_lead(
     keys, bench = PollPaths(Paths(name)), make_bench(consul, name)
     nobody = {"kind": "tcp", "target": "127.0.0.1:1"}
     target.go.clear()
+    made = SystemClock().now()
     await put_schedule(consul, Paths(name), schedule("down", nobody))
     await put_schedule(consul, Paths(name), schedule("slow", http(target)))
     held = await take_lead(consul, name)
@@ -373,6 +374,8 @@ async def test_what_the_leader_serves_and_that_it_ends_with_its_lead(
         assert ("poll_up", "slow") not in told
         assert told["poll_latency_seconds_count", ""] == 1
         assert told["poll_lag_seconds_count", ""] == 2
+        # Not since their hours began: they were not there then.
+        assert told["poll_lag_seconds_sum", ""] <= 2 * (SystemClock().now() - made)
         target.go.set()
         slow = await until_result(consul, keys, "slow", lambda r: r.runs == 1)
         assert slow.ok
@@ -1026,6 +1029,36 @@ async def test_hostile_schedules_are_skipped_told_once_and_stop_nothing(
         )
     assert raw is not None
     assert len(PollStateRecord.decode(raw).unreadable) == len(hostile) - 1
+
+
+async def test_many_large_schedules_do_not_keep_the_election_from_its_loop(
+    consul: ConsulClient, name: str
+) -> None:
+    keys, bench, clock = PollPaths(Paths(name)), make_bench(consul, name), SystemClock()
+    own = {"kind": "own", "target": "x", "parts": [[[1]]] * 60}
+    number, worst_s = 300, 0.0
+    for n in range(number):
+        large = schedule(f"s{n}", *[own] * 20, enabled=False)
+        await consul.kv_put(keys.schedule(large.id), large.encode())
+    entries = (await consul.kv_list(keys.schedules)).value
+    begun = clock.now()
+    assert len(load_schedules(entries, keys.schedules).records) == number
+    all_at_once_s = clock.now() - begun
+
+    async def beat() -> None:
+        nonlocal worst_s
+        last = clock.now()
+        while True:
+            await asyncio.sleep(0)
+            last, before = clock.now(), last
+            worst_s = max(worst_s, last - before)
+
+    held = await take_lead(consul, name)
+    beating = asyncio.create_task(beat())
+    async with polling(bench, held):
+        await until_key(consul, keys.state, lambda raw: raw is not None)
+    beating.cancel()
+    assert worst_s < all_at_once_s / 2
 
 
 async def test_without_a_poller_it_says_so_and_goes_on_when_one_comes(

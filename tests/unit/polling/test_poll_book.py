@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coord.consul import CheckStatus, HealthCheck, ServiceInstance
-from coord.polling.book import ASKED_WITHIN_MS, Book, DueRun
+from coord.polling.book import Book, DueRun
 from coord.polling.jobs import JobEvent, advance
 from coord.polling.pollers import AVOID_MS, Pollers, PollerTarget, poller_targets
 from coord.polling.records import (
@@ -20,6 +20,7 @@ from coord.polling.records import (
     ResultRecord,
     ScheduleRecord,
 )
+from coord.polling.requests import ASKED_WITHIN_MS, UNKNOWN_WITHIN_MS
 from coord.polling.schedules import MAX_SKEW_MS, phase_ms
 
 INTERVAL = 10_000
@@ -89,6 +90,16 @@ def test_a_run_that_is_not_due_yet_may_be_by_a_new_interval_or_a_clock_set_back(
     assert list(leader.due(NOW + 2000)) == []
     leader.enter_schedules({"web": schedule(interval=1000)})
     assert len(list(leader.due(NOW + 2000))) == 1
+
+
+def test_a_schedule_that_is_removed_and_added_again_has_no_run_in_common_with_what_it_was() -> None:
+    first, again = (schedule(since_ms=NOW + n) for n in (0, 1))
+    ids = [run.job.id for each in (first, again, again) for run in book(each).due(NOW + 5)]
+    assert ids[0] != ids[1] == ids[2]
+    assert {id_.rpartition(".")[0] for id_ in ids} == {"web"}
+    longest = schedule("x" * 100, since_ms=2**53)
+    (run,) = book(longest).due(NOW * 100)
+    assert JobRecord.decode(run.job.encode()) == run.job
 
 
 def test_a_disabled_schedule_is_not_due() -> None:
@@ -237,9 +248,11 @@ def test_counters_go_on_from_leader_to_leader() -> None:
     assert (result.ok, result.runs, result.failed, result.retried) == (False, 2, 1, 1)
 
 
-def asked_for(leader: Book, at_ms: int, *, request: str = "0123456789abcdef") -> None:
+def asked_for(
+    leader: Book, at_ms: int, *, request: str = "0123456789abcdef", seen_ms: int | None = None
+) -> None:
     record = AskedRecord(schedule="web", actor="ann", request_id=request, at_ms=at_ms)
-    leader.enter_asked({"web": (record, 7)}, at_ms)
+    leader.enter_asked({"web": (record, 7)}, at_ms if seen_ms is None else seen_ms)
 
 
 def done(leader: Book, run: DueRun, at_ms: int) -> ResultRecord:
@@ -277,6 +290,27 @@ def test_what_is_asked_for_comes_before_all_that_is_due() -> None:
     leader = book(schedule(priority=0), schedule("other", priority=1000))
     asked_for(leader, NOW)
     assert [r.schedule.id for r in leader.due(NOW)] == ["web", "other"]
+
+
+def test_a_request_of_a_clock_that_is_ahead_is_forgotten_as_any_other() -> None:
+    leader = book(schedule(enabled=False))
+    asked_for(leader, NOW + 10 * ASKED_WITHIN_MS, seen_ms=NOW)
+    assert leader.forget_late_asks(NOW + ASKED_WITHIN_MS - 1) == []
+    assert len(leader.forget_late_asks(NOW + ASKED_WITHIN_MS)) == 1
+
+
+def test_a_request_for_a_schedule_that_is_not_there_is_given_back() -> None:
+    leader = book(schedule("other"))
+    asked_for(leader, NOW)
+    assert leader.forget_late_asks(NOW + UNKNOWN_WITHIN_MS - 1) == []
+    assert len(leader.forget_late_asks(NOW + UNKNOWN_WITHIN_MS)) == 1
+
+
+def test_a_new_schedule_is_not_late_by_what_was_before_it() -> None:
+    leader = book(schedule(since_ms=NOW + 9_000))
+    (run,) = leader.due(NOW + 9_010)
+    sent = advance(run.job, JobEvent.ASSIGN, poller="p1", dispatched_ms=NOW + 9_020)
+    assert leader.end(sent, PollError.UNREACHABLE, NOW + 9_030).lag_ms == 20
 
 
 def test_an_old_request_is_forgotten_and_given_back() -> None:

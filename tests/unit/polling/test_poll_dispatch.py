@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from pydantic import SecretStr
 
+from coord.consul import KVEntry
+from coord.polling.counting import counted
 from coord.polling.dispatch import MAX_REPLY_BYTES, PollFailed, PollSender
 from coord.polling.pollers import PollerTarget
-from coord.polling.records import PollError, PollRequest
+from coord.polling.records import MAX_COUNT, JobRecord, JobState, PollError, PollRequest
+from coord.polling.store import load_results
 
 Answering = Callable[[bytes | None], Awaitable[PollerTarget]]
 
@@ -122,6 +125,8 @@ async def test_no_cookie_of_a_poller_is_kept(
         (http(200, {**GOOD, "attempt": 1}), PollError.BAD_REPLY),
         (http(200, {**GOOD, "results": []}), PollError.BAD_REPLY),
         (http(200, {**GOOD, "results": [RESULT, RESULT]}), PollError.BAD_REPLY),
+        (http(200, {**GOOD, "results": [{**RESULT, "target": "h:2"}]}), PollError.BAD_REPLY),
+        (http(200, {**GOOD, "results": [{**RESULT, "kind": "http"}]}), PollError.BAD_REPLY),
         (http(200, {**GOOD, "took_ms": "NaN"}), PollError.BAD_REPLY),
         (http(200, b" " * (MAX_REPLY_BYTES + 1)), PollError.BAD_REPLY),
         (b"", PollError.UNREACHABLE),
@@ -137,6 +142,34 @@ async def test_any_other_answer_is_a_typed_failure(
         await sender.send(target, REQUEST)
     assert caught.value.error is error
     assert caught.value.try_again is (error is not PollError.OLDER_TERM)
+
+
+async def test_whatever_a_poller_says_can_be_kept_and_read_back(
+    sender: PollSender, answering: Answering
+) -> None:
+    number = 20
+    checks = [{"kind": "own", "target": '"' * 300}] * number
+    asked = PollRequest.model_validate({**REQUEST.model_dump(), "checks": checks})
+    said = {
+        "kind": "own",
+        "target": '"' * 200,
+        "ok": False,
+        "latency_ms": 1.1111111111111112e-300,
+        "error": "e" * 32,
+        "status": 10**4000,
+        "detail": "\x00" * 200,
+    }
+    answer = http(200, {**GOOD, "results": [said] * number})
+    reply = await sender.send(await answering(answer), asked)
+    job = JobRecord(
+        id="web.1", schedule="web", state=JobState.COMPLETED, attempt=2, term=4, due_ms=1, missed=5
+    )
+    last = counted(job, None, None, wall_ms=2, due_ms=1).model_copy(
+        update={name: MAX_COUNT for name in ("runs", "missed", "retried", "failed")}
+    )
+    result = counted(job, reply, last, wall_ms=3, due_ms=1)
+    entry = KVEntry("p/web", result.encode())
+    assert load_results([entry], "p/").records == {"web": result}
 
 
 async def test_a_poller_that_never_answers(answering: Answering) -> None:

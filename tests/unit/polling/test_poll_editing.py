@@ -15,6 +15,7 @@ from coord.polling.editing import (
     Edit,
     EditCode,
     EditRefused,
+    Stored,
     batches,
     plan_add,
     plan_import,
@@ -22,8 +23,8 @@ from coord.polling.editing import (
     plan_switch,
     stored,
 )
-from coord.polling.records import ScheduleRecord
-from coord.polling.store import PollPaths
+from coord.polling.records import MAX_SCHEDULE_BYTES, ScheduleRecord
+from coord.polling.store import MAX_CHECKS_IN_ALL, MAX_SCHEDULES, PollPaths
 from coord.polling.writer import MAX_BATCH_BYTES
 from coord.records import Paths
 
@@ -134,3 +135,47 @@ def test_as_much_goes_together_as_a_transaction_takes() -> None:
     assert [edit for group in groups for edit in group] == list(edits[:-1])
     for group in groups:
         assert sum(len(edit.op.value) for edit in group if edit.op) <= MAX_BATCH_BYTES
+
+
+def many(number: int, checks: int = 1) -> dict[str, Stored]:
+    of_all = record("s", checks=[TCP] * checks)
+    return {f"s{n}": Stored(entry(f"s{n}", b""), of_all) for n in range(number)}
+
+
+def test_no_more_are_written_than_are_run() -> None:
+    full = many(MAX_SCHEDULES)
+    with pytest.raises(EditRefused) as refused:
+        plan_add(full, record("new"), KEYS, replace=False)
+    assert (refused.value.code, refused.value.ids) == (EditCode.TOO_MANY, ("new",))
+    assert plan_add(full, record("s1", name="x"), KEYS, replace=True)
+    with pytest.raises(EditRefused):
+        plan_import(full, [record("new"), record("newer")], KEYS, prune=False)
+    assert len(plan_import(full, [record("new")], KEYS, prune=True)) == MAX_SCHEDULES + 1
+    more = many(MAX_SCHEDULES + 9)
+    assert plan_add(more, record("s1", name="x"), KEYS, replace=True)
+
+
+def test_no_more_checks_are_written_than_are_run() -> None:
+    full = many(MAX_CHECKS_IN_ALL // 20, 20)
+    with pytest.raises(EditRefused) as refused:
+        plan_import(full, [record("new")], KEYS, prune=False)
+    assert (refused.value.code, refused.value.ids) == (EditCode.TOO_MANY, ("new",))
+    assert plan_import(full, [record("new"), record("s2")], KEYS, prune=False)
+
+
+def test_a_switch_never_makes_a_schedule_unreadable() -> None:
+    checks = [{"kind": "own", "target": "x" * 200, "n": [1] * 190} for _ in range(20)]
+    spaced = record("web").model_dump(mode="json", exclude_none=True) | {"checks": checks}
+    spaced["newer"] = "x"
+    compact = json.dumps(spaced, separators=(",", ":")).encode()
+    spaced["newer"] *= MAX_SCHEDULE_BYTES - len(compact) - 2
+    compact = json.dumps(spaced, separators=(",", ":")).encode()
+    found = stored([entry("web", compact)], KEYS.schedules)
+    (edit,) = plan_switch(found, ["web"], enabled=False, now_ms=5)
+    assert edit.op is not None
+    assert not ScheduleRecord.decode(edit.op.value).enabled
+    assert len(edit.op.value) <= MAX_SCHEDULE_BYTES
+    off = stored([entry("web", edit.op.value)], KEYS.schedules)
+    with pytest.raises(EditRefused) as refused:
+        plan_switch(off, ["web"], enabled=True, now_ms=10**15)
+    assert (refused.value.code, refused.value.ids) == (EditCode.TOO_LARGE, ("web",))

@@ -101,6 +101,18 @@ def test_everything_that_can_be_counted_is_there_at_zero(bench: Bench) -> None:
     assert seen.value("coordinator_poll_latency_seconds_count") == 0
 
 
+def test_what_other_checks_found_is_not_told_as_up(bench: Bench) -> None:
+    made = book(schedule("web"))
+    checks = [{"kind": "tcp", "target": "127.0.0.1:9", "ok": True, "latency_ms": 1}]
+    told = {**made.results["web"].model_dump(), "checks": checks}
+    made.results["web"] = ResultRecord.model_validate(told)
+    bench.polls.leads(made)
+    assert bench.up() == {"web": 1}
+    other = schedule("web", checks=[{"kind": "tcp", "target": "127.0.0.1:10"}])
+    made.enter_schedules({"web": other})
+    assert bench.up() == {}
+
+
 def test_polls_are_counted_by_outcome(bench: Bench) -> None:
     for outcome in ("up", "deadline", "up"):
         bench.polls.handle(PollFinished(schedule="a", outcome=outcome))

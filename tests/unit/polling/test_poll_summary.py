@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from coord.consul import KVEntry
 from coord.members import Seen
 from coord.polling.board import boarded
@@ -63,7 +65,7 @@ def found(ok: bool, **fields: Any) -> CheckResult:
 
 
 EACH = [
-    schedule("down"),
+    schedule("down", checks=(CHECK,) * 3),
     schedule("late"),
     schedule("just-in-time"),
     schedule("never"),
@@ -99,6 +101,18 @@ def test_each_schedule_is_counted_once() -> None:
     assert summary.unanswered == {"no_poller": 1}
     assert (summary.missed, summary.open_runs) == (8, 1)
     assert summary.last_ms == NOW_MS - 100
+
+
+@pytest.mark.parametrize(
+    "checks", [({**CHECK, "target": "db:1"},), (CHECK,) * 2, ({**CHECK, "kind": "own"},)]
+)
+def test_what_other_checks_found_is_no_verdict(checks: tuple[dict[str, Any], ...]) -> None:
+    results = [result("web", checks=(found(True),))]
+    assert told([schedule("web")], results).up == 1
+    summary = told([schedule("web", checks=checks)], results)
+    assert (summary.up, summary.new) == (0, 1)
+    later = told([schedule("web", checks=checks)], [result("web", 40_000, checks=(found(True),))])
+    assert (later.late, later.never_run) == (0, 1)
 
 
 def test_the_worst_are_named_with_what_is_wrong() -> None:

@@ -148,6 +148,22 @@ async def test_a_repeated_attempt_gets_the_first_answer(
     assert target.connections == 2
 
 
+async def test_an_attempt_is_not_run_again_with_other_checks(
+    http: httpx.AsyncClient, poller: Poller, target: Target
+) -> None:
+    """A schedule that was removed and added again: what the old one found is no answer."""
+    target.go.clear()
+    first = asyncio.create_task(http.post("/v1/poll", json=ask(target)))
+    await target.reached.wait()
+    other = ask(target, checks=[{"kind": "http", "target": target.url, "timeout": "1s"}])
+    assert told(await http.post("/v1/poll", json=other)) == (422, "other_checks")
+    target.go.set()
+    assert (await first).status_code == 200
+    assert told(await http.post("/v1/poll", json=other)) == (422, "other_checks")
+    assert (await http.post("/v1/poll", json={**other, "attempt": 2})).status_code == 200
+    assert (poller.polls, target.connections) == (2, 2)
+
+
 async def test_it_tells_of_an_attempt_when_it_runs_it(target: Target) -> None:
     context = make_context()
     told: list[Event] = []
