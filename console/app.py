@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -146,6 +150,7 @@ class ConsoleApp(RunningApp):
 
     def on_mount(self) -> None:
         """Begin to read, and to count."""
+        _keep_from_dead_terminal()
         self.set_interval(TICK_S, self.tick)
         self._read()
         if not self._named:
@@ -229,6 +234,10 @@ class ConsoleApp(RunningApp):
         """Show them; where nobody named one, only if there is anything to choose from."""
         found, here = message.elections, self.snapshot.election
         if self._picker is None and _others(found, here):
+            if self.screen is not self.room:
+                # Keys that are meant for what is open are not to choose an election.
+                self.set_timer(RETRY_S, lambda: self.post_message(message))
+                return
             self._open_picker()
         if self._picker is not None:
             rows = elections.election_rows(found, here)
@@ -338,6 +347,20 @@ class ConsoleApp(RunningApp):
             self.call_later(self.visit, where)
 
         return go
+
+
+def _keep_from_dead_terminal() -> None:
+    """A terminal that is closed tells that with SIGCONT, too. Textual would begin to draw anew, with
+    another thread, and wait for that for good as it ends."""
+    resume = signal.getsignal(signal.SIGCONT)
+    if not callable(resume) or threading.current_thread() is not threading.main_thread():
+        return
+
+    def resumed(number: int, frame: FrameType | None) -> None:
+        if os.isatty(0):
+            resume(number, frame)
+
+    signal.signal(signal.SIGCONT, resumed)
 
 
 def _same(room: Room) -> Room:

@@ -171,6 +171,8 @@ def _text(said: dict[str, Any], name: str, *, none: bool = False) -> str:
 
 
 def _cut(text: str) -> str:
+    # Half of a pair of surrogates is no text that could be written down.
+    text = text.encode(errors="replace").decode()
     return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 

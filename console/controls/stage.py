@@ -132,6 +132,9 @@ def body(stage: Stage, now: float, width: int) -> Iterator[Part]:
         yield line(Span(f"✖ not now: {stage.against}", Tone.BAD))
 
 
+OTHER_ELECTION = "another election is looked at now"
+
+
 def said(stage: Stage, snapshot: Snapshot, now: float) -> Iterator[Part]:
     """What stands above the buttons."""
     if stage.problem is not None:
@@ -140,7 +143,7 @@ def said(stage: Stage, snapshot: Snapshot, now: float) -> Iterator[Part]:
         yield line(Span(f"asking Consul, {duration(now - stage.since)}", Tone.DIM))
     elif stage.phase is Phase.ASKING and stage.plan is not None:
         same = snapshot.election == stage.plan.election
-        later = moved_on(snapshot, stage.plan.leader) if same else ""
+        later = moved_on(snapshot, stage.plan.leader) if same else OTHER_ELECTION
         if later:
             yield line(Span(f"! {later}: this will be refused", Tone.BAD))
         else:

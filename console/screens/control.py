@@ -32,7 +32,7 @@ from console.controls.messages import (
     TakeBackWanted,
 )
 from console.controls.sight import Sight
-from console.controls.stage import GOES_ON, Key, Phase, Stage, body, said
+from console.controls.stage import GOES_ON, OTHER_ELECTION, Key, Phase, Stage, body, said
 from console.snapshot import Snapshot
 from console.widgets.markup import entitle
 from console.widgets.parts import Parts
@@ -294,6 +294,9 @@ class ControlScreen(ModalScreen[None]):
         if self._stage.phase is Phase.NODE:
             problem = node_problem(typed.node)
         elif plan is None or self._follows:
+            return
+        elif self._place.snapshot().election != self._election:
+            self._enter(Phase.REFUSED, against=OTHER_ELECTION)
             return
         else:
             problem = problem_of(plan, typed)

@@ -21,6 +21,7 @@ from console.controls.runs import (
     time_line,
     why_not,
 )
+from console.controls.stage import OTHER_ELECTION
 from console.screens.control import TICK_S, Place, is_there
 from console.view.line import Span, Tone, line
 from console.widgets.markup import entitle
@@ -81,7 +82,7 @@ class RunScreen(ModalScreen[None]):
     def _why_not(self) -> str:
         place = self._place
         if place.snapshot().election != self._election:
-            return "another election is looked at now"
+            return OTHER_ELECTION
         return why_not(place.snapshot(), place.now(), self._schedule, place.mode())
 
     # -- what it is told -------------------------------------------------------------------

@@ -107,6 +107,7 @@ def waterfall(snapshot: Snapshot, width: int) -> tuple[Line, ...]:
 
 def phase_lines(told: Sequence[tuple[str, int]], width: int) -> tuple[Line, ...]:
     """Phases by name with their lengths in milliseconds: a line for each, as above."""
+    told = [(name, max(0, ms)) for name, ms in told]
     room = max(_LEAST_BAR, width - _LABEL - _VALUE - 2)
     total = max(1, sum(ms for _, ms in told))
     lines: list[Line] = []

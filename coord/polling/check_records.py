@@ -262,6 +262,10 @@ Check = Annotated[
 Checks = Annotated[tuple[Check, ...], Field(min_length=1, max_length=MAX_CHECKS)]
 
 
+_MAX_LATENCY_MS = 10 * MAX_TIMEOUT_S * 1000
+"""No check takes so long."""
+
+
 class CheckResult(BaseModel):
     """What one check found.
 
@@ -278,9 +282,9 @@ class CheckResult(BaseModel):
     kind: Word
     target: str = Field(max_length=MAX_DETAIL)
     ok: Annotated[bool, Field(strict=True)]
-    latency_ms: float = Field(ge=0, allow_inf_nan=False)
+    latency_ms: float = Field(ge=0, le=_MAX_LATENCY_MS, allow_inf_nan=False)
     error: CheckError | Word | None = Field(default=None, union_mode="left_to_right")
-    status: int | None = None
+    status: int | None = Field(default=None, ge=0, le=999)
     detail: str = Field(default="", max_length=MAX_DETAIL)
 
     def is_of(self, check: Check) -> bool:

@@ -40,6 +40,9 @@ class HealthModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+_MOST = 10**9
+
+
 class Counts(HealthModel):
     """How many, by the state of their checks in Consul.
 
@@ -48,9 +51,9 @@ class Counts(HealthModel):
     critical: those with a check that fails.
     """
 
-    passing: int = Field(default=0, ge=0)
-    warning: int = Field(default=0, ge=0)
-    critical: int = Field(default=0, ge=0)
+    passing: int = Field(default=0, ge=0, le=_MOST)
+    warning: int = Field(default=0, ge=0, le=_MOST)
+    critical: int = Field(default=0, ge=0, le=_MOST)
 
     @property
     def up(self) -> int:

@@ -190,6 +190,7 @@ async def test_it_ends_when_its_window_is_closed(
         async with ended(process):
             await screen.until("core-1 LEADS")
             screen.close()
+            process.send_signal(signal.SIGCONT)  # as the kernel does to who is controlled
             async with asyncio.timeout(GENEROUS_S):
                 assert await process.wait() == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -473,6 +474,20 @@ async def test_read_only_dims_all_and_says_why(
         await hands.reads("not now: the console was opened read-only")
         assert not hands.offered("again")
         assert all("read-only" in each.help for each in hands.app.act_commands())
+
+
+async def test_nothing_is_done_in_an_election_that_is_looked_at_no_longer(
+    consul: ConsulClient, paths: Paths, tenure: Tenure
+) -> None:
+    async with at_console(consul, paths) as hands:
+        await hands.until(lambda: hands.headline().startswith("★ core-1 LEADS"))
+        hands.app.operate(Operation.STEP_DOWN)
+        await hands.until(lambda: hands.offered("do"))
+        await hands.fill("reason", "a test")
+        hands.app.snapshot = replace(hands.app.snapshot, election="another")
+        hands.dialog._go()
+        await hands.reads("not now: another election is looked at now")
+        assert not hands.app._desk or not hands.app._desk.under_way
 
 
 async def test_read_only_is_undone_by_nothing_that_is_found(

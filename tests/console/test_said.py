@@ -427,3 +427,10 @@ async def test_where_consul_was_never_there_nobody_is_asked() -> None:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
     assert listener.posted[-1].said is None
+
+
+def test_half_a_pair_of_surrogates_is_taken_out_of_an_answer() -> None:
+    """What cannot be written down would make a recording end there."""
+    found = understood(ASKED, "x", 200, body(why_not_detail="lead\ud800ing"))
+    assert found.answer is Answer.ANSWERED
+    assert found.detail == "lead?ing"

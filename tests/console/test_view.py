@@ -414,3 +414,11 @@ def test_a_hostile_name_is_shown_as_it_is_but_short() -> None:
     assert "\\x1b[31mevil\\x07\\u202e" in told
     assert len(told) < len(HOSTILE)
     assert len(cells(shown, nodes.node_rows(shown)[0].node)["node"]) <= 30
+
+
+@pytest.mark.parametrize("ms", [-(2**62), -1, 0])
+def test_a_phase_that_took_less_than_no_time_fills_no_screen(ms: int) -> None:
+    lines = [
+        text_of(each) for each in failover.phase_lines([("quarantine", ms), ("acquire", 5)], 60)
+    ]
+    assert max(len(each) for each in lines) <= 60
