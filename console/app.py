@@ -350,8 +350,8 @@ class ConsoleApp(RunningApp):
 
 
 def _keep_from_dead_terminal() -> None:
-    """A terminal that is closed tells that with SIGCONT, too. Textual would begin to draw anew, with
-    another thread, and wait for that for good as it ends."""
+    """A terminal that is closed tells that with SIGCONT, too. Textual would begin to draw anew,
+    and wait for that for good as it ends."""
     resume = signal.getsignal(signal.SIGCONT)
     if not callable(resume) or threading.current_thread() is not threading.main_thread():
         return
