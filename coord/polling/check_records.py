@@ -262,6 +262,9 @@ Check = Annotated[
 Checks = Annotated[tuple[Check, ...], Field(min_length=1, max_length=MAX_CHECKS)]
 
 
+MAX_STATUS = 999_999
+"""Kinds of one's own may have their own numbers."""
+
 _MAX_LATENCY_MS = 10 * MAX_TIMEOUT_S * 1000
 """No check takes so long."""
 
@@ -273,7 +276,7 @@ class CheckResult(BaseModel):
     ok: the target is up.
     latency_ms: until the answer, or the failure, in milliseconds.
     error: why not ok, None if ok; a word that is no `CheckError` is a newer poller's.
-    status: the HTTP status, if there was one.
+    status: the HTTP status, if there was one; a number that can be none is left out.
     detail: for people.
     """
 
@@ -284,8 +287,13 @@ class CheckResult(BaseModel):
     ok: Annotated[bool, Field(strict=True)]
     latency_ms: float = Field(ge=0, le=_MAX_LATENCY_MS, allow_inf_nan=False)
     error: CheckError | Word | None = Field(default=None, union_mode="left_to_right")
-    status: int | None = Field(default=None, ge=0, le=999)
+    status: int | None = None
     detail: str = Field(default="", max_length=MAX_DETAIL)
+
+    @field_validator("status")
+    @classmethod
+    def _is_one(cls, value: int | None) -> int | None:
+        return value if value is not None and 0 <= value <= MAX_STATUS else None
 
     def is_of(self, check: Check) -> bool:
         """Whether that check may have found it: of that kind, at that target."""

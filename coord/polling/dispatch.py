@@ -18,7 +18,6 @@ CONNECT_S = 2.0
 MARGIN_S = 2.0
 """How much longer than the checks' own time an answer is waited for, in seconds."""
 
-_MAX_STATUS = 999_999  # kinds of one's own may have their own numbers
 _REFUSALS = {
     401: PollError.NOT_PERMITTED,
     403: PollError.NOT_PERMITTED,
@@ -125,7 +124,5 @@ def _read(body: bytes, request: PollRequest) -> PollReply:
 
 def _bounded(found: CheckResult) -> CheckResult:
     """As it can be kept: what a poller says takes up to six times the space once written down."""
-    status = found.status
-    known = status is not None and 0 <= status <= _MAX_STATUS
     changes = {"target": clip(found.target), "detail": clip(found.detail)}
-    return found.model_copy(update={**changes, "status": status if known else None})
+    return found.model_copy(update=changes)
