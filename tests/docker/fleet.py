@@ -43,7 +43,7 @@ class Fleet:
         """Run ``docker compose WORDS…``; gives what it prints."""
         given = ["--project-name", PROJECT, "--project-directory", str(REPO)]
         # Not the .env that somebody has for a fleet of their own.
-        given += ["--env-file", "/dev/null"]
+        given += ["--env-file", "/dev/null", "--file", str(REPO / "docker-compose.yml")]
         return self.engine.docker("compose", *given, *words, env=env)
 
     async def compose(self, *words: str, env: Mapping[str, str] = SETTINGS) -> str:

@@ -94,6 +94,8 @@ class Watch:
         with self._lock:
             process = self._engine.start("exec", self._containers[node], *words)
             self._running[node] = process
+            if self._ends.is_set():
+                process.kill()  # nobody else would
         guard.add(process.pid)
         try:
             yield process

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from consul_agents import eventually
+from coord_command import ended
 from lone_host import GENEROUS_S, LoneHost, lone_host
 from shell_blocks import shell_blocks
 
@@ -227,11 +228,12 @@ async def test_a_migration(clone: Path, tools: Path, tmp_path: Path) -> None:
 async def test_agents_for_development(clone: Path, tools: Path, tmp_path: Path) -> None:
     detached, cluster, _ = [c for c in commands("consul-dev/README.md") if not is_make(c)]
     async with lone_host(tmp_path, tools) as host:
-        await host.run(detached, clone)
-        assert "127.0.0.1:8500" in await host.run(
-            detached.replace("start --detach", "status"), clone
-        )
-        await host.run(detached.replace("start --detach", "stop"), clone)
+        status, stop = (detached.replace("start --detach", each) for each in ("status", "stop"))
+        try:
+            await host.run(detached, clone)
+            assert "127.0.0.1:8500" in await host.run(status, clone)
+        finally:
+            await host.run(stop, clone)
         several = host.start(cluster, clone)
         await several.until("client-2")
         assert await several.interrupted() == 0
@@ -268,7 +270,7 @@ async def run_outside(command: str, cwd: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    async with asyncio.timeout(300):
+    async with ended(process), asyncio.timeout(300):
         said = (await process.communicate())[0].decode()
     assert process.returncode == 0, f"{command}: {process.returncode}\n{said}"
     return said

@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
+from coord_command import ended
 
 from get_consul import get_consul
+from processes import Guard
 
 GENEROUS_S = 90.0
 LOOK_S = 0.1
@@ -62,6 +64,7 @@ class Lasting:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        Guard.mine().remove(self._process.pid)
 
 
 class LoneHost:
@@ -87,6 +90,7 @@ class LoneHost:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        Guard.mine().add(process.pid)
         lasting = Lasting(command, process, said)
         self._lasting.append(lasting)
         return lasting
@@ -110,7 +114,7 @@ class LoneHost:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        async with asyncio.timeout(GENEROUS_S):
+        async with ended(process), asyncio.timeout(GENEROUS_S):
             said = (await process.communicate())[0].decode()
         assert process.returncode is not None
         return process.returncode, said
@@ -126,11 +130,13 @@ async def lone_host(directory: Path, tools: Path) -> AsyncIterator[LoneHost]:
     """A network of its own, with nothing but loopback. `tools`: first on its user's path; a Consul
     binary is put there."""
     require_namespaces()
+    guard = Guard.mine()
     holder = await asyncio.create_subprocess_exec(
         *("unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"),
         stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
+    guard.add(holder.pid)
     kept = {name: os.environ[name] for name in ("HOME", "USER", "TMPDIR") if name in os.environ}
     (tools / "consul").symlink_to(get_consul())
     env = {"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
@@ -143,3 +149,4 @@ async def lone_host(directory: Path, tools: Path) -> AsyncIterator[LoneHost]:
         host.kill()
         holder.kill()
         await holder.wait()
+        guard.remove(holder.pid)
