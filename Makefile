@@ -13,7 +13,7 @@ PYTEST := --durations=10
 
 .PHONY: help have-consul have-prometheus demo console test test-election test-unit test-console \
 	test-conformance \
-	test-integration test-runbooks test-alerts test-all test-packaging test-newest-python test-console-long test-simulations test-exhaustive test-simulation test-long \
+	test-integration test-runbooks test-alerts test-all test-packaging test-other-pythons test-console-long test-simulations test-exhaustive test-simulation test-long \
 	test-conformance-long test-observability test-browser test-docker test-chaos lint simulate exhaustive storm chaos bench \
 	docs html test-docs runbooks snapshots screenshots requirements consul consul-agent setup clean
 
@@ -68,7 +68,7 @@ have-prometheus: $(READY)
 test-alerts: have-prometheus
 	@.ci/step "alert rules" .ci/suite tests/observability -m "not long" -n $(WORKERS) $(PYTEST)
 
-test-all: test-docs test-packaging test-newest-python test-console-long test-simulations test-long test-observability test-browser test-docker test-chaos ## the long suites: simulation, exhaustive search, Docker, chaos on a real cluster
+test-all: test-docs test-packaging test-other-pythons test-console-long test-simulations test-long test-observability test-browser test-docker test-chaos ## the long suites: simulation, exhaustive search, Docker, chaos on a real cluster
 
 test-docs: $(READY)
 	@.ci/step "documentation" $(MAKE) --no-print-directory html
@@ -77,8 +77,8 @@ test-packaging: $(READY)
 	@.ci/chaos-prerequisites
 	@.ci/step "wheel and sdist, installed" .ci/suite tests/packaging -n $(WORKERS) --dist loadfile $(PYTEST)
 
-test-newest-python: have-consul
-	@.ci/step "the newest Python here" .ci/test-newest-python $(PYTEST)
+test-other-pythons: have-consul
+	@.ci/step "the other Pythons here" .ci/test-other-pythons $(PYTEST)
 
 test-console-long: $(READY)
 	@.ci/step "console, every screen and dialog" .ci/suite tests/console -m long -n $(WORKERS) $(PYTEST)

@@ -50,6 +50,7 @@ SMALL = {
     "make simulate": "make simulate SEEDS=2",
     "make simulate SEEDS=2000": "make simulate SEEDS=2",
     'make simulate ARGS="--seed 17"': 'make simulate ARGS="--seed 17"',
+    "make simulate SEEDS=200 ARGS=--storm": 'make simulate SEEDS=1 ARGS="--storm --seconds 60"',
     "make storm": 'make storm ARGS="--elections 2000"',
     "make consul": "make consul",
 }
