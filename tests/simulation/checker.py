@@ -57,6 +57,8 @@ class _Process:
     suspended: bool = False
     told_changes: set[tuple[Any, ...]] = field(default_factory=set)
     stepped_down_at: float = float("-inf")
+    waits_since: float = float("inf")
+    """When it told that it saw the vacancy that it waits for."""
     knew: set[tuple[Any, ...]] = field(default_factory=set)
     """Which leaders it had told of when Consul was restored last."""
 
@@ -72,6 +74,8 @@ class Checker:
         """After which restore, and who in which term."""
         self._at = 0.0
         self._restored_at = float("-inf")
+        self._newest_waited_since = float("inf")
+        """When whoever begun the newest term saw the vacancy that it took."""
         self._last_taken = ("", 0)
         self._attempts: dict[tuple[str, int], int] = {}
         """In which term each attempt at a poll was made."""
@@ -201,6 +205,7 @@ class Checker:
                 self._broken("term went back", detail)
             if term > self._highest_begun:
                 self.elections += 1
+                self._newest_waited_since = process.waits_since
             self._highest_begun = max(self._highest_begun, term)
         process.working, process.paused = term, None
 
@@ -211,8 +216,11 @@ class Checker:
     def _acted(self, entry: Entry) -> None:
         (term,) = entry.details
         process = self._processes[entry.who]
+        # Consul forgot it, and whoever leads since has waited for this vacancy from before that on:
+        # it saw neither. One that saw the vacancy only afterwards has to wait until this has ended.
         forgotten = self._just_restored and (entry.who, term) in self._from_before
-        if term < self._highest_begun and not forgotten:
+        excused = forgotten and self._newest_waited_since < self._restored_at
+        if term < self._highest_begun and not excused:
             self._broken(
                 "acted in an old term", f"{entry.who} in {term}, {self._highest_begun} has begun"
             )
@@ -314,6 +322,8 @@ class Checker:
         name, term, *rest = entry.details
         process = self._processes[entry.who]
         match name:
+            case "election_started":
+                process.waits_since = self._at
             case "became_leader":
                 if process.leads is not None:
                     self._broken("told twice", f"{entry.who} became leader of {term} again")

@@ -18,22 +18,25 @@ def leads(at: float, who: str, term: int) -> list[Entry]:
 
 
 @pytest.mark.parametrize(
-    ("restored", "acts_at", "rules"),
+    ("restored", "sees_at", "acts_at", "rules"),
     [
-        (True, 13.0, []),
-        (True, 12.0 + RESTORE_LIMIT_S, ["acted in an old term", "two at work"]),
-        (False, 13.0, ["two at work", "two at work", "acted in an old term", "two at work"]),
+        (True, 9.0, 13.0, []),
+        (True, 9.0, 12.0 + RESTORE_LIMIT_S, ["acted in an old term", "two at work"]),
+        (True, 11.0, 13.0, ["acted in an old term"]),
+        (False, 9.0, 13.0, ["two at work", "two at work", "acted in an old term", "two at work"]),
     ],
-    ids=["until it has looked", "for longer", "without a restore"],
+    ids=["until it has looked", "for longer", "a vacancy seen since", "without a restore"],
 )
 def test_a_leader_that_consul_forgot_goes_on_until_it_has_looked(
-    restored: bool, acts_at: float, rules: list[str]
+    restored: bool, sees_at: float, acts_at: float, rules: list[str]
 ) -> None:
     """Whoever never knew of it takes the vacancy that the snapshot brought back."""
     history = [Entry(0.0, What.STARTED, who, (1, False)) for who in ("a", "b")]
+    history += [Entry(sees_at, What.TOLD, "b", ("election_started", None))] if sees_at < 10 else []
     history += leads(10.0, "a", 5)
     if restored:
         history += [Entry(10.5, What.RESTORED, "consul", (40,))]
+    history += [Entry(sees_at, What.TOLD, "b", ("election_started", None))] if sees_at > 10 else []
     history += leads(12.0, "b", 6)
     history += [Entry(acts_at, What.ACTED, "a", (5,))]
     checker = Checker()
