@@ -7,7 +7,7 @@
 ARG BASE=python:3.13.9-slim-trixie
 
 FROM ${BASE} AS build
-# For who has packages from elsewhere.
+# For who has packages from elsewhere; no credentials in it: it stays in the history of the build.
 ARG PIP_INDEX_URL
 WORKDIR /src
 # pip and what makes the wheel are in /tools and stay behind; what runs is in /opt/coord.

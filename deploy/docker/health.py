@@ -15,17 +15,18 @@ import sys
 TIMEOUT_S = 4.0
 
 
-def port(listen: str | None) -> int:
-    """The port of COORDINATOR_LISTEN, or of its default."""
-    return int((listen or ":8610").rpartition(":")[2])
+def address(listen: str | None) -> tuple[str, int]:
+    """Host and port of COORDINATOR_LISTEN, or of its default; any host is reached by loopback."""
+    host, _, port = (listen or ":8610").rpartition(":")
+    host = host.strip("[]")
+    return ("127.0.0.1" if host in ("", "0.0.0.0", "::") else host), int(port)
 
 
 def main() -> int:
     """Ask ``/api/health/live`` or ``/ready``; gives the exit status."""
     which = sys.argv[1]
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", port(os.environ.get("COORDINATOR_LISTEN")), timeout=TIMEOUT_S
-    )
+    host, port = address(os.environ.get("COORDINATOR_LISTEN"))
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", f"/api/health/{which}")
         reply = connection.getresponse()

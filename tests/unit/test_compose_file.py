@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import os
 import re
+import runpy
 import subprocess
 import sys
 import threading
@@ -272,3 +273,19 @@ def test_the_checks_call_it_as_it_wants() -> None:
     for node in NODES:
         test = SERVICES[node]["healthcheck"]["test"]
         assert test == ["CMD", "/opt/coord/bin/python", "-I", "/opt/coord/health.py", "ready"]
+
+
+@pytest.mark.parametrize(
+    ("listen", "asked"),
+    [
+        (None, ("127.0.0.1", 8610)),
+        ("0.0.0.0:8611", ("127.0.0.1", 8611)),
+        ("[::]:8612", ("127.0.0.1", 8612)),
+        ("10.0.0.11:8610", ("10.0.0.11", 8610)),
+        ("[fd00::1]:8610", ("fd00::1", 8610)),
+    ],
+)
+def test_the_health_check_asks_where_the_node_listens(
+    listen: str | None, asked: tuple[str, int]
+) -> None:
+    assert runpy.run_path(str(HEALTH))["address"](listen) == asked
