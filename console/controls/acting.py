@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from console.controls.actions import ACTIONS, Mode, no_right
@@ -172,13 +173,12 @@ class ActingApp(App[None]):
         if course.not_permitted:
             self._deny(course)
         if not shown:
-            self.notify(
-                in_a_word(course),
-                title=course.title,
-                severity="information" if course.ok else "error",
-                timeout=TOLD_S,
-                markup=False,
-            )
+            self.notify_of_end(in_a_word(course), course.title, good=course.ok)
+
+    def notify_of_end(self, said: str, title: str, *, good: bool) -> None:
+        """Tell how something ended whose dialog is closed."""
+        severity: SeverityLevel = "information" if good else "error"
+        self.notify(said, title=title, severity=severity, timeout=TOLD_S, markup=False)
 
     # -- rights ----------------------------------------------------------------------------
 

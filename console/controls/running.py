@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from textual.app import SystemCommand
 
-from console.controls.acting import TOLD_S, ActingApp
+from console.controls.acting import ActingApp
 from console.controls.messages import RunBackWanted, RunProgressed, RunWanted
 from console.controls.runs import NO_SCHEDULE, SHOWN, TITLE, RunCourse, in_a_word
 from console.screens.run import RunScreen
@@ -80,10 +80,4 @@ class RunningApp(ActingApp):
         if course.not_permitted:
             self.try_rights()
         if course.ended and not shown:
-            self.notify(
-                in_a_word(course),
-                title=course.title,
-                severity="information" if course.ok else "error",
-                timeout=TOLD_S,
-                markup=False,
-            )
+            self.notify_of_end(in_a_word(course), course.title, good=course.ok)

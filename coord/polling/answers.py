@@ -16,6 +16,10 @@ KEEP_S = 180.0
 """How long a finished answer is kept, in seconds: longer than any leader waits for one."""
 
 
+Name = tuple[str, str, int]
+"""Election, job, attempt."""
+
+
 class Attempt(NamedTuple):
     """Which attempt it is, and `checks`, a digest of what it runs."""
 
@@ -31,7 +35,7 @@ class Attempt(NamedTuple):
         return cls(asked.election, asked.job, asked.attempt, hashlib.sha256(checks).hexdigest())
 
     @property
-    def name(self) -> tuple[str, str, int]:
+    def name(self) -> Name:
         """What it is called: no other may be called so."""
         return self[:3]
 
@@ -48,9 +52,8 @@ class Answers:
     """
 
     def __init__(self) -> None:
-        self._checks: dict[tuple[str, str, int], str] = {}
-        self._running: dict[Attempt, asyncio.Future[PollReply]] = {}
-        self._finished: OrderedDict[Attempt, tuple[float, PollReply]] = OrderedDict()
+        self._running: dict[Name, tuple[str, asyncio.Future[PollReply]]] = {}
+        self._finished: OrderedDict[Name, tuple[str, PollReply, float]] = OrderedDict()
 
     @property
     def running(self) -> int:
@@ -59,7 +62,7 @@ class Answers:
 
     def to_come(self) -> tuple[asyncio.Future[PollReply], ...]:
         """The futures of those that are still to come."""
-        return tuple(self._running.values())
+        return tuple(future for _, future in self._running.values())
 
     def known(self, attempt: Attempt) -> PollReply | asyncio.Future[PollReply] | None:
         """The answer, or the future of it, if this attempt was met before.
@@ -67,32 +70,32 @@ class Answers:
         Raises:
             OtherChecksError: it was, with other checks.
         """
-        if self._checks.get(attempt.name, attempt.checks) != attempt.checks:
+        met = self._finished.get(attempt.name) or self._running.get(attempt.name)
+        if met is None:
+            return None
+        if met[0] != attempt.checks:
             raise OtherChecksError
-        finished = self._finished.get(attempt)
-        return finished[1] if finished is not None else self._running.get(attempt)
+        return met[1]
 
     def begin(self, attempt: Attempt) -> None:
         """This attempt is being run."""
-        self._checks[attempt.name] = attempt.checks
-        self._running[attempt] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PollReply] = asyncio.get_running_loop().create_future()
+        self._running[attempt.name] = (attempt.checks, future)
 
     def finish(self, attempt: Attempt, reply: PollReply, now: float) -> None:
         """It is answered, at `now` in monotonic seconds."""
-        self._finished[attempt] = (now, reply)
+        self._finished[attempt.name] = (attempt.checks, reply, now)
         while self._finished:
-            at, _ = next(iter(self._finished.values()))
+            _, _, at = next(iter(self._finished.values()))
             if len(self._finished) <= MAX_ANSWERS and now - at <= KEEP_S:
                 break
-            forgotten, _ = self._finished.popitem(last=False)
-            del self._checks[forgotten.name]
-        future = self._running.pop(attempt)
+            self._finished.popitem(last=False)
+        _, future = self._running.pop(attempt.name)
         if not future.done():
             future.set_result(reply)
 
     def drop(self, attempt: Attempt) -> None:
         """It ended without an answer; whoever waits for it is cancelled. Fine if it finished."""
-        future = self._running.pop(attempt, None)
-        if future is not None:
-            del self._checks[attempt.name]
-            future.cancel()
+        running = self._running.pop(attempt.name, None)
+        if running is not None:
+            running[1].cancel()

@@ -278,16 +278,17 @@ async def write(consul: ConsulApi, edits: Sequence[Edit], trail: Trail | None = 
             result = await consul.txn(ops)
         except ConsulError as error:
             written = Written(tuple(done), left, error=error)
-            await _end_early(consul, trail, written)
-            return written
+            break
         if not result.ok:
             failed = {error.op_index for error in result.errors}
             conflicts = tuple(edit.id for n, edit in enumerate(group) if n in failed)
             written = Written(tuple(done), left, conflicts)
-            await _end_early(consul, trail, written)
-            return written
+            break
         done += group
-    return Written(tuple(done))
+    else:
+        return Written(tuple(done))
+    await _end_early(consul, trail, written)
+    return written
 
 
 async def _end_early(consul: ConsulApi, trail: Trail | None, written: Written) -> None:
