@@ -16,8 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from agents import AgentConfig, ConsulAgent, Mode
-from bench.stage import PATIENCE_S, settle
+from bench.stage import PATIENCE_S, server_agent, settle
 from coord.election.timing import Budget
 from demo.fleet import Fleet, Node
 from demo.witness import Witness, WitnessReport
@@ -85,20 +84,13 @@ class Run:
 @contextlib.asynccontextmanager
 async def running_fleet(directory: Path, consul: Path) -> AsyncIterator[tuple[Fleet, Witness]]:
     """A server agent with its data on disk, a witness, and three nodes that may lead."""
-    config = AgentConfig(
-        name="server-1", directory=directory / "consul", mode=Mode.SERVER, binary=consul
-    )
-    agent = ConsulAgent(config)
-    await asyncio.to_thread(agent.__enter__)
-    try:
-        async with (
-            Witness() as witness,
-            Fleet(agent.http_addr, directory / "nodes", witness=witness) as fleet,
-        ):
-            await fleet.start(*ELIGIBLE)
-            yield fleet, witness
-    finally:
-        await asyncio.to_thread(agent.stop)
+    async with (
+        server_agent(directory / "consul", consul) as agent,
+        Witness() as witness,
+        Fleet(agent.http_addr, directory / "nodes", witness=witness) as fleet,
+    ):
+        await fleet.start(*ELIGIBLE)
+        yield fleet, witness
 
 
 async def measure(fleet: Fleet, witness: Witness, fault: Fault) -> Run:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents import AgentConfig, ConsulAgent, Mode
+from agents import ConsulAgent
 from bench.idle import RAFT, TELEMETRY, WORKLOADS, count, cpu_s
-from bench.stage import settle
+from bench.stage import server_agent, settle
 from bench.stats import Summary, summarise
 from coord.consul import ConsulClient
 from coord.polling.records import JobRecord, ResultRecord, ScheduleRecord
@@ -95,19 +95,6 @@ class _Target:
         await self._server.wait_closed()
 
 
-@contextlib.asynccontextmanager
-async def _consul(directory: Path, binary: Path) -> AsyncIterator[ConsulAgent]:
-    config = AgentConfig(
-        name="server-1", directory=directory, mode=Mode.SERVER, binary=binary, extra=TELEMETRY
-    )
-    agent = ConsulAgent(config)
-    await asyncio.to_thread(agent.__enter__)
-    try:
-        yield agent
-    finally:
-        await asyncio.to_thread(agent.stop)
-
-
 async def measure(
     directory: Path, consul: Path, seconds: float, *, schedules: int = 1000
 ) -> tuple[PollCost, PollCost]:
@@ -117,7 +104,7 @@ async def measure(
         TimeoutError, NodeError, AgentError: the fleet does not settle, or the polls are not run.
     """
     async with (
-        _consul(directory / "consul", consul) as agent,
+        server_agent(directory / "consul", consul, TELEMETRY) as agent,
         _Target() as target,
         Fleet(agent.http_addr, directory / "nodes", workloads=WORKLOADS) as fleet,
         fleet.consul() as client,

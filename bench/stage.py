@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
 
+from agents import AgentConfig, ConsulAgent, Mode
 from coord.consul import CheckStatus, ConsulClient, Reply, WatchError, watch
 from coord.records import LeaderRecord, LeaderState, RecordError
 from demo.fleet import Fleet
@@ -17,6 +20,22 @@ T = TypeVar("T")
 PATIENCE_S = 60.0
 WAIT_S = 10.0
 """How long one blocking query hangs."""
+
+
+@contextlib.asynccontextmanager
+async def server_agent(
+    directory: Path, consul: Path, extra: Mapping[str, Any] = MappingProxyType({})
+) -> AsyncIterator[ConsulAgent]:
+    """A Consul server with its data on disk. extra: of Consul's own settings."""
+    config = AgentConfig(
+        name="server-1", directory=directory, mode=Mode.SERVER, binary=consul, extra=extra
+    )
+    agent = ConsulAgent(config)
+    await asyncio.to_thread(agent.__enter__)
+    try:
+        yield agent
+    finally:
+        await asyncio.to_thread(agent.stop)
 
 
 async def wait_for(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from console_bench import Seat, StoppedClock, seated
+from console_bench import StoppedClock, seated
 from console_scenes import (
     LEADER,
     SCENES,
@@ -272,17 +272,13 @@ def test_sorting_turns_around_by_the_same_column_alone() -> None:
     assert Sorting("node", reverse=True).by("state") == Sorting("state")
 
 
-async def type_(seat: Seat, text: str) -> None:
-    await seat.press(*("space" if char == " " else char for char in text))
-
-
 async def test_slash_filters_as_it_is_typed() -> None:
     async with seated(leading()) as seat:
         assert not seat.board.query_one("#filter").display
         await seat.press("slash")
-        await type_(seat, "core")
+        await seat.type("core")
         assert seat.nodes() == ["core-1", "core-2", "core-3", "core-4"]
-        await type_(seat, " stand")
+        await seat.type(" stand")
         assert seat.nodes() == ["core-2", "core-3"]
         title = str(seat.board.query_one("#nodes-room").border_title)
         assert title == "Nodes: 2 of 7 with 'core stand'"
@@ -299,7 +295,7 @@ async def test_slash_filters_as_it_is_typed() -> None:
 async def test_keys_are_letters_while_a_filter_is_typed() -> None:
     async with seated(leading()) as seat:
         await seat.press("slash")
-        await type_(seat, "swyqS")
+        await seat.type("swyqS")
         assert seat.board.query_one("#filter", Input).value == "swyqS"
         assert seat.nodes() == []
         await seat.press("escape")
@@ -342,7 +338,7 @@ async def test_escape_closes_the_details(size: tuple[int, int]) -> None:
 async def test_escape_closes_what_was_opened_last() -> None:
     async with seated(leading()) as seat:
         await seat.press("slash")
-        await type_(seat, "core")
+        await seat.type("core")
         await seat.press("enter", "enter")
         assert seat.board.query_one(Details).display
         await seat.press("escape")
@@ -425,7 +421,7 @@ async def test_the_palette_does_what_it_offers(command: str, then: object) -> No
     async with seated(leading()) as seat:
         await seat.press("ctrl+p")
         assert isinstance(seat.app.screen, CommandPalette)
-        await type_(seat, command)
+        await seat.type(command)
         await seat.app.workers.wait_for_complete(
             [worker for worker in seat.app.workers if worker.node is seat.app.screen]
         )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from console_bench import Seat, seated
+from console_bench import seated
 from console_scenes import LEADER, fleet, of
 from snapshots import candidate, snapshot
 from textual.command import CommandList
 from textual.content import Content
-from textual.keys import _character_to_key as character_to_key
 
 from console.widgets.details import Details
 from console.widgets.markup import as_markup
@@ -45,10 +44,6 @@ async def test_a_name_is_text_in_titles_and_in_the_palette(name: str) -> None:
         await seat.press("escape")
 
 
-async def type_(seat: Seat, text: str) -> None:
-    await seat.press(*(character_to_key(each) for each in text))
-
-
 def shown(listed: CommandList) -> list[str]:
     prompts = (listed.get_option_at_index(number).prompt for number in range(listed.option_count))
     return [str(each).splitlines()[0] for each in prompts]
@@ -58,7 +53,7 @@ def shown(listed: CommandList) -> list[str]:
 async def test_words_to_filter_by_are_text_in_the_title(words: str) -> None:
     async with seated(of(snapshot(*fleet(), leader=LEADER)), (200, 60)) as seat:
         await seat.press("slash")
-        await type_(seat, words)
+        await seat.type(words)
         title = seat.board.query_one("#nodes-room")._border_title
         assert isinstance(title, Content)
         assert f"0 of 5 with '{words}'" in title.plain
